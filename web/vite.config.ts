@@ -1,0 +1,40 @@
+/** How the people's client is built: static files only, no source maps, everything from one origin. */
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineConfig, type Plugin } from 'vite';
+
+const SERVICE_WORKER = fileURLToPath(new URL('./src/sw.js', import.meta.url));
+
+/**
+ * Emits /sw.js from src/sw.js, with `__PRECACHE__` replaced by the list of built files
+ * and `__BUILD__` by a hash of that list, so that every build has its own cache name.
+ */
+function serviceWorker(): Plugin {
+  return {
+    name: 'kith-service-worker',
+    generateBundle(_options, bundle) {
+      if (!existsSync(SERVICE_WORKER)) return;
+      const files = Object.keys(bundle).filter((name) => name.startsWith('assets/')).sort();
+      const list = JSON.stringify(['/', ...files.map((name) => `/${name}`)]);
+      const build = createHash('sha256').update(list).digest('hex').slice(0, 12);
+      const source = readFileSync(SERVICE_WORKER, 'utf8')
+        .replace('__PRECACHE__', list)
+        .replace('__BUILD__', JSON.stringify(build));
+      this.emitFile({ type: 'asset', fileName: 'sw.js', source });
+    },
+  };
+}
+
+export default defineConfig({
+  plugins: [svelte(), serviceWorker()],
+  worker: { format: 'es' },
+  build: {
+    target: 'es2022',
+    outDir: 'dist',
+    sourcemap: false,
+    // Inlined data: URLs would need a looser policy and defeat the precache list.
+    assetsInlineLimit: 0,
+  },
+});
