@@ -1,0 +1,34 @@
+"""Doorbells rung after a COMMIT: `tx.publish(signal)`. Losing one loses nothing; the rows are durable."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+What = Literal["requests", "connections", "standing", "notices", "reports"]
+
+
+class MailArrived(NamedTuple):
+    """A device has new rows in its mailbox."""
+
+    device: str
+
+
+class DeviceSignedOut(NamedTuple):
+    """A device's session ended; its open connections close at once."""
+
+    device: str
+
+
+class Changed(NamedTuple):
+    """A person should fetch something again (MAIL kind notice)."""
+
+    account: str
+    what: What
+
+
+class Delivered(NamedTuple):
+    """A device of another account has acked everything in a room up to this position."""
+
+    room: str
+    room_pos: int
+    to_account: str

@@ -1,0 +1,174 @@
+/**
+ * What the page may ask of the engine, and what the engine tells the page.
+ *
+ * The engine (keys, ratchets, storage, franking, the stream) runs in a worker; the page only shows.
+ * There is deliberately no operation that returns a key: what is not in this file cannot be asked for.
+ */
+
+export type Ms = number;
+
+/** How the engine stands; `locked` = device known but the share is not here (offline, or signed out remotely). */
+export type Phase = 'signed-out' | 'needs-identity' | 'needs-recovery' | 'ready' | 'locked' | 'unsupported';
+
+export interface Measure {
+  id: string;
+  what: 'warning' | 'daily_limit' | 'no_new_conversations' | 'suspended';
+  rule: string;
+  because: string;
+  since_ms: Ms;
+  until_ms: Ms | null;
+  limit: number | null;
+  appeal: null | 'open' | 'upheld' | 'overturned';
+  appeal_until_ms: Ms | null;
+  reversed_ms: Ms | null;
+}
+export interface Standing {
+  can_start_conversations: boolean;
+  can_send: boolean;
+  measures: Measure[];
+  history: Measure[];
+}
+export interface Protection { id: string; text: string; until_ms: Ms | null; changeable: boolean }
+export interface Me {
+  account_id: string;
+  device_id: string;
+  handle: string;
+  display_name: string;
+  band: '13-15' | '16-17' | '18+' | 'unknown';
+  joined_ms: Ms;
+  server_name: string;
+  has_identity: boolean;
+  device_registered: boolean;
+  controls: { requests: 'everyone' | 'nobody' };
+  protections: Protection[];
+  standing: Standing;
+  terms_version: string;
+}
+export interface Notice { id: string; rule: string; about: string | null; text: string; since_ms: Ms }
+export interface ReceivedRequest {
+  request: string; account: string; handle: string; display_name: string;
+  joined_ms: Ms; mutual: number; sent_ms: Ms; notice: Notice | null;
+}
+export interface SentRequest {
+  request: string; to: string; sent_ms: Ms; state: 'sent' | 'accepted';
+  account: string | null; room: string | null;
+  /** the sealed first message waiting on this device, if any */
+  waiting_text: string | null;
+}
+export interface Device { id: string; name: string; created_ms: Ms; last_seen_ms: Ms; current: boolean }
+
+/** A chat as the list shows it. */
+export interface Chat {
+  room: string;
+  account: string;            // the other person
+  handle: string;
+  display_name: string;
+  writable: boolean;          // false: one fixed sentence, whatever the cause
+  ready: boolean;             // false: waiting for a device of the other side ("Messages wait here until …")
+  unread: number;
+  last: { text: string; mine: boolean; at_ms: Ms } | null;
+  blocked: boolean;           // by me
+  deleted: boolean;           // thread deleted here; reportable copies may remain
+}
+
+export type DeliveryState = 'waiting' | 'sent' | 'delivered' | 'failed';
+/** A message as the thread shows it. `kind` other than text never carries content. */
+export interface Message {
+  id: string;                 // message id (hex); for unsent ones the outbox key
+  room: string;
+  at_ms: Ms;                  // hub's accepted time; local time while waiting
+  seq: number | null;         // room_seq
+  mine: boolean;
+  sender: string;             // account id
+  kind: 'text' | 'unsupported' | 'tombstone' | 'info';
+  text: string;               // '' for tombstones
+  reply_to: { id: string; text: string; mine: boolean } | null;
+  delivery: DeliveryState | null;
+  gap_before: number;         // messages the server should have delivered just before this one and did not
+}
+
+/** One row of "here is exactly what we'll send". */
+export interface ReportRow { seq: number; mine: boolean; at_ms: Ms; text: string; verified: boolean; gap_before: number }
+export interface ReportPreview { room: string | null; account: string; rows: ReportRow[]; omitted_tail: number }
+export type ReportCategory = 'sexual' | 'impersonation' | 'scam' | 'bullying' | 'drugs_weapons' | 'other';
+export interface SentReport {
+  report: string; sent_ms: Ms; category: ReportCategory; account: string; handle: string | null;
+  status: 'received' | 'reviewing' | 'closed'; outcome: null | 'action' | 'no_action';
+}
+
+/** Operations: name → [arguments, result]. */
+export interface Ops {
+  start: [Record<string, never>, { phase: Phase; me: Me | null; reason?: string }];
+  age: [{ year: number; month: number }, { ticket: string; band: string }];
+  /** Makes the account, the identity key and the recovery code; returns the code to show ONCE. */
+  sign_up: [
+    { ticket: string; handle: string; display_name: string; password: string; terms_version: string; device_name: string },
+    { me: Me; recovery_code: string },
+  ];
+  /** 'ready' if this device could be certified; 'needs-identity' (first device ever) → call make_identity; 'needs-recovery'. */
+  sign_in: [{ handle: string; password: string; device_name: string }, { phase: Phase; me: Me }];
+  make_identity: [Record<string, never>, { me: Me; recovery_code: string }];
+  unlock_identity: [{ recovery_code: string }, { me: Me }];
+  /** Without the recovery code: a new identity key, which contacts are told of. */
+  reset_identity: [Record<string, never>, { me: Me; recovery_code: string }];
+  recover: [{ handle: string; recovery_code: string; new_password: string; device_name: string }, { me: Me }];
+  sign_out: [Record<string, never>, null];
+  me: [Record<string, never>, Me];
+  set_display_name: [{ display_name: string }, Me];
+  set_controls: [{ requests: 'everyone' | 'nobody' }, Me];
+  change_password: [{ current: string; new: string }, null];
+  devices: [Record<string, never>, Device[]];
+  remove_device: [{ id: string }, Device[]];
+  terms: [Record<string, never>, { version: string; terms: { title: string; text: string }[]; standards: { id: string; title: string; text: string }[] }];
+  export_data: [Record<string, never>, unknown];
+
+  /** `text` waits sealed on this device until the request is accepted. */
+  request: [{ handle?: string; invite?: string; text: string }, { request: string }];
+  requests: [Record<string, never>, { received: ReceivedRequest[]; sent: SentRequest[] }];
+  accept: [{ request: string }, { room: string }];
+  decline: [{ request: string }, null];
+  cancel: [{ request: string }, null];
+  invite: [Record<string, never>, { link: string; expires_ms: Ms }];
+  block: [{ account: string }, null];
+  unblock: [{ account: string }, null];
+  blocks: [Record<string, never>, { account: string; handle: string; display_name: string; since_ms: Ms }[]];
+  notices: [Record<string, never>, Notice[]];
+  dismiss_notice: [{ id: string }, null];
+  appeal: [{ measure: string; text: string }, Standing];
+
+  chats: [Record<string, never>, Chat[]];
+  thread: [{ room: string; before_seq?: number; limit?: number }, { messages: Message[]; more: boolean }];
+  send: [{ room: string; text: string; reply_to?: string }, Message];
+  retry: [{ room: string; id: string }, null];
+  mark_read: [{ room: string }, null];
+  delete_thread: [{ room: string }, null];
+
+  report_preview: [{ account: string; room: string | null; message?: string }, ReportPreview];
+  report: [
+    { account: string; room: string | null; message?: string; category: ReportCategory; minor_involved: boolean; note: string },
+    { report: string; first: boolean; class: 'FULL' | 'PARTIAL' | 'NONE' },
+  ];
+  reports: [Record<string, never>, SentReport[]];
+}
+export type Op = keyof Ops;
+export type Args<K extends Op> = Ops[K][0];
+export type Result<K extends Op> = Ops[K][1];
+
+/** Engine → page. Ids and states only, apart from the message itself going to the open thread. */
+export type Happening =
+  | { type: 'phase'; phase: Phase; reason?: string }
+  | { type: 'connection'; state: 'online' | 'offline' | 'connecting' }
+  | { type: 'chats' }
+  | { type: 'thread'; room: string }
+  | { type: 'requests' }
+  | { type: 'standing' }
+  | { type: 'notices' }
+  | { type: 'reports' };
+
+/** An error a person can read. `code` is the API's, or one of the engine's own. */
+export interface EngineError { code: string; message: string; retry_after_ms?: number; decision?: string }
+
+export interface Engine {
+  call<K extends Op>(op: K, args: Args<K>): Promise<Result<K>>;
+  on(listener: (happening: Happening) => void): () => void;
+}
