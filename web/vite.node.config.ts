@@ -1,0 +1,31 @@
+/** The same engine for Node: synthetic people of the demo, black-box drivers and the tests. Output: .node/. */
+import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Every test file, the vector runner and the two ways to drive a synthetic person become one file each. */
+function entries(): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of readdirSync(here('./tests'))) {
+    if (name.endsWith('.test.ts')) found[`tests/${name.slice(0, -3)}`] = here(`./tests/${name}`);
+  }
+  const tools = { vectors: './tests/vectors.ts', town: './src/town/person.ts', stdio: './src/town/stdio.ts' };
+  for (const [name, path] of Object.entries(tools)) if (existsSync(here(path))) found[name] = here(path);
+  return found;
+}
+
+export default defineConfig({
+  build: {
+    ssr: true,
+    target: 'node20',
+    outDir: '.node',
+    emptyOutDir: true,
+    minify: false,
+    sourcemap: 'inline',
+    rollupOptions: { input: entries(), output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' } },
+  },
+  // Everything is bundled except what must stay a package of Node's own: ts-mls is imported in depth and as ES modules.
+  ssr: { noExternal: true, external: ['ws'], target: 'node' },
+});
