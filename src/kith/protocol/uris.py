@@ -4,11 +4,11 @@ Handles and display names never stand in for these: only URIs with UUIDs are com
 """
 
 import re
-from typing import Final, Literal, cast
+from typing import Final, Literal, TypeAlias, cast
 
 from kith.protocol.wire import Malformed
 
-type Kind = Literal["u", "d", "r"]
+Kind: TypeAlias = Literal["u", "d", "r"]
 
 MAX_HOST: Final = 253
 """Longest server name in characters (RFC 1035 section 2.3.4, without the root dot)."""

@@ -6,16 +6,19 @@ MAX_VECTOR: Final = 0x3FFF_FFFF
 """The longest vector that a varint of RFC 9420 section 2.1.2 can announce, in bytes."""
 
 
-class Malformed(ValueError):
+_SIX_BITS, _FOURTEEN_BITS = 1 << 6, 1 << 14
+
+
+class Malformed(ValueError):  # noqa: N818 - a statement about bytes, used as a word everywhere
     """Bytes that do not follow their format. The text says what is wrong and never quotes the input."""
 
 
 def vector(data: bytes) -> bytes:
     """`opaque data<V>`: the minimal varint length, then the bytes. Longer than `MAX_VECTOR` is Malformed."""
     size = len(data)
-    if size < 0x40:
+    if size < _SIX_BITS:
         return bytes((size,)) + data
-    if size < 0x4000:
+    if size < _FOURTEEN_BITS:
         return (0x4000 | size).to_bytes(2, "big") + data
     if size > MAX_VECTOR:
         raise Malformed("a vector is too long to be encoded")
@@ -84,7 +87,7 @@ class Reader:
             raise Malformed("a length starts with the forbidden prefix 11")
         rest = 1 if prefix == 1 else 3
         length = (first & 0x3F) << (8 * rest) | self._uint(rest)
-        if length < (0x40 if prefix == 1 else 0x4000):
+        if length < (_SIX_BITS if prefix == 1 else _FOURTEEN_BITS):
             raise Malformed("a length is not in its shortest form")
         return length
 
