@@ -27,6 +27,7 @@ from sqlalchemy.sql import ClauseElement
 
 from kith.ledger import schema
 from kith.ledger.events import Event, encode_event, kind_of
+from kith.ledger.signals import Appended
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -319,6 +320,8 @@ class Database:
             return queued, None, error
         self._writer.execute("RELEASE flow")
         signals.extend(tx.signals)
+        if tx.position:
+            signals.append(Appended(tx.position))
         return queued, answer, None
 
     def _announce(self, signals: list[object]) -> None:
@@ -358,6 +361,7 @@ def _open(path: str, *, read_only: bool = False) -> apsw.Connection:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("foreign_keys", 1)
+        connection.pragma("secure_delete", 1)  # a destroyed key share must not linger in freed pages
         connection.set_busy_timeout(0)
         _assert_durable(connection, path)
     return connection

@@ -32,3 +32,9 @@ class Delivered(NamedTuple):
     room: str
     room_pos: int
     to_account: str
+
+
+class Appended(NamedTuple):
+    """The ledger has events up to this position; readers with a cursor go on."""
+
+    position: int

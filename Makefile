@@ -1,0 +1,57 @@
+# Every command starts here; `make` alone lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+BIN := .venv/bin
+T ?= tests
+
+.PHONY: help setup web demo demo-reset test check vectors bench shell why docs clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.venv/.ready: pyproject.toml uv.lock tools/setup.py
+	@$(PYTHON) tools/setup.py
+
+setup: .venv/.ready ## make .venv with every Python package, exactly as locked
+
+web: .venv/.ready ## build the people's client into web/dist (skipped when nothing changed)
+	@$(BIN)/kith web build
+
+demo: .venv/.ready web ## a small town of synthetic people on http://localhost:8000
+	@$(BIN)/kith demo
+
+demo-reset: .venv/.ready ## forget the demo's data
+	@rm -rf var/demo
+
+test: .venv/.ready web ## everything, browser journeys included (T=path for a part)
+	@$(BIN)/python tools/chromium.py
+	@$(BIN)/python -m kith.app.web test
+	@$(BIN)/pytest -q $(T)
+
+check: .venv/.ready web ## ruff, mypy --strict, import contracts, web types and a11y lint, generated pages unchanged
+	@$(BIN)/ruff format --check -q src tests tools benches
+	@$(BIN)/ruff check -q src tests tools benches
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/kith docs --check
+	@$(BIN)/python -m kith.app.web check
+
+vectors: .venv/.ready web ## re-verify frozen bytes in both languages
+	@$(BIN)/python tests/vectors/run.py
+	@$(BIN)/python -m kith.app.web vectors
+
+bench: .venv/.ready ## print ratios (see benches/README.md)
+	@$(BIN)/python benches/run.py $(if $(QUICK),--quick)
+
+shell: .venv/.ready ## a Python prompt with the demo's world loaded
+	@$(BIN)/kith shell
+
+why: .venv/.ready ## make why ID=…: the rule, the facts and the outcome of a stored decision
+	@$(BIN)/kith why "$(ID)"
+
+docs: .venv/.ready ## regenerate docs/data.md, docs/rules.md, docs/limits.md
+	@$(BIN)/kith docs
+
+clean: ## remove what was built (not the demo's data)
+	@rm -rf web/dist web/.node .mypy_cache .ruff_cache .pytest_cache .hypothesis

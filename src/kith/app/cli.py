@@ -1,0 +1,176 @@
+"""`kith …`: set a server up, run it, explain decisions, check the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kith import __version__
+
+app = typer.Typer(
+    name="kith",
+    help="A private messenger that people host themselves. Start with: kith init, then kith serve.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+audit_app = typer.Typer(help="The staff log: who read what, and proof that nothing was altered.", no_args_is_help=True)
+staff_app = typer.Typer(help="Staff accounts for the console.", no_args_is_help=True)
+web_app = typer.Typer(help="The people's client.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
+app.add_typer(staff_app, name="staff")
+app.add_typer(web_app, name="web")
+
+Data = Annotated[Path, typer.Option("--data", envvar="KITH_DATA_DIR", help="the server's folder")]
+DEFAULT = Path("var/kith")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Option(help="the server's name, part of every address; it may never change")],
+    origin: Annotated[str, typer.Option(help="where browsers find the client, e.g. https://kith.example")],
+    staff_origin: Annotated[str, typer.Option(help="where staff find the console; a host of its own")],
+    data: Data = DEFAULT,
+) -> None:
+    """Make a new server: its folder, settings, keys and database."""
+    from kith.app import setting_up
+
+    setting_up.create(data, name=name, origin=origin, staff_origin=staff_origin)
+    print(
+        f"Made {data}. Read {data / 'kith.toml'}, add staff with `kith staff add`, then run: kith serve --data {data}"
+    )
+
+
+@app.command()
+def serve(data: Data = DEFAULT) -> None:
+    """Run the server until Ctrl-C."""
+    from kith.app.serving import run_server
+
+    asyncio.run(run_server(data))
+
+
+@app.command()
+def demo(
+    data: Data = Path("var/demo"),
+    port: Annotated[
+        int, typer.Option(help="the people's client; staff and the practice tipline use the next two")
+    ] = 8000,
+) -> None:
+    """Open the real product with a small town of synthetic people."""
+    from kith.app.demo import run_demo
+
+    run_demo(data, port)
+
+
+@app.command()
+def why(identifier: Annotated[str, typer.Argument(metavar="ID")], data: Data = DEFAULT) -> None:
+    """Explain a decision, account, report, request, case or measure: rule, facts, outcome, and the events behind it."""
+    from kith.app.why import explain
+
+    folder = data if (data / "kith.db").exists() or data != DEFAULT else Path("var/demo")
+    print(explain(folder, identifier))
+
+
+@app.command()
+def docs(check: Annotated[bool, typer.Option("--check", help="fail if the pages are not current")] = False) -> None:
+    """Write docs/data.md, docs/rules.md and docs/limits.md from the code."""
+    from kith.app.pages import write_pages
+
+    stale = write_pages(check=check)
+    if stale:
+        raise _Stop(f"Not current: {', '.join(stale)}. Run `make docs` and commit the result.")
+
+
+@app.command()
+def shell(data: Data = Path("var/demo")) -> None:
+    """A Python prompt with the server's world loaded, read-only."""
+    from kith.app.looking import prompt
+
+    prompt(data)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    data: Data = DEFAULT,
+    head: Annotated[str, typer.Option(help="a head kept elsewhere, SEQ:HASH; shows cuts and forks")] = "",
+) -> None:
+    """Recompute the whole chain; exit 1 and name the place if anything was altered."""
+    from kith.app.looking import verify_audit
+
+    sentence, intact = verify_audit(data, head)
+    print(sentence)
+    raise typer.Exit(0 if intact else 1)
+
+
+@audit_app.command("head")
+def audit_head(data: Data = DEFAULT) -> None:
+    """Print the newest head; keep it somewhere else."""
+    from kith.app.looking import audit_head as head_of
+
+    print(head_of(data))
+
+
+@staff_app.command("add")
+def staff_add(
+    name: str,
+    role: Annotated[list[str], typer.Option(help="reviewer, child-safety, admin; may be given twice")],
+    data: Data = DEFAULT,
+) -> None:
+    """Add a staff account; asks for a password."""
+    from kith.app.setting_up import add_staff
+
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    add_staff(data, name, tuple(role), password)
+    print(f"{name} can sign in at the staff console.")
+
+
+@web_app.command("build")
+def web_build() -> None:
+    """Build the people's client into web/dist."""
+    from kith.app.web import main as build
+
+    raise typer.Exit(build(["build"]))
+
+
+class _Stop(Exception):  # noqa: N818  a sentence for the terminal
+    """Ends the program with a sentence."""
+
+
+def main() -> None:
+    """Run a command; what a person can mend is one sentence, never a traceback."""
+    from kith.app.keys import KeyFileError
+    from kith.app.settings import SettingsError
+    from kith.app.web import WebError
+    from kith.ledger.database import StorageError
+
+    try:
+        app(standalone_mode=True)
+    except (_Stop, KeyFileError, SettingsError, StorageError, WebError) as error:
+        sys.exit(f"kith: {error}")
+    except OSError as error:
+        sys.exit(f"kith: {_os_sentence(error)}")
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        os._exit(130)
+
+
+def _os_sentence(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "The port is in use. Stop what uses it, or choose another (kith demo --port 8100; `port` in kith.toml)."
+    if error.errno == errno.ENOSPC:
+        return "The disk is full. Free some space and start again; nothing confirmed was lost."
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"No permission for {error.filename}. Choose another folder with --data, or mend its owner."
+    return str(error)

@@ -1,0 +1,243 @@
+"""HTTP for people's clients: sessions, origins, errors as sentences, security headers, the static client."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from litestar import Litestar, Request, Response, get
+from litestar.datastructures import MutableScopeHeaders
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
+
+from kith import __version__
+from kith.app.keys import Keys, manifest_json
+from kith.ledger.database import Database
+from kith.ledger.problem import Code, Problem
+from kith.people import sessions
+from kith.people.server import ServerFacts
+
+log = structlog.get_logger("kith.http")
+
+BODY_LIMIT = 64 * 1024
+"""Bytes of a request body, unless a route says otherwise."""
+
+COOKIE = "__Host-kith"
+
+STATUS: dict[Code, int] = {
+    "invalid": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "too_large": 413,
+    "misdirected": 421,
+    "limited": 429,
+    "read_only": 503,
+}
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "worker-src 'self'; manifest-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html kith-url"
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
+}
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def error_response(problem: Problem) -> Response[dict[str, Any]]:
+    """A problem as the one error shape of docs/api.md."""
+    error: dict[str, Any] = {"code": problem.code, "message": problem.message}
+    if problem.retry_after_ms is not None:
+        error["retry_after_ms"] = problem.retry_after_ms
+    if problem.decision is not None:
+        error["decision"] = problem.decision
+    return Response({"error": error}, status_code=STATUS[problem.code], media_type="application/json")
+
+
+def on_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[dict[str, Any]]:
+    """A route refused, in words."""
+    return error_response(problem)
+
+
+_SENTENCES: dict[int, tuple[Code, str]] = {
+    401: ("unauthenticated", "Sign in first."),
+    404: ("not_found", "There is nothing here, or it is not yours to see."),
+    405: ("invalid", "That cannot be done here."),
+    413: ("too_large", "That is too large to send."),
+    415: ("invalid", "Send JSON with Content-Type: application/json."),
+}
+
+
+def on_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    """The framework refused: the same shape, with what is wrong in the input where it is known."""
+    code, sentence = _SENTENCES.get(error.status_code, ("invalid", _input_sentence(error)))
+    response = error_response(Problem(code, sentence))
+    if error.status_code == 405:  # noqa: PLR2004
+        response.status_code = 405
+    return response
+
+
+def _input_sentence(error: HTTPException) -> str:
+    details = [
+        f"{item.get('key', 'body')}: {item.get('message', '')}"
+        for item in (error.extra or [])
+        if isinstance(item, dict)
+    ]
+    return f"That could not be read. {'; '.join(details)[:300]}" if details else "That could not be read as JSON."
+
+
+def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """A bug: seen in the log with its place, answered without details."""
+    log.error("bug", route=request.url.path, error=type(error).__name__, exc_info=error)
+    body = {"error": {"code": "bug", "message": "Something broke on our side. It has been noted."}}
+    return Response(body, status_code=500, media_type="application/json")
+
+
+class Guard:
+    """Around every request: the Origin of unsafe cookie requests, and security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, origin: str, headers: dict[str, str]) -> None:
+        self.app = app
+        self.origin = origin.encode()
+        self.headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a foreign Origin before anything is read; add the headers."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableScopeHeaders.from_message(message)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        if self._foreign(scope):
+            await _plain_error(with_headers, 403, "forbidden", "This request came from another site.")
+            return
+        await self.app(scope, receive, with_headers)
+
+    def _foreign(self, scope: Scope) -> bool:
+        if scope["method"] in SAFE_METHODS:
+            return False
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is None:  # not a browser's: then it may not lean on a browser's cookie
+            return COOKIE.encode() in headers.get(b"cookie", b"")
+        return origin != self.origin
+
+
+async def _plain_error(send: Send, status: int, code: str, sentence: str) -> None:
+    body = f'{{"error":{{"code":"{code}","message":"{sentence}"}}}}'.encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})  # type: ignore[typeddict-item]
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def token_of(headers: Any, cookies: Any) -> str | None:  # noqa: ANN401  mappings of the framework
+    """The session token of a request: a bearer header wins over the cookie."""
+    authorization = headers.get("authorization", "")
+    if authorization[:7].lower() == "bearer ":
+        return str(authorization[7:].strip()) or None
+    return cookies.get(COOKIE)
+
+
+async def current_session(request: Request[Any, Any, Any], database: Database) -> sessions.Session:
+    """Who is asking; 401 when nobody is signed in."""
+    token = token_of(request.headers, request.cookies)
+    session = await database.read(sessions.authenticate, token) if token else None
+    if session is None:
+        raise Problem("unauthenticated", "Sign in first.")
+    return session
+
+
+def well_known(server: ServerFacts, keys: Keys) -> HTTPRouteHandler:
+    """`/.well-known/kith.json`: the server's name, versions, and key manifest."""
+
+    @get("/.well-known/kith.json", sync_to_thread=False, cache_control=None)
+    def kith_json() -> dict[str, Any]:
+        return {
+            "server_name": server.name,
+            "origin": server.origin,
+            "api": 1,
+            "stream": "kith.v1",
+            "manifest": manifest_json(keys.manifest),
+        }
+
+    return kith_json
+
+
+def client_files(folder: Path) -> list[HTTPRouteHandler]:
+    """The static client: hashed assets for a year, everything else revalidated, unknown paths the page itself."""
+
+    @get(["/", "/{path:path}"], sync_to_thread=False, include_in_schema=False)
+    def client(path: str = "") -> Response[bytes]:
+        wanted = path.strip("/")
+        if wanted.startswith(("api/", ".well-known/")):
+            raise NotFoundException
+        file = _inside(folder, wanted) or folder / "index.html"
+        if not file.is_file():
+            text = "The client is not built. Run: make web (or: kith web build), then load this page again."
+            return Response(text.encode(), media_type="text/plain; charset=utf-8", status_code=503)
+        forever = wanted.startswith("assets/") and file.name != "index.html"
+        caching = "public, max-age=31536000, immutable" if forever else "no-cache"
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        if file.suffix == ".webmanifest":
+            kind = "application/manifest+json"
+        return Response(file.read_bytes(), media_type=kind, headers={"Cache-Control": caching})
+
+    return [client]
+
+
+def _inside(folder: Path, wanted: str) -> Path | None:
+    if not wanted:
+        return None
+    file = (folder / wanted).resolve()
+    return file if file.is_file() and file.is_relative_to(folder.resolve()) else None
+
+
+def people_app(
+    *,
+    database: Database,
+    server: ServerFacts,
+    keys: Keys,
+    client: Path,
+    routes: Sequence[ControllerRouterHandler],
+    provide: dict[str, Callable[[], Any]],
+) -> Litestar:
+    """The Litestar application that people's clients talk to."""
+    dependencies = {
+        "database": Provide(lambda: database, sync_to_thread=False),
+        "server": Provide(lambda: server, sync_to_thread=False),
+        "keys": Provide(lambda: keys, sync_to_thread=False),
+        "session": Provide(current_session),
+        **{name: Provide(make, sync_to_thread=False) for name, make in provide.items()},
+    }
+    return Litestar(
+        route_handlers=[*routes, well_known(server, keys), *client_files(client)],
+        dependencies=dependencies,
+        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_bug},
+        middleware=[lambda app: Guard(app, server.origin, SECURITY_HEADERS)],
+        request_max_body_size=BODY_LIMIT,
+        openapi_config=OpenAPIConfig(
+            title="Kith", version=__version__, path="/api/schema", render_plugins=[JsonRenderPlugin()]
+        ),
+        logging_config=None,
+    )

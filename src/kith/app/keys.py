@@ -1,0 +1,182 @@
+"""The server's own keys: 0600 files outside the database and its backup.
+
+`hub-<id>` (32 random bytes each, never derived from a master, so that destroying one is real deletion),
+`sign-<index>` (Ed25519 seeds), `manifest.json` (public, signed entries), `evidence`, `tickets`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from kith.ledger.limits import DAY
+from kith.protocol.identity import Manifest, SignedEntry, append_entry, first_manifest, verify_manifest
+
+HUB_PERIOD_MS = 30 * DAY
+"""How long one hub key franks."""
+HUB_KEPT_MS = 210 * DAY
+"""After its period begins a key stays for the reportable window of 180 days beyond its 30 days of use."""
+
+
+class KeyFileError(RuntimeError):
+    """A key file is missing, readable by others, or damaged; the message says which."""
+
+
+@dataclass(frozen=True)
+class HubKey:
+    """One franking key and when its period began (ms)."""
+
+    id: int
+    secret: bytes
+    created_ms: int
+
+    def __repr__(self) -> str:
+        return f"HubKey(id={self.id}, secret=…)"
+
+
+class Keys:
+    """Every server key, read once at start-up."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._hub = {key.id: key for key in map(_read_hub, sorted(folder.glob("hub-*")))}
+        self._signers = {int(p.name.split("-")[1]): _signer(p) for p in sorted(folder.glob("sign-*"))}
+        self.manifest = _read_manifest(folder / "manifest.json")
+        self.evidence = read_secret(folder / "evidence")
+        self.tickets = read_secret(folder / "tickets")
+        self._current = max(self._hub)
+
+    def __repr__(self) -> str:
+        return f"Keys({len(self._hub)} hub keys, …)"
+
+    def current(self) -> tuple[int, bytes, Ed25519PrivateKey]:
+        """The hub key in use: its id, its bytes, and the signing key that serves it."""
+        key = self._hub[self._current]
+        return key.id, key.secret, self._signers[max(self._signers)]
+
+    def hub_key(self, hub_key_id: int) -> bytes | None:
+        """A hub key by id; None when it never existed or is destroyed."""
+        key = self._hub.get(hub_key_id)
+        return key.secret if key else None
+
+    def signing_key(self, hub_key_id: int) -> bytes | None:
+        """The public key that signs for a hub key, old ones included."""
+        return self.manifest.key_for(hub_key_id)
+
+    def rotate(self, now: int) -> bool:
+        """Begin a new hub key when the period is over, destroy those past their window; True if anything changed."""
+        newest = self._hub[self._current]
+        changed = False
+        if now - newest.created_ms >= HUB_PERIOD_MS:
+            fresh = _new_hub(self.folder, newest.id + 1, now)
+            self._hub[fresh.id], self._current, changed = fresh, fresh.id, True
+        for key in [k for k in self._hub.values() if now - k.created_ms >= HUB_KEPT_MS and k.id != self._current]:
+            destroy(self.folder / f"hub-{key.id}")
+            del self._hub[key.id]
+            changed = True
+        return changed
+
+    def rotate_signer(self, now: int) -> None:
+        """Begin a new signing key, listed after and signed by its predecessor, for the next hub key on."""
+        index = max(self._signers) + 1
+        fresh, first_id = Ed25519PrivateKey.generate(), self._current + 1
+        hub = _new_hub(self.folder, first_id, now)
+        manifest = append_entry(
+            self.manifest,
+            signer=self._signers[index - 1],
+            public_key=fresh.public_key().public_bytes_raw(),
+            first_hub_key_id=first_id,
+            created_ms=now,
+        )
+        write_secret(self.folder / f"sign-{index}", fresh.private_bytes_raw())
+        _write_manifest(self.folder / "manifest.json", manifest)
+        self._hub[first_id], self._current, self.manifest = hub, first_id, manifest
+        self._signers[index] = fresh
+
+
+def create(folder: Path, now: int) -> None:
+    """Make every key of a new server."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    signer = Ed25519PrivateKey.generate()
+    _new_hub(folder, 1, now)
+    write_secret(folder / "sign-0", signer.private_bytes_raw())
+    _write_manifest(folder / "manifest.json", first_manifest(signer, first_hub_key_id=1, created_ms=now))
+    write_secret(folder / "evidence", secrets.token_bytes(32))
+    write_secret(folder / "tickets", secrets.token_bytes(32))
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a 0600 file durably; refuses to replace one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_secret(path: Path, size: int = 32) -> bytes:
+    """Read a secret; refuses one that others can read."""
+    try:
+        mode = path.stat().st_mode & 0o077
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise KeyFileError(f"The key file {path.name} is missing. Restore it from your own safe copy.") from None
+    if mode:
+        raise KeyFileError(f"Others can read the key file {path.name}. Run: chmod 600 {path}")
+    if len(content) < size:
+        raise KeyFileError(f"The key file {path.name} is damaged. Restore it from your own safe copy.")
+    return content
+
+
+def destroy(path: Path) -> None:
+    """Overwrite, then remove."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(bytes(size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
+def _new_hub(folder: Path, hub_key_id: int, now: int) -> HubKey:
+    secret = secrets.token_bytes(32)
+    write_secret(folder / f"hub-{hub_key_id}", secret + now.to_bytes(8, "big"))
+    return HubKey(hub_key_id, secret, now)
+
+
+def _read_hub(path: Path) -> HubKey:
+    content = read_secret(path, 40)
+    return HubKey(int(path.name.split("-")[1]), content[:32], int.from_bytes(content[32:40], "big"))
+
+
+def _signer(path: Path) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(read_secret(path))
+
+
+def manifest_json(manifest: Manifest) -> list[dict[str, str]]:
+    """The manifest as `/.well-known/kith.json` carries it."""
+    return [
+        {"entry": base64.b64encode(e.entry).decode(), "signature": base64.b64encode(e.signature).decode()}
+        for e in manifest.signed
+    ]
+
+
+def _write_manifest(path: Path, manifest: Manifest) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(manifest_json(manifest), indent=1))
+    fresh.replace(path)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    rows = json.loads(path.read_text())
+    return verify_manifest(
+        [SignedEntry(base64.b64decode(row["entry"]), base64.b64decode(row["signature"])) for row in rows]
+    )

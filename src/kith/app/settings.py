@@ -1,0 +1,90 @@
+"""What an operator may set, with safe defaults; read once from `kith.toml`, never changed while running."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal, Self
+
+import msgspec
+
+Mode = Literal["shadow", "live"]
+
+
+class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who answers for this server; NCMEC and people's appeals need a real person."""
+
+    name: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+
+
+class Tipline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where CyberTips go. Off until an endpoint is set; production needs saying so."""
+
+    endpoint: str = ""
+    username: str = ""
+    password_file: str = ""
+    production: bool = False
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything tunable about a server. Defaults suit one machine behind a TLS proxy."""
+
+    server_name: str
+    """HOST in every URI; no port; may never change."""
+    origin: str
+    """Where people's browsers find the client, for example https://kith.example."""
+    staff_origin: str
+    """Where staff find the console; a host of its own."""
+    bind: str = "127.0.0.1"
+    port: int = 8000
+    staff_port: int = 8001
+    rules: dict[str, Mode] = msgspec.field(default_factory=dict)
+    """Mode per rule id; a rule that is not named runs in shadow."""
+    operator: Operator = Operator()
+    tipline: Tipline = Tipline()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read settings; a mistake is one sentence naming the field."""
+        try:
+            return msgspec.convert(tomllib.loads(path.read_text()), cls)
+        except FileNotFoundError:
+            raise SettingsError(f"{path} is missing. Make it with: kith init --data {path.parent}") from None
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            raise SettingsError(f"{path}: {error}. Mend that line and start again.") from None
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; the message says what to mend."""
+
+
+SAMPLE = """\
+# Kith's settings. Read once at start-up.
+server_name = "{server_name}"   # part of every address of a person; may never change
+origin = "{origin}"
+staff_origin = "{staff_origin}"
+bind = "127.0.0.1"
+port = {port}
+staff_port = {staff_port}
+
+# Each rule runs in shadow (it records what it would have done) until it is set to "live".
+[rules]
+{rules}
+
+[operator]
+name = "{operator}"
+first_name = ""
+last_name = ""
+email = ""
+
+# CyberTips go nowhere until an endpoint is set. The test environment is the default;
+# production = true is needed for real reports.
+[tipline]
+endpoint = "{tipline}"
+username = "{tipline_user}"
+password_file = "{tipline_password_file}"
+production = false
+"""

@@ -1,0 +1,30 @@
+"""What every folder of tests shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def folder_from(variable: str, beside: str) -> Path:
+    """A folder of public material, from the environment or beside the checkout; skips with the reason if absent."""
+    path = Path(os.environ.get(variable) or ROOT.parent / "shared" / beside)
+    if not path.is_dir():
+        pytest.skip(f"no {beside}: set {variable} to the folder that holds them")
+    return path
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The official MLS vectors and the franking vectors."""
+    return folder_from("KITH_VECTORS", "vectors")
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    """Public data sets."""
+    return folder_from("KITH_DATA", "data")
