@@ -1,0 +1,5 @@
+"""`python -m kith` is `kith`."""
+
+from kith.app.cli import main
+
+main()

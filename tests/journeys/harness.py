@@ -1,0 +1,183 @@
+"""A real server in a process of its own, and real browsers: what the journeys stand on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
+
+from kith.app import setting_up
+
+ROOT = Path(__file__).resolve().parents[2]
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+BROWSER_ARGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium_path() -> str | None:
+    """Where Chromium is, if it is."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
+
+
+@dataclass
+class Server:
+    """A server's folder and its process."""
+
+    data: Path
+    port: int
+    staff_port: int
+    rules: dict[str, str] = field(default_factory=dict)
+    tipline: tuple[str, str, str] = ("", "", "")
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where people's browsers go."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def staff_origin(self) -> str:
+        """Where staff's browsers go."""
+        return f"http://staff.localhost:{self.staff_port}"
+
+    @property
+    def log(self) -> Path:
+        """Everything the server printed."""
+        return self.data.parent / f"{self.data.name}.log"
+
+    def create(self) -> None:
+        """Make the server's folder."""
+        setting_up.create(
+            self.data,
+            name="kith.localhost",
+            origin=self.origin,
+            staff_origin=self.staff_origin,
+            port=self.port,
+            staff_port=self.staff_port,
+            rules=self.rules,
+            operator="Kith test community",
+            tipline=self.tipline,
+        )
+
+    def start(self) -> None:
+        """Start it and wait until both ports answer."""
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "kith", "serve", "--data", str(self.data)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        for port in (self.port, self.staff_port):
+            self._wait_for(port)
+
+    def _wait_for(self, port: int) -> None:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            if self.process is None or self.process.poll() is not None:
+                raise AssertionError(f"the server ended:\n{self.log.read_text()}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"nothing answers on {port}:\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        """kill -9: nothing is flushed, nobody is told."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """Ask it to stop, and see that it does."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+
+
+@contextlib.contextmanager
+def served(folder: Path, **options: Any) -> Iterator[Server]:
+    """A fresh server, running."""
+    port, staff_port = free_ports(2)
+    server = Server(folder / "server", port, staff_port, **options)
+    server.create()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Person:
+    """One person's browser: a profile of its own, in which anything the console complains of is noted."""
+
+    def __init__(self, browser: Browser, origin: str, **context: Any) -> None:
+        self.context: BrowserContext = browser.new_context(
+            base_url=origin, viewport=context.pop("viewport", {"width": 390, "height": 844}), locale="en-GB", **context
+        )
+        self.context.set_default_timeout(20_000)
+        self.complaints: list[str] = []
+        self.expected: tuple[str, ...] = ()
+        self.page: Page = self.new_page()
+
+    def new_page(self) -> Page:
+        """A tab."""
+        page = self.context.new_page()
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.complaints.append(f"pageerror: {error}"))
+        return page
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not any(part in message.text for part in self.expected):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def close(self) -> None:
+        """Close the profile."""
+        self.context.close()
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Debian's Chromium."""
+    path = chromium_path()
+    assert path is not None
+    return playwright.chromium.launch(executable_path=path, args=BROWSER_ARGS)
+
+
+def axe_violations(page: Page) -> list[str]:
+    """What axe finds wrong on the page as it is, a line each."""
+    page.evaluate(AXE.read_text())  # evaluated from outside, so the page's policy stays on
+    found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", AXE_TAGS)
+    return [f"{v['id']}: {[node['target'] for node in v['nodes']]}" for v in found["violations"]]
