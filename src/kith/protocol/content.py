@@ -429,14 +429,28 @@ def _words(part: Part) -> str:
     match part:
         case SinglePart():
             is_text = part.content_type.split(";")[0].strip().lower() in ("text/markdown", "text/plain")
-            return part.content.decode("utf-8", "replace") if is_text else ""
+            return _readable(part.content) if is_text else ""
         case MultiPart():
-            found = [words for words in map(_words, part.parts) if words]
-            return "\n".join(found[:1] if part.semantics == CHOOSE_ONE else found)
+            return _joined(part.semantics, [_words(inner) for inner in part.parts])
         case NullPart() | ExternalPart():
             return ""
         case _:
             assert_never(part)
+
+
+def _readable(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def _joined(semantics: int, words: list[str]) -> str:
+    """One of several, or all; of a single unit all or nothing."""
+    found = [one for one in words if one]
+    if semantics == SINGLE_UNIT and len(found) < len(words):
+        return ""
+    return "\n".join(found[:1] if semantics == CHOOSE_ONE else found)
 
 
 # --- what a message does to an earlier one --------------------------------------------------------------------------

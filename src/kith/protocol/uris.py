@@ -16,6 +16,7 @@ MAX_HOST: Final = 253
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _UUID4: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _URI: Final = re.compile(rf"mimi://({_LABEL}(?:\.{_LABEL})*)/([udr])/({_UUID4})")
+_ONLY_UUID: Final = re.compile(_UUID4)
 _MAX_URI: Final = len("mimi://") + MAX_HOST + len("/u/") + 36
 
 
@@ -40,6 +41,13 @@ def parse_uri(uri: str) -> tuple[str, Kind, str]:
     if match is None or len(match[1]) > MAX_HOST:
         raise Malformed("this is not the URI of an account, a device or a room")
     return match[1], cast("Kind", match[2]), match[3]
+
+
+def group_id(room_uuid: str) -> bytes:
+    """The MLS group id of a room: the 16 bytes of its UUID."""
+    if not _ONLY_UUID.fullmatch(room_uuid):
+        raise Malformed("this is not the id of a room")
+    return bytes.fromhex(room_uuid.replace("-", ""))
 
 
 def expect(uri: str, kind: Kind) -> str:
