@@ -1,0 +1,29 @@
+"""What the rooms may know about the server they run in; `app` makes it once at start-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from kith.ledger.database import Reader, wall_clock
+from kith.people.limits import DEFAULT, Limits
+
+Held = Callable[[Reader, str], object]
+"""What another room holds about an account, as plain JSON values; only what that person may see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """The server's unchanging facts.
+
+    `name` has no port and is the HOST of every URI; `origin` has scheme and port. `ticket_key` (32 bytes,
+    never in the database) signs age tickets and blinds the names of rate-limit buckets. `also_held` are the
+    other rooms' parts of a person's export, by title.
+    """
+
+    name: str
+    origin: str
+    ticket_key: bytes = field(repr=False)
+    clock: Callable[[], int] = wall_clock
+    limits: Limits = DEFAULT
+    also_held: Mapping[str, Held] = field(default_factory=dict)
