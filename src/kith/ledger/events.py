@@ -151,12 +151,16 @@ class DecisionMade(Event, frozen=True, kw_only=True, tag="ledger:decision:made")
 
 
 class RequestSent(Event, frozen=True, kw_only=True, tag="messaging:request:sent"):
-    """A first contact was asked for; `target` is None where it reached nobody. Writer: messaging.flows."""
+    """A first contact was asked for; `target` is None where it reached nobody. Writer: messaging.flows.
+
+    `invited`: it came by an invite that the target made.
+    """
 
     request: str
     requester: str
     target: str | None = None
     decision: str
+    invited: bool = False
 
 
 class RequestAccepted(Event, frozen=True, kw_only=True, tag="messaging:request:accepted"):
@@ -217,13 +221,23 @@ class MembershipEnded(Event, frozen=True, kw_only=True, tag="messaging:membershi
 
 
 class EpochAdvanced(Event, frozen=True, kw_only=True, tag="messaging:room:epoch"):
-    """The room's group moved to a new epoch by a device's commit. Writer: messaging.flows.commit."""
+    """The room's group moved to a new epoch by a device's commit. Writer: messaging.flows.commit.
+
+    `added`: each device that joined, with its account; the creator's own device is among them at epoch 1.
+    """
 
     room: str
     epoch: int
     device: str
-    added: tuple[str, ...] = ()
+    added: dict[str, str] = msgspec.field(default_factory=dict)
     removed: tuple[str, ...] = ()
+
+
+class RequestsForgotten(Event, frozen=True, kw_only=True, tag="messaging:requests:forgotten"):
+    """Closed requests and ended memberships past their retention were dropped. Writer: messaging.flows.sweep."""
+
+    requests_before_ms: int
+    memberships_before_ms: int
 
 
 class FirstMessage(Event, frozen=True, kw_only=True, tag="messaging:message:first"):
@@ -270,6 +284,13 @@ class NoticeDismissed(Event, frozen=True, kw_only=True, tag="safety:notice:dismi
     to: str
 
 
+class NoticeWithdrawn(Event, frozen=True, kw_only=True, tag="safety:notice:withdrawn"):
+    """What the notice rested on was taken back. Writer: safety.flows."""
+
+    notice: str
+    to: str
+
+
 # Reports -----------------------------------------------------------------------------------------
 
 
@@ -288,7 +309,11 @@ class ReportFiled(Event, frozen=True, kw_only=True, tag="reports:report:filed"):
 
 
 class CaseOpened(Event, frozen=True, kw_only=True, tag="reports:case:opened"):
-    """A case for review exists. `queue`: child-safety, general, appeals. Writer: reports.flows."""
+    """A case for review exists. `queue`: child-safety, general, appeals. Writer: reports.flows.
+
+    `source`: report, appeal or rule:<rule id>. An appeal names its `measure` and, when a reviewer imposed it,
+    the case of `origin`.
+    """
 
     case: str
     account: str
@@ -296,7 +321,9 @@ class CaseOpened(Event, frozen=True, kw_only=True, tag="reports:case:opened"):
     priority: int
     because: str
     due_ms: int
+    source: str = "report"
     measure: str | None = None
+    origin: str | None = None
 
 
 class CaseRaised(Event, frozen=True, kw_only=True, tag="reports:case:raised"):
@@ -305,6 +332,7 @@ class CaseRaised(Event, frozen=True, kw_only=True, tag="reports:case:raised"):
     case: str
     priority: int
     because: str
+    due_ms: int
 
 
 class CaseClaimed(Event, frozen=True, kw_only=True, tag="reports:case:claimed"):
@@ -313,6 +341,31 @@ class CaseClaimed(Event, frozen=True, kw_only=True, tag="reports:case:claimed"):
     case: str
     staff: str
     until_ms: int
+
+
+class CaseReleased(Event, frozen=True, kw_only=True, tag="reports:case:released"):
+    """A reviewer gave a case back undecided. Writer: reports.flows.release."""
+
+    case: str
+    staff: str
+
+
+class CaseEscalated(Event, frozen=True, kw_only=True, tag="reports:case:escalated"):
+    """A reviewer moved a case to another queue; its evidence went `into` a case that was open there, if any.
+
+    Writer: reports.flows.escalate.
+    """
+
+    case: str
+    queue: str
+    staff: str
+    into: str | None = None
+
+
+class EvidenceDestroyed(Event, frozen=True, kw_only=True, tag="reports:evidence:destroyed"):
+    """The key and the sealed evidence of a closed case are gone. Writer: reports.flows.forget."""
+
+    case: str
 
 
 class VerdictGiven(Event, frozen=True, kw_only=True, tag="reports:verdict:given"):
@@ -395,10 +448,25 @@ class PreservationStarted(Event, frozen=True, kw_only=True, tag="authorities:pre
 
 
 class StaffAdded(Event, frozen=True, kw_only=True, tag="reports:staff:added"):
-    """A staff account exists. Writer: reports.flows.add_staff."""
+    """A staff account exists. Writer: reports.staffing.add_staff."""
 
     staff: str
     roles: tuple[str, ...]
+
+
+class StaffRolesChanged(Event, frozen=True, kw_only=True, tag="reports:staff:roles"):
+    """An admin gave a colleague other roles. Writer: reports.staffing.change_roles."""
+
+    staff: str
+    roles: tuple[str, ...]
+    by: str
+
+
+class StaffEnded(Event, frozen=True, kw_only=True, tag="reports:staff:ended"):
+    """A staff account was closed. Writer: reports.staffing.end_staff."""
+
+    staff: str
+    by: str
 
 
 def all_kinds() -> dict[str, type[Event]]:
