@@ -6,15 +6,17 @@ import { isUuid } from './uris';
 export const SUBPROTOCOL = 'kith.v1';
 export const MAX_FRAME = 80 * 1024;
 export const MAX_COMMIT_FRAME = 1024 * 1024;
+/** Mail ids in one ACK. */
+export const MAX_ACKS = 4096;
 
 export type ClientFrame =
   | { kind: 'submit'; key: Uint8Array; room: string; message: Uint8Array }
   | { kind: 'commit'; key: Uint8Array; room: string; commit: Uint8Array; welcome: Uint8Array | null; groupInfo: Uint8Array }
-  | { kind: 'ack'; mailIds: readonly (number | string)[] }
+  | { kind: 'ack'; mailIds: readonly number[] }
   | { kind: 'ephemeral'; room: string; message: Uint8Array }
   | { kind: 'ping' };
 
-export type MailId = number | string;
+export type MailId = number;
 export type MailKind = 'message' | 'commit' | 'welcome' | 'roster' | 'notice';
 export interface HubRecord {
   timestamp: number; roomSeq: number; hubKeyId: number; serverFrank: Bytes; suite: number; proof: Bytes;
@@ -111,7 +113,7 @@ function readRefused(fields: Fields): Refused {
 }
 
 function readMail(fields: Fields): Mail {
-  const mailId = fields.id();
+  const mailId = fields.count();
   const mail = MAIL_KINDS[fields.count()];
   if (mail === undefined) throw new Malformed('unknown kind of mail');
   const room = fields.optional(() => fields.uuid());
@@ -161,13 +163,6 @@ class Fields {
 
   time(): number {
     return this.count();
-  }
-
-  id(): MailId {
-    const value = this.#next();
-    if (typeof value === 'string' && value.length <= 64) return value;
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-    throw new Malformed('a mail has no usable id');
   }
 
   text(): string {

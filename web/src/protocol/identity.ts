@@ -1,8 +1,8 @@
 /** Who signs for whom: the account identity key, device certificates, device lists and the server's key manifest. */
 import { sha256 } from '@noble/hashes/sha2.js';
-import { concat, equal, Malformed, Reader, u32, u64, u8, utf8, vector, whole, type Bytes } from './bytes';
+import { concat, equal, Malformed, Reader, toHex, u32, u64, u8, utf8, vector, whole, type Bytes } from './bytes';
 import { signWithLabel, verifyWithLabel, type Signer } from './sign';
-import { uriField } from './uris';
+import { sameServer, uriField } from './uris';
 
 const KEY_SIZE = 32;
 const MAX_DEVICES = 64;
@@ -46,7 +46,9 @@ export function decodeDeviceList(bytes: Uint8Array): DeviceList {
     const account = uriField(reader, 'u');
     const version = reader.u64();
     const signedMs = reader.u64();
-    return { account, version, signedMs, entries: readEntries(reader.vector()) };
+    const entries = readEntries(reader.vector());
+    entries.forEach((entry) => sameServer(account, entry.device));
+    return { account, version, signedMs, entries };
   });
 }
 
@@ -59,7 +61,9 @@ function readEntries(bytes: Uint8Array): DeviceEntry[] {
     const mlsKey = reader.vector();
     entries.push({ device, mlsKey: keyBytes(mlsKey) as Bytes, addedMs: reader.u64() });
   }
-  if (new Set(entries.map((entry) => entry.device)).size !== entries.length) throw new Malformed('a device appears twice');
+  for (const names of [entries.map((entry) => entry.device), entries.map((entry) => toHex(entry.mlsKey))]) {
+    if (new Set(names).size !== names.length) throw new Malformed('a device or a key appears twice');
+  }
   return entries;
 }
 

@@ -42,15 +42,23 @@ export function uuidFromBytes(bytes: Uint8Array): string {
   return id;
 }
 
-/** MLS credential identity = V(account URI) ‖ V(device URI). */
+/** Accounts, devices and rooms of one exchange are all of one server. */
+export function sameServer(one: string, other: string): void {
+  if (one.split('/')[2] !== other.split('/')[2]) throw new Malformed('names of different servers');
+}
+
+/** MLS credential identity = V(account URI) ‖ V(device URI), both of one server. */
 export function credentialIdentity(account: string, device: string): Bytes {
+  sameServer(account, device);
   return concat(vector(utf8(account)), vector(utf8(device)));
 }
 
 export function parseCredentialIdentity(identity: Uint8Array): { account: string; device: string } {
   return whole(identity, (reader) => {
     const account = uriField(reader, 'u');
-    return { account, device: uriField(reader, 'd') };
+    const device = uriField(reader, 'd');
+    sameServer(account, device);
+    return { account, device };
   });
 }
 
