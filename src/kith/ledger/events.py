@@ -72,8 +72,15 @@ class DeviceRemoved(Event, frozen=True, kw_only=True, tag="people:device:removed
     device: str
 
 
+class DeviceListSigned(Event, frozen=True, kw_only=True, tag="people:device-list:signed"):
+    """An account signed a new list of its devices. Writer: people.flows."""
+
+    account: str
+    version: int
+
+
 class ControlsChanged(Event, frozen=True, kw_only=True, tag="people:controls:changed"):
-    """A person changed who may send her requests. Writer: people.flows.set_controls."""
+    """Who may send a person requests: her choice, or closed on turning 18. Writer: people.flows."""
 
     account: str
     requests: str

@@ -72,6 +72,12 @@ def acts_as_minor(band: Band, *, confirmed: bool) -> bool:
     return confirmed and band in ("13-15", "16-17")
 
 
+def is_lower(band: Band, than: Band) -> bool:
+    """Whether a correction to this band only protects more: a younger band, or unknown."""
+    order = ("unknown", "13-15", "16-17", "18+")
+    return order.index(band) < order.index(than)
+
+
 def _month_ms(year: int, month: int) -> int:
     year, month = (year + 1, 1) if month == 13 else (year, month)  # noqa: PLR2004  the month after December
     return int(datetime(year, month, 1, tzinfo=UTC).timestamp()) * 1000

@@ -1,5 +1,7 @@
 """The numbers of this room, each with its unit and reason; `docs/limits.md` is generated from them."""
 
+# ruff: noqa: RUF009 - `limit` and `rate` make dataclass fields
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -53,6 +55,7 @@ class Limits:
     recovery_address: Rate = rate(20, MINUTE, "recoveries from one address")
     recovery_handle: Rate = rate(10, 6 * MINUTE, "recoveries of one handle")
     password: Rate = rate(10, MINUTE, "password changes tried by one account")
+    export: Rate = rate(5, 30 * MINUTE, "exports by one account; each walks the whole ledger")
     profile: Rate = rate(30, MINUTE, "profile, control, block and device changes by one account")
 
 

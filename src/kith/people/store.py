@@ -36,7 +36,7 @@ devices = table(
     number("removed_ms", "when it was signed out", null=True),
     Index("devices_by_account", "account", "removed_ms"),
     purpose="which devices an account has",
-    retention="life of the account + 30 days; removed ones 90 days",
+    retention="life of the account + 30 days",
     kind="projection",
 )
 
@@ -206,7 +206,7 @@ waits = table(
 buckets = table(
     "buckets",
     text("bucket", "what is limited, with a keyed hash of whom", key=True),
-    number("level", "thousandths of a token left"),
+    number("level", "milliseconds of refill saved up"),
     number("at_ms", "when that was so"),
     number("full_ms", "when it will be full, and the row may go"),
     Index("buckets_by_full", "full_ms"),
@@ -227,7 +227,7 @@ ACCOUNT_REQUESTS = update(accounts).where(accounts.c.account == bindparam("id"))
 ACCOUNT_TERMS = update(accounts).where(accounts.c.account == bindparam("id")).values(terms_version=bindparam("version"))
 ACCOUNT_IDENTITY = update(accounts).where(accounts.c.account == bindparam("id")).values(has_identity=1)
 BANDS_DUE = (
-    select(accounts.c.account, accounts.c.band, accounts.c.band_ends_ms, accounts.c.requests)
+    select(accounts)
     .where(accounts.c.band_ends_ms <= bindparam("now"))
     .order_by(accounts.c.account)
     .limit(bindparam("most"))
