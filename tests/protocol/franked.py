@@ -6,8 +6,17 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kith.protocol import content as mimi
-from kith.protocol.franking import AnyProof, Assessment, Context, ReportItem, assess, frank_and_tbs, franking_tag
-from kith.protocol.franking import sign_batch, sign_single
+from kith.protocol.franking import (
+    AnyProof,
+    Assessment,
+    Context,
+    ReportItem,
+    assess,
+    frank_and_tbs,
+    franking_tag,
+    sign_batch,
+    sign_single,
+)
 from kith.protocol.signing import public_bytes
 from kith.protocol.uris import account_uri, device_uri, room_uri
 

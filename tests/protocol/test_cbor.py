@@ -121,9 +121,10 @@ def test_depth_is_bounded_both_ways() -> None:
     for _ in range(cbor.MAX_DEPTH):
         deep = [deep]
     assert cbor.decode(cbor.encode(deep)) == deep
-    for refuse in (lambda: cbor.encode([deep]), lambda: cbor.decode(b"\x81" + cbor.encode(deep))):
-        with pytest.raises(Malformed):
-            refuse()
+    with pytest.raises(Malformed):
+        cbor.encode([deep])
+    with pytest.raises(Malformed):
+        cbor.decode(b"\x81" + cbor.encode(deep))
 
 
 @pytest.mark.parametrize(

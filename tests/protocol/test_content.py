@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protocol.franked import ALICE, BOB, ROOM
 
 from kith.protocol import cbor
 from kith.protocol import content as mimi
@@ -30,6 +29,7 @@ from kith.protocol.content import (
     plain_text,
 )
 from kith.protocol.wire import Malformed
+from protocol.franked import ALICE, BOB, ROOM
 
 SALT = bytes(range(16))
 ID = b"\x01" + b"i" * 31
@@ -43,7 +43,7 @@ def message(part: Part = HELLO, **how: Any) -> MimiContent:
 
 def attachment(**how: Any) -> ExternalPart:
     """An external part with every field set."""
-    fields = {
+    fields: dict[str, Any] = {
         "content_type": "image/png",
         "url": "/api/v1/blobs/1",
         "expires": 2**32 - 1,
@@ -99,10 +99,10 @@ def test_the_drafts_reply_is_reproduced() -> None:
 
 labels = st.text(max_size=12)
 ids = st.none() | st.binary(min_size=32, max_size=32)
-heads = {"disposition": st.integers(0, 255), "language": labels}
+heads: dict[str, Any] = {"disposition": st.integers(0, 255), "language": labels}
 leaves = (
-    st.builds(NullPart, **heads)  # type: ignore[arg-type] - the same two fields for every kind of part
-    | st.builds(SinglePart, content_type=labels, content=st.binary(max_size=60), **heads)  # type: ignore[arg-type]
+    st.builds(NullPart, **heads)
+    | st.builds(SinglePart, content_type=labels, content=st.binary(max_size=60), **heads)
     | st.builds(attachment, url=labels, filename=labels, size=st.integers(0, 2**64 - 1))
 )
 parts = st.recursive(
@@ -186,7 +186,7 @@ def test_a_changed_byte_is_another_message_or_malformed(at: int, change: int) ->
 def wire(**changed: Any) -> bytes:
     """Deterministic CBOR of a message with some top-level elements replaced."""
     names = ("salt", "replaces", "topic", "expires", "reply", "extensions", "part")
-    whole = dict(
+    whole: dict[str, Any] = dict(
         zip(names, (SALT, None, b"", None, None, {1: ALICE, 2: ROOM}, [1, "", 1, "text/plain", b"x"]), strict=True)
     )
     return cbor.encode([*{**whole, **changed}.values()])
@@ -385,17 +385,17 @@ def test_secrets_and_words_are_not_printed() -> None:
 
 def test_helpers_make_what_they_say() -> None:
     """Text, reply, edit, delete and reaction have their place and their body."""
-    who = {"salt": SALT, "sender_uri": ALICE, "room_uri": ROOM}
-    plain = mimi.text("hi", **who, last_seen=ID, forwarded=2)  # type: ignore[arg-type] - three keywords at once
+    who: dict[str, Any] = {"salt": SALT, "sender_uri": ALICE, "room_uri": ROOM}
+    plain = mimi.text("hi", **who, last_seen=ID, forwarded=2)
     assert (plain.sender_uri, plain.room_uri, plain.last_seen, plain.times_forwarded) == (ALICE, ROOM, ID, 2)
     assert (message().last_seen, message().times_forwarded) == (None, 0)
-    answer = mimi.reply(ID, "yes", **who)  # type: ignore[arg-type]
+    answer = mimi.reply(ID, "yes", **who)
     assert (answer.in_reply_to, answer.replaces, plain_text(answer)) == (ID, None, "yes")
-    edited = mimi.edit(ID, "better", **who)  # type: ignore[arg-type]
+    edited = mimi.edit(ID, "better", **who)
     assert (edited.replaces, plain_text(edited)) == (ID, "better")
-    deleted = mimi.delete(ID, **who)  # type: ignore[arg-type]
+    deleted = mimi.delete(ID, **who)
     assert (deleted.replaces, deleted.part, plain_text(deleted)) == (ID, NullPart(), "")
-    liked = mimi.reaction(ID, "\N{HEAVY BLACK HEART}", **who)  # type: ignore[arg-type]
+    liked = mimi.reaction(ID, "\N{HEAVY BLACK HEART}", **who)
     assert (liked.in_reply_to, liked.part.disposition) == (ID, mimi.REACTION)
     for content in (plain, answer, edited, deleted, liked):
         assert decode(encode(content)) == content
@@ -456,7 +456,7 @@ def test_parts_are_numbered_depth_first() -> None:
 def test_only_the_sender_changes_a_message(
     replaces: bytes | None, part: Part, target_sender: str | None, expected: str
 ) -> None:
-    """Edits, deletes (also of an edited message: they name its first version) and unlikes by somebody else are dropped."""
+    """Edits, deletes (which name the first version) and unlikes by somebody else are dropped."""
     assert effect(replaces, part, sender=ALICE, target_sender=target_sender) == expected
 
 

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protocol.franked import uuid
 
 from kith.protocol import frames
 from kith.protocol.frames import decode_client, decode_server, encode
 from kith.protocol.wire import Malformed
+from protocol.franked import uuid
 
 KEY, ROOM = b"k" * 16, uuid(1)
 FRANK = frames.Frank(1_700_000_000_123, 42, 7, b"f" * 32, 1, b"proof")

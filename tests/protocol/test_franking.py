@@ -1,13 +1,15 @@
 """Franking: honest reports verify, forged ones never do (the profile's test list, pure parts)."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protocol.franked import ALICE, BOB, BOB_PHONE, OTHER_ROOM, ROOM, Hub, context, conversation, said, seeded, uuid
 
 from kith.protocol import content as mimi
 from kith.protocol import franking
@@ -31,17 +33,18 @@ from kith.protocol.franking import (
     verify_item,
     verify_proof,
 )
-from kith.protocol.signing import public_bytes
+from kith.protocol.signing import public_bytes, sign_with_label
 from kith.protocol.wire import Malformed
+from protocol.franked import ALICE, BOB, BOB_PHONE, OTHER_ROOM, ROOM, Hub, context, conversation, said, seeded, uuid
 from vectors.shared import shared_vector
 
 HUB = Hub()
 SIGNED = public_bytes(HUB.signer)
 
 
-def reasons(items: list[ReportItem], hub: Hub = HUB, **how: object) -> list[str]:
+def reasons(items: list[ReportItem], hub: Hub = HUB, **how: Any) -> list[str]:
     """What an assessment says of each item, in room_seq order."""
-    results = hub.assess(items, **how).results  # type: ignore[arg-type] - head and room, passed through
+    results = hub.assess(items, **how).results
     return [result.reason if isinstance(result, Unverified) else "verified" for result in results]
 
 
@@ -151,13 +154,13 @@ def test_a_context_survives_encoding(ctx: Context) -> None:
     ],
     ids=str,
 )
-def test_a_context_that_has_no_encoding_is_malformed(change: dict[str, object]) -> None:
+def test_a_context_that_has_no_encoding_is_malformed(change: dict[str, Any]) -> None:
     """Numbers out of range and URIs beyond ASCII are refused, not truncated."""
     with pytest.raises(Malformed):
-        Context(**{**_fields(context(1)), **change}).encode()  # type: ignore[arg-type]
+        Context(**{**_fields(context(1)), **change}).encode()
 
 
-def _fields(ctx: Context) -> dict[str, object]:
+def _fields(ctx: Context) -> dict[str, Any]:
     return {name: getattr(ctx, name) for name in ctx.__struct_fields__}
 
 
@@ -211,7 +214,6 @@ def test_an_empty_batch_has_no_proofs() -> None:
 
 def test_the_tree_has_the_shape_of_rfc_9162() -> None:
     """Three leaves: the first two are paired, the third is their sibling."""
-    import hashlib  # noqa: PLC0415 - the shape is spelled out here by hand
 
     def sha(*parts: bytes) -> bytes:
         return hashlib.sha256(b"".join(parts)).digest()
@@ -252,11 +254,11 @@ def batch_proof(index: int = 2, size: int = 5) -> tuple[bytes, BatchProof]:
         lambda p: SingleProof(p.signature),
     ],
 )
-def test_a_batch_proof_with_anything_changed_proves_nothing(change: object) -> None:
+def test_a_batch_proof_with_anything_changed_proves_nothing(change: Any) -> None:
     """Wrong index, size, path length, sibling order, signature or kind (test 45 of the profile)."""
     tbs, proof = batch_proof()
     assert verify_proof(SIGNED, tbs, proof)
-    assert not verify_proof(SIGNED, tbs, change(proof))  # type: ignore[operator] - a lambda from the table
+    assert not verify_proof(SIGNED, tbs, change(proof))
 
 
 def test_a_single_signature_is_not_a_batch_of_one() -> None:
@@ -264,7 +266,7 @@ def test_a_single_signature_is_not_a_batch_of_one() -> None:
     single = sign_single(HUB.signer, b"tbs")
     assert not verify_proof(SIGNED, b"tbs", BatchProof(0, 1, (), single.signature))
     root = franking._leaf(b"tbs")
-    signature = franking.sign_with_label(HUB.signer, "FrankingBatchTBS", franking._batch_tbs(1, root))
+    signature = sign_with_label(HUB.signer, "FrankingBatchTBS", franking._batch_tbs(1, root))
     assert not verify_proof(SIGNED, b"tbs", BatchProof(0, 1, (), signature))
 
 
@@ -287,7 +289,7 @@ def test_a_key_that_is_no_key_verifies_nothing() -> None:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-def test_an_honest_report_verifies_in_full(batched: bool) -> None:  # noqa: FBT001 - a table column
+def test_an_honest_report_verifies_in_full(batched: bool) -> None:
     """1: ten messages, the reporter's own among them: all verified, no gaps, nothing omitted."""
     turns = conversation(10)
     report = HUB.assess(HUB.batch(turns) if batched else [HUB.item(*turn) for turn in turns])
@@ -332,10 +334,10 @@ def test_submitted_order_means_nothing() -> None:
     ],
     ids=["text", "salt", "salt 17", "salt 15", "array head", "trailing", "empty", "never sent", "sender", "room"],
 )
-def test_an_altered_message_never_verifies(kind: int, alter: object, reason: str) -> None:
+def test_an_altered_message_never_verifies(kind: int, alter: Any, reason: str) -> None:
     """4-8: altered text, altered salt, other salt lengths, non-deterministic CBOR, a stolen frank."""
     item = one(kind)
-    altered = replace(item, content=alter(item.content))  # type: ignore[operator] - a lambda from the table
+    altered = replace(item, content=alter(item.content))
     assert reasons([altered]) == [reason]
     assert HUB.assess([altered]).report_class == "NONE"
     assert HUB.assess([altered]).omitted_tail is None
@@ -363,7 +365,7 @@ def test_a_random_frank_never_verifies(kind: int) -> None:
 def test_each_field_of_the_context_is_bound(kind: int, name: str, value: object, reason: str) -> None:
     """10: each of the seven context fields altered alone."""
     item = one(kind)
-    altered = Context(**{**_fields(item.context), name: value})  # type: ignore[arg-type] - one field replaced
+    altered = Context(**{**_fields(item.context), name: value})
     assert reasons([replace(item, context=altered)]) == [reason]
 
 
@@ -461,9 +463,7 @@ def test_another_servers_key_proves_nothing(kind: int) -> None:
 def test_an_unknown_signing_key_proves_nothing(kind: int) -> None:
     """A hub key without a public key in the manifest gives a claim, not a crash."""
     always, never = (lambda _seq: True), (lambda _key: None)
-    result = verify_item(
-        one(kind), room_uri=ROOM, hub_key=HUB.hub_keys.get, signing_key=never, was_member=always
-    )
+    result = verify_item(one(kind), room_uri=ROOM, hub_key=HUB.hub_keys.get, signing_key=never, was_member=always)
     assert isinstance(result, Unverified)
     assert result.reason == "signature"
 
@@ -495,11 +495,11 @@ def test_any_single_changed_byte_never_verifies(item: ReportItem, at: int, chang
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30, unique=True), st.randoms(use_true_random=False))
-def test_gaps_and_tail_account_for_every_missing_message(chosen: list[int], chance: object) -> None:
+def test_gaps_and_tail_account_for_every_missing_message(chosen: list[int], chance: Random) -> None:
     """Reported, missing between and missing after add up to the room, whatever was chosen and in which order."""
     turns = conversation(40)
     items = [HUB.item(*turns[seq - 1]) for seq in chosen]
-    chance.shuffle(items)  # type: ignore[attr-defined] - hypothesis' own Random
+    chance.shuffle(items)
     report = HUB.assess(items, head=40)
     missing = sum(gap.missing for gap in report.gaps)
     assert report.omitted_tail is not None
@@ -513,7 +513,7 @@ def test_nobody_else_makes_verified_evidence() -> None:
     with pytest.raises(TypeError):
         Verified(item, genuine.content, genuine.message_id, object())
     with pytest.raises(ValueError, match="seal"):
-        replace(genuine, message_id=b"")
+        replace(genuine, message_id=b"")  # type: ignore[call-arg]  # what is tested
     assert not hasattr(Unverified(item, "cbor"), "message_id")
 
 

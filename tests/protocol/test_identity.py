@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol.franked import ALICE, ALICE_PHONE, BOB, BOB_PHONE, ROOM, SERVER, seeded, uuid
 
 from kith.protocol.identity import (
     MAX_DEVICES,
@@ -30,6 +29,7 @@ from kith.protocol.identity import (
 from kith.protocol.signing import public_bytes, sign_with_label, verify_with_label
 from kith.protocol.uris import device_uri
 from kith.protocol.wire import Malformed, vector
+from protocol.franked import ALICE, ALICE_PHONE, BOB, BOB_PHONE, ROOM, SERVER, seeded, uuid
 
 AIK = seeded(1)
 AIK_PUBLIC = public_bytes(AIK)
@@ -226,7 +226,7 @@ def resigned(entry: ManifestEntry, signer: int) -> SignedEntry:
 @pytest.mark.parametrize(
     "forge",
     [
-        lambda m: (),
+        lambda _m: (),
         lambda m: m.signed[1:],
         lambda m: (m.signed[0], m.signed[2]),
         lambda m: m.signed[::-1],
@@ -283,6 +283,7 @@ def test_a_pinned_manifest_may_only_grow() -> None:
 def test_numbers_out_of_range_are_malformed() -> None:
     """An id or time that does not fit is refused, not truncated."""
     entry = chain().entries[0]
-    for change in ({"first_hub_key_id": 2**32}, {"created_ms": -1}, {"index": 2**32}):
+    changes: tuple[dict[str, Any], ...] = ({"first_hub_key_id": 2**32}, {"created_ms": -1}, {"index": 2**32})
+    for change in changes:
         with pytest.raises(Malformed):
-            replace(entry, **change).encode()  # type: ignore[arg-type] - a table of single fields
+            replace(entry, **change).encode()
