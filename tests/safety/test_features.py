@@ -101,6 +101,27 @@ def test_a_reply_by_the_target_counts_and_ones_own_message_does_not() -> None:
     assert seen([*started, own, theirs], NOON).replied_share == 0.5
 
 
+def test_a_request_by_invitation_is_no_first_contact() -> None:
+    """Whoever made the invite wished to be asked; nor can one's own invites buy a good share."""
+    invited = RequestSent(request="r9", requester="ann", target="x9", decision="d", invited=True)
+    yes = RequestAccepted(request="r9", requester="ann", target="x9", room="room")
+    features = seen([(NOON, asked(1)), (NOON, invited), (NOON, yes)], NOON + PATIENCE)
+    assert (features.first_contacts_1d, features.settled_7d) == (1, 1)
+
+
+def test_two_who_ask_each_other_both_wait_for_a_reply(town: Town) -> None:
+    """Crossed requests lead to one room, and a room that ends and begins again is no obstacle."""
+    town.settle("ann")
+    town.settle("ben")
+    for one, other in (("ann", "ben"), ("ben", "ann"), ("ann", "ben")):
+        request = town.ask(one, other)
+        town.happen(RequestAccepted(request=request.request, requester=one, target=other, room="their-room"))
+    town.happen(FirstMessage(room="their-room", account="ben"))
+    states = {r.account: r.state for r in town.database.read_now(lambda reader: reader.all(store.states.select()))}
+    assert msgspec.json.decode(states["ann"], type=State).contacts[-1].replied
+    assert not msgspec.json.decode(states["ben"], type=State).contacts[-1].replied
+
+
 def test_refusals_by_the_minors_gate_are_counted_and_others_are_not() -> None:
     """A number only: the event names nobody but the one who tried."""
     gate = DecisionMade(

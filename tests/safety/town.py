@@ -110,7 +110,7 @@ class Remembered:
 
     def __init__(self) -> None:
         self.states: dict[str, State] = {}
-        self.rooms: dict[str, tuple[str, str]] = {}
+        self.rooms: dict[tuple[str, str], str] = {}
 
     def recall(self, account: str) -> State:
         """The state, or an empty one."""
@@ -122,10 +122,8 @@ class Remembered:
 
     def open_room(self, room: str, requester: str, target: str) -> None:
         """Wait for the target."""
-        self.rooms[room] = (requester, target)
+        self.rooms[room, target] = requester
 
     def take_room(self, room: str, writer: str) -> str | None:
         """The requester, once the target writes."""
-        if self.rooms.get(room, ("", ""))[1] != writer:
-            return None
-        return self.rooms.pop(room)[0]
+        return self.rooms.pop((room, writer), None)

@@ -116,7 +116,7 @@ def observe(memory: Memory, event: Event, at_ms: int, limits: Limits = DEFAULT) 
         case AccountCreated():
             with _changing(memory, event.account) as state:
                 state.born_ms = at_ms
-        case RequestSent():
+        case RequestSent(invited=False):  # whoever made an invite wished to be asked
             with _changing(memory, event.requester) as state:
                 _add(state, Contact(event.request, at_ms, event.target), limits)
             return event.requester

@@ -10,7 +10,7 @@ import msgspec
 from kith.ledger.database import Reader, Row, Tx, decode_json
 from kith.ledger.events import NoticeDismissed, NoticeWithdrawn, RuleFired
 from kith.ledger.signals import Changed
-from kith.people import enforcement
+from kith.people import enforcement, facts
 from kith.people.standing import Measure
 from kith.safety import notices, store
 from kith.safety.effects import Consequences, Live, Simulated
@@ -57,14 +57,15 @@ class Rows:
             self._tx.run(store.STATE_SET, id=account, new_state=written, now=self._tx.now, look=look)
 
     def open_room(self, room: str, requester: str, target: str) -> None:
-        """Wait for the target's first message."""
+        """Wait for the target's first message; a room that ended and began again waits anew."""
+        self._tx.run(store.ROOM_TAKEN, id=room, writer=target)
         self._tx.put(store.rooms, room=room, requester=requester, target=target, at_ms=self._tx.now)
 
     def take_room(self, room: str, writer: str) -> str | None:
         """Whose first contact this message answers."""
         requester: str | None = self._tx.value(store.ROOM, id=room, writer=writer)
         if requester is not None:
-            self._tx.run(store.ROOM_TAKEN, id=room)
+            self._tx.run(store.ROOM_TAKEN, id=room, writer=writer)
         return requester
 
 
@@ -104,6 +105,8 @@ class Judged(NamedTuple):
 
 def judge(tx: Tx, account: str, modes: Modes, limits: Limits = DEFAULT) -> None:
     """Ask every rule about an account and hand those that hold to their consequence provider."""
+    if facts.load(tx, account) is None:  # the account was deleted meanwhile
+        return
     state, standing = Rows(tx, limits).recall(account), standing_of(tx, account, limits)
     judged = Judged(account, state, features_of(state, tx.now, standing.limited_since, limits), standing)
     for rule in rules(limits):

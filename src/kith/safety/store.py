@@ -23,7 +23,7 @@ rooms = table(
     "safety_rooms",
     text("room", "a direct room in which the target has not written yet", key=True),
     text("requester", "who had asked"),
-    text("target", "who accepted"),
+    text("target", "who accepted", key=True),
     number("at_ms", "when"),
     Index("safety_rooms_by_time", "at_ms"),
     purpose="to count whether first contacts are answered; never what is written",
@@ -74,7 +74,7 @@ STATE_LOOKED = update(states).where(states.c.account == bindparam("id")).values(
 STATES_OLD = delete(states).where(states.c.touched_ms <= bindparam("before"))
 
 ROOM = select(rooms.c.requester).where(and_(rooms.c.room == bindparam("id"), rooms.c.target == bindparam("writer")))
-ROOM_TAKEN = delete(rooms).where(rooms.c.room == bindparam("id"))
+ROOM_TAKEN = delete(rooms).where(and_(rooms.c.room == bindparam("id"), rooms.c.target == bindparam("writer")))
 ROOMS_OLD = delete(rooms).where(rooms.c.at_ms <= bindparam("before"))
 
 FIRING = select(firings.c.at_ms).where(
