@@ -1,0 +1,228 @@
+/**
+ * A scripted engine in memory, for looking at screens. It keeps what is done to it until the page is closed.
+ * Only `fake.html` uses it; nothing of it is in the product build.
+ */
+import type { Args, Engine, EngineError, Happening, Me, Message, Op, Phase, Result } from '../../engine/contract';
+import {
+  chats, DAY, me, MY_ACCOUNT, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
+} from './worlds';
+
+type Doing = { [K in Op]: (args: Args<K>) => Promise<Result<K>> };
+const PHASES: Partial<Record<WorldName, Phase>> = {
+  'signed-out': 'signed-out', locked: 'locked', removed: 'locked', unsupported: 'unsupported', insecure: 'unsupported',
+  'needs-identity': 'needs-identity', 'needs-recovery': 'needs-recovery',
+};
+const refused = (code: string, message: string, rest: Partial<EngineError> = {}): EngineError => ({ code, message, ...rest });
+
+export class FakeEngine implements Engine {
+  #listeners = new Set<(happening: Happening) => void>();
+  #me: Me;
+  #chats;
+  #threads = new Map<string, Message[]>();
+  #received;
+  #sent;
+  #reports;
+  #notices;
+  #blocks: Result<'blocks'>;
+  #devices;
+
+  constructor(private readonly world: WorldName, private readonly now = Date.now()) {
+    const empty = world === 'empty';
+    this.#me = me(world, now);
+    this.#chats = empty ? [] : chats(now);
+    for (const chat of this.#chats) this.#threads.set(chat.room, thread(chat, now));
+    if (this.#chats[5]) this.#threads.set(this.#chats[5].room, []);
+    this.#received = empty ? [] : received(now);
+    this.#sent = empty ? [] : sent(now);
+    this.#reports = empty ? [] : reports(now);
+    this.#notices = this.#received.flatMap(({ notice }) => (notice ? [notice] : []));
+    this.#blocks = this.#chats
+      .filter((chat) => chat.blocked)
+      .map(({ account, handle, display_name }) => ({ account, handle, display_name, since_ms: now - 4 * DAY }));
+    this.#devices = [
+      { id: this.#me.device_id, name: 'Chrome on Linux', created_ms: now - 40 * DAY, last_seen_ms: now, current: true },
+      { id: 'phone', name: 'Firefox on Android', created_ms: now - 90 * DAY, last_seen_ms: now - DAY, current: false },
+    ];
+  }
+
+  on(listener: (happening: Happening) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async call<K extends Op>(op: K, args: Args<K>): Promise<Result<K>> {
+    if (this.world === 'slow' || (this.world === 'starting' && op === 'start')) await new Promise(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 15));
+    if (this.world === 'failing' && op !== 'start' && op !== 'me') throw refused('unreachable', "Kith can't be reached right now.");
+    const result = await (this.#doing[op] as (given: Args<K>) => Promise<Result<K>>)(args);
+    return structuredClone(result);
+  }
+
+  #tell(happening: Happening): void {
+    for (const listener of this.#listeners) listener(happening);
+  }
+
+  #arrive(): { me: Me; recovery_code: string } {
+    this.#tell({ type: 'phase', phase: 'ready' });
+    this.#tell({ type: 'connection', state: 'online' });
+    return { me: this.#me, recovery_code: RECOVERY_CODE };
+  }
+
+  #doing: Doing = {
+    start: async () => {
+      const phase = PHASES[this.world] ?? 'ready';
+      this.#tell({ type: 'connection', state: this.world === 'offline' || this.world === 'locked' ? 'offline' : 'online' });
+      const reason = this.world === 'removed' ? 'signed_out' : this.world === 'insecure' ? 'insecure' : undefined;
+      return { phase, me: phase === 'ready' ? this.#me : null, ...(reason ? { reason } : {}) };
+    },
+    age: async ({ year }) => {
+      const years = new Date(this.now).getFullYear() - year;
+      if (years < 14) throw refused('forbidden', "You can't make an account right now.");
+      const teen = years < 18;
+      this.#me = { ...me(teen ? 'teen' : 'adult', this.now) };
+      return { ticket: 'ticket', band: this.#me.band };
+    },
+    sign_up: async ({ handle, display_name }) => {
+      if (handle === 'taken') throw refused('conflict', "This handle can't be had. Try another.");
+      this.#me = { ...this.#me, handle, display_name };
+      this.#chats = [];
+      this.#received = [];
+      this.#sent = [];
+      this.#notices = [];
+      return this.#arrive();
+    },
+    sign_in: async ({ handle, password }) => {
+      if (password === 'wrong') throw refused('unauthenticated', "That handle and password don't match.");
+      this.#me = { ...this.#me, handle };
+      return { phase: this.#arrive() && 'ready', me: this.#me };
+    },
+    make_identity: async () => this.#arrive(),
+    unlock_identity: async ({ recovery_code }) => {
+      if (recovery_code.length < 30) throw refused('invalid', "That code isn't complete. It has 34 letters and digits.");
+      return this.#arrive();
+    },
+    reset_identity: async () => this.#arrive(),
+    recover: async () => this.#arrive(),
+    sign_out: async () => {
+      this.#tell({ type: 'phase', phase: 'signed-out' });
+      return null;
+    },
+    me: async () => this.#me,
+    set_display_name: async ({ display_name }) => (this.#me = { ...this.#me, display_name }),
+    set_controls: async (controls) => (this.#me = { ...this.#me, controls }),
+    change_password: async ({ current }) => {
+      if (current === 'wrong') throw refused('unauthenticated', "That isn't your current password.");
+      return null;
+    },
+    devices: async () => this.#devices,
+    remove_device: async ({ id }) => (this.#devices = this.#devices.filter((device) => device.id !== id)),
+    terms: async () => TERMS,
+    export_data: async () => ({ account: this.#me }),
+
+    request: async ({ handle, text }) => {
+      if (handle === 'toomany') throw refused('limited', 'You have sent all your requests for today.', { retry_after_ms: 5 * 3_600_000 });
+      const request = `sent-${this.#sent.length}`;
+      const state = 'sent' as const;
+      this.#sent = [...this.#sent, { request, to: handle ?? 'an invite link', sent_ms: Date.now(), state, account: null, room: null, waiting_text: text || null }];
+      return { request };
+    },
+    requests: async () => ({ received: this.#received, sent: this.#sent }),
+    accept: async ({ request }) => {
+      const from = this.#received.find((known) => known.request === request)!;
+      const room = `room-${request}`;
+      const { account, handle, display_name } = from;
+      this.#chats = [
+        { room, account, handle, display_name, writable: true, ready: true, unread: 0, last: null, blocked: false, deleted: false },
+        ...this.#chats,
+      ];
+      this.#received = this.#received.filter((known) => known !== from);
+      return { room };
+    },
+    decline: async ({ request }) => this.#answer(request),
+    cancel: async ({ request }) => {
+      this.#sent = this.#sent.filter((known) => known.request !== request);
+      return null;
+    },
+    invite: async () => ({ link: `${location.origin}/#/i/kq3v7Zr0tB9wXyN2`, expires_ms: this.now + 7 * DAY }),
+    block: async ({ account }) => {
+      const known = this.#chats.find((chat) => chat.account === account) ?? this.#received.find((from) => from.account === account);
+      this.#blocks.push({ account, handle: known?.handle ?? '', display_name: known?.display_name ?? '', since_ms: Date.now() });
+      this.#chats = this.#chats.map((chat) => (chat.account === account ? { ...chat, blocked: true, writable: false } : chat));
+      this.#received = this.#received.filter((from) => from.account !== account);
+      return null;
+    },
+    unblock: async ({ account }) => {
+      this.#blocks = this.#blocks.filter((blocked) => blocked.account !== account);
+      this.#chats = this.#chats.map((chat) => (chat.account === account ? { ...chat, blocked: false } : chat));
+      return null;
+    },
+    blocks: async () => this.#blocks,
+    notices: async () => this.#notices,
+    dismiss_notice: async ({ id }) => {
+      this.#notices = this.#notices.filter((notice) => notice.id !== id);
+      this.#received = this.#received.map((from) => (from.notice?.id === id ? { ...from, notice: null } : from));
+      return null;
+    },
+    appeal: async ({ measure }) => {
+      const measures = this.#me.standing.measures.map((one) => (one.id === measure ? { ...one, appeal: 'open' as const } : one));
+      this.#me = { ...this.#me, standing: { ...this.#me.standing, measures } };
+      return this.#me.standing;
+    },
+
+    chats: async () => this.#chats,
+    thread: async ({ room, limit = 50 }) => {
+      const all = this.#threads.get(room) ?? [];
+      return { messages: all.slice(-limit), more: all.length > limit };
+    },
+    send: async ({ room, text, reply_to }) => {
+      if (text === 'refuse me') throw refused('not_allowed', "You can't message this account.");
+      const all = this.#threads.get(room) ?? [];
+      const answered = all.find((message) => message.id === reply_to);
+      const offline = this.world === 'offline';
+      const message: Message = {
+        id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1, mine: true, sender: MY_ACCOUNT,
+        kind: 'text', text, gap_before: 0, delivery: text === 'fail me' ? 'failed' : offline ? 'waiting' : 'sent',
+        reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine } : null,
+      };
+      this.#threads.set(room, [...all, message]);
+      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, last: { text, mine: true, at_ms: Date.now() } } : chat));
+      this.#tell({ type: 'chats' });
+      return message;
+    },
+    retry: async ({ room, id }) => {
+      const retried = (this.#threads.get(room) ?? []).map((m) => (m.id === id ? { ...m, delivery: 'sent' as const } : m));
+      this.#threads.set(room, retried);
+      return null;
+    },
+    mark_read: async ({ room }) => {
+      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, unread: 0 } : chat));
+      this.#tell({ type: 'chats' });
+      return null;
+    },
+    delete_thread: async ({ room }) => {
+      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, deleted: true } : chat));
+      return null;
+    },
+
+    report_preview: async ({ account, room }) => ({
+      room, account, omitted_tail: room ? 1 : 0,
+      rows: (this.#threads.get(room ?? '') ?? [])
+        .filter((message) => message.kind === 'text' && message.seq !== null)
+        .map(({ seq, mine, at_ms, text, gap_before }, n) => ({ seq: seq!, mine, at_ms, text, gap_before, verified: n !== 3 })),
+    }),
+    report: async ({ account, category, minor_involved }) => {
+      const about = this.#chats.find((chat) => chat.account === account);
+      const report = `report-${this.#reports.length}`;
+      const fresh = { report, sent_ms: Date.now(), category, account, handle: about?.handle ?? null, status: 'received' as const, outcome: null };
+      this.#reports = [fresh, ...this.#reports];
+      this.#tell({ type: 'reports' });
+      return { report, first: minor_involved, class: 'FULL' };
+    },
+    reports: async () => this.#reports,
+  };
+
+  #answer(request: string): null {
+    this.#received = this.#received.filter((known) => known.request !== request);
+    return null;
+  }
+}

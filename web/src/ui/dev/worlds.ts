@@ -1,0 +1,159 @@
+/** The synthetic people and states that the scripted engine can play. Nobody here is real; every word is benign. */
+import type { Chat, Me, Measure, Message, Notice, ReceivedRequest, SentReport, SentRequest } from '../../engine/contract';
+
+export const WORLDS = [
+  'signed-out', 'adult', 'teen', 'empty', 'restricted', 'suspended', 'offline', 'locked', 'removed', 'unsupported',
+  'insecure', 'needs-identity', 'needs-recovery', 'failing', 'slow', 'starting',
+] as const;
+export type WorldName = (typeof WORLDS)[number];
+export const isWorld = (name: string): name is WorldName => WORLDS.some((world) => world === name);
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+const uuid = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
+export const MY_ACCOUNT = uuid(1);
+export const RECOVERY_CODE = 'K7QF-2M9X-TD4W-8HRZ-PA3N-V6EB-51YC-GJ0S-7P';
+
+const OPEN = { can_start_conversations: true, can_send: true, measures: [], history: [] };
+
+export function limitedBy(now: number): Measure {
+  return {
+    id: uuid(900), what: 'no_new_conversations', rule: 'Many requests to people who did not know you',
+    because: 'Your account sent 40 requests in one day, and 37 were declined or blocked.',
+    since_ms: now - 2 * DAY, until_ms: now + 5 * DAY, limit: null, appeal: null, appeal_until_ms: now + 18 * DAY, reversed_ms: null,
+  };
+}
+
+export function suspendedBy(now: number): Measure {
+  return {
+    ...limitedBy(now), id: uuid(901), what: 'suspended', rule: 'Bullying or threats',
+    because: 'A reviewer looked at messages that were reported to us and decided that they break this standard.',
+    since_ms: now - DAY, until_ms: now + 6 * DAY, appeal: 'open',
+  };
+}
+
+function earlier(now: number): Measure {
+  return {
+    ...limitedBy(now), id: uuid(902), what: 'daily_limit', limit: 5, since_ms: now - 60 * DAY, until_ms: now - 53 * DAY,
+    appeal: 'overturned', reversed_ms: now - 55 * DAY,
+  };
+}
+
+export function me(world: WorldName, now: number): Me {
+  const teen = world === 'teen';
+  const person: Me = {
+    account_id: MY_ACCOUNT, device_id: uuid(2), handle: teen ? 'noa.s' : 'robin', display_name: teen ? 'Noa' : 'Robin Field',
+    band: teen ? '13-15' : '18+', joined_ms: now - 90 * DAY, server_name: 'kith.localhost', has_identity: true,
+    device_registered: true, controls: { requests: 'everyone' }, terms_version: '1', standing: OPEN,
+    protections: teen ? protections(now) : [],
+  };
+  if (world === 'restricted') {
+    return { ...person, standing: { ...OPEN, can_start_conversations: false, measures: [limitedBy(now)], history: [earlier(now)] } };
+  }
+  if (world === 'suspended') {
+    return { ...person, standing: { can_start_conversations: false, can_send: false, measures: [suspendedBy(now)], history: [] } };
+  }
+  return person;
+}
+
+const protections = (now: number) => {
+  const until_ms = now + 900 * DAY;
+  return [
+    { id: 'strangers', text: "Adults you aren't connected to can't ask to chat with you.", until_ms, changeable: false },
+    { id: 'found', text: 'You show up in no list and no search. People need your exact handle.', until_ms: null, changeable: false },
+    { id: 'profile', text: 'Your profile is seen by your contacts only.', until_ms, changeable: false },
+    { id: 'requests', text: 'You decide who can send you requests.', until_ms: null, changeable: true },
+  ];
+};
+
+interface Extra { handle: string; name: string; unread?: number; at: number; last: string; mine?: boolean; over?: Partial<Chat> }
+
+export function chats(now: number): Chat[] {
+  const people: Extra[] = [
+    { handle: 'maya', name: 'Maya Lindqvist', unread: 2, at: 3 * MINUTE, last: 'Are you coming to practice later?' },
+    { handle: 'dana', name: 'דנה לוי!', at: 2 * HOUR, last: 'נתראה ביום שלישי?' },
+    { handle: 'bookclub.ines', name: 'Inês 📚🌻', at: 26 * HOUR, last: 'I finished chapter twelve', mine: true },
+    {
+      handle: 'long', name: 'Maximiliana Konstantinopolitanskaya-Featherstonehaugh', at: 3 * DAY,
+      last: 'A very long message that goes on and on so that we can see where it is cut off in the list of chats',
+    },
+    { handle: 'omar', name: 'عمر', at: 5 * DAY, last: 'شكرا!', over: { ready: false } },
+    { handle: 'lee', name: 'Lee', at: 9 * DAY, last: 'See you', mine: true, over: { writable: false } },
+    { handle: 'kai', name: 'Kai', at: 12 * DAY, last: 'hello?', over: { blocked: true, writable: false } },
+    { handle: 'old.chat', name: 'Jo Park', at: 20 * DAY, last: 'bye', over: { deleted: true, writable: false } },
+  ];
+  return people.map(({ handle, name, unread = 0, at, last, mine = false, over = {} }, n) => ({
+    room: uuid(100 + n), account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, unread,
+    last: { text: last, mine, at_ms: now - at }, blocked: false, deleted: false, ...over,
+  }));
+}
+
+interface Line { text: string; mine?: boolean; at: number; over?: Partial<Message> }
+
+const SCRIPT: Line[] = [
+  { text: 'Hi Robin, is the hall open on Saturday?', at: 3 * DAY + 2 * HOUR },
+  { text: 'I can bring the nets', at: 3 * DAY + 2 * HOUR - MINUTE },
+  { text: 'Yes, from nine. I have the key to the shed too', mine: true, at: 3 * DAY + HOUR },
+  { text: '', at: 3 * DAY, over: { kind: 'info', text: 'Maya added a device.' } },
+  { text: 'Here is the plan for the day: https://parks.example.co.uk/halls/saturday?from=9 — tell me what you think.', at: 25 * HOUR },
+  { text: 'Someone sent me https://xn--pple-43d.com/login and http://аpple.com, odd, isn’t it', at: 25 * HOUR - MINUTE },
+  { text: '', at: 24 * HOUR, over: { kind: 'tombstone' } },
+  { text: '', at: 23 * HOUR, over: { kind: 'unsupported' } },
+  { text: 'Looks good. Shall I ask the others?', mine: true, at: 5 * HOUR, over: { delivery: 'delivered' } },
+  {
+    text: 'Please do 🙏🏽', at: 4 * HOUR,
+    over: { gap_before: 2, reply_to: { id: 'x', text: 'Looks good. Shall I ask the others?', mine: true } },
+  },
+  { text: 'الملعب مفتوح يوم السبت!', at: 3 * HOUR },
+  { text: `A longer thought. ${'It keeps going because we want to see how a long message folds. '.repeat(40)}`, at: 2 * HOUR },
+  { text: 'Great, thank you', mine: true, at: 30 * MINUTE, over: { delivery: 'delivered' } },
+  { text: 'Are you coming to practice later?', at: 3 * MINUTE },
+];
+
+export function thread(chat: Chat, now: number): Message[] {
+  return SCRIPT.map(({ text, mine = false, at, over = {} }, n) => ({
+    id: `${chat.room}:${n}`, room: chat.room, at_ms: now - at, seq: n + 1, mine, sender: mine ? MY_ACCOUNT : chat.account,
+    kind: 'text', text, reply_to: null, delivery: mine ? 'sent' : null, gap_before: 0, ...over,
+  }));
+}
+
+export function received(now: number): ReceivedRequest[] {
+  const notice: Notice = {
+    id: uuid(500), rule: 'new-account-many-requests', about: uuid(300), since_ms: now - HOUR,
+    text: "This account is new and has messaged many people it isn't connected to.",
+  };
+  return [
+    { request: uuid(400), account: uuid(300), handle: 'marco_22', display_name: 'marco_22', joined_ms: now - 3 * DAY, mutual: 0, sent_ms: now - HOUR, notice },
+    { request: uuid(401), account: uuid(301), handle: 'yael.b', display_name: 'יעל (מהעבודה)', joined_ms: now - 200 * DAY, mutual: 2, sent_ms: now - 2 * DAY, notice: null },
+  ];
+}
+
+export function sent(now: number): SentRequest[] {
+  return [{
+    request: uuid(410), to: 'sam.rivers', sent_ms: now - 5 * HOUR, state: 'sent', account: null, room: null,
+    waiting_text: 'Hi Sam, this is Robin from the choir. Do you still have the sheet music?',
+  }];
+}
+
+export function reports(now: number): SentReport[] {
+  return [
+    { report: uuid(600), sent_ms: now - DAY, category: 'scam', account: uuid(310), handle: 'prizes4u', status: 'reviewing', outcome: null },
+    { report: uuid(601), sent_ms: now - 9 * DAY, category: 'bullying', account: uuid(311), handle: null, status: 'closed', outcome: 'action' },
+    { report: uuid(602), sent_ms: now - 30 * DAY, category: 'other', account: uuid(312), handle: 'kai', status: 'closed', outcome: 'no_action' },
+  ];
+}
+
+export const TERMS = {
+  version: '1',
+  terms: [
+    { title: 'Your account', text: 'One account per person. Keep your password and your recovery code to yourself.' },
+    { title: 'Your messages', text: 'Only the people in a chat can read it. We see messages only when someone in the chat reports them.' },
+  ],
+  standards: [
+    { id: 'respect', title: 'Respect people', text: 'No bullying, no threats, no pushing someone who said no.' },
+    { id: 'honest', title: 'Be who you are', text: 'Do not pretend to be someone else, and do not cheat people out of money.' },
+    { id: 'children', title: 'Children come first', text: 'Nothing sexual with or about anyone under 18, ever. We report it to the authorities.' },
+  ],
+};

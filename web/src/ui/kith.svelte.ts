@@ -1,0 +1,155 @@
+/** What the page knows, kept current by what the engine tells. One instance per page, handed down by context. */
+import { createContext } from 'svelte';
+import type { Chat, Engine, Happening, Me, Notice, Phase, ReceivedRequest } from '../engine/contract';
+import { sentence } from './errors';
+import { called } from './names';
+import { Resource } from './resource.svelte';
+
+/** Somebody that a sheet is about. */
+export interface Person {
+  account: string;
+  handle: string;
+  name: string;
+  room: string | null;
+  request: string | null;
+  blocked: boolean;
+  /** Known for a short time only: deleting the chat first offers report and block. */
+  recent: boolean;
+}
+
+export type Sheet =
+  | { kind: 'person'; person: Person }
+  | { kind: 'report'; person: Person; message?: string }
+  | { kind: 'blocked'; person: Person }
+  | { kind: 'delete'; person: Person }
+  | { kind: 'safety' };
+
+/** Steps after an identity was made that must not be skipped: keeping the code, then seeing what is on. */
+export type Ceremony = { step: 'joining' } | { step: 'code'; code: string } | { step: 'protections' };
+
+export class Kith {
+  phase = $state<Phase | 'starting'>('starting');
+  reason = $state<string | null>(null);
+  startProblem = $state<string | null>(null);
+  me = $state.raw<Me | null>(null);
+  connection = $state<'online' | 'offline' | 'connecting'>('connecting');
+  ceremony = $state.raw<Ceremony | null>(null);
+  sheet = $state.raw<Sheet | null>(null);
+  updateReady = $state.raw<(() => void) | null>(null);
+  /** Unsent text per room; in memory only, because nothing written may reach the disk unsealed. */
+  readonly drafts = new Map<string, string>();
+  /** An invite opened before signing in. */
+  invite = $state<string | null>(null);
+
+  readonly chats: Resource<Chat[]>;
+  readonly requests;
+  readonly notices: Resource<Notice[]>;
+
+  constructor(readonly engine: Engine) {
+    this.chats = new Resource(() => engine.call('chats', {}));
+    this.requests = new Resource(() => engine.call('requests', {}));
+    this.notices = new Resource(() => engine.call('notices', {}));
+    engine.on((happening) => this.#hear(happening));
+  }
+
+  async start(): Promise<void> {
+    this.startProblem = null;
+    try {
+      const { phase, me, reason } = await this.engine.call('start', {});
+      this.reason = reason ?? null;
+      if (me) this.me = me;
+      this.#enter(phase);
+    } catch (error) {
+      this.startProblem = sentence(error);
+    }
+  }
+
+  /** After an operation that ends in an account on this device. */
+  arrived(me: Me, phase: Phase = 'ready'): void {
+    this.me = me;
+    this.#enter(phase);
+  }
+
+  /** After an operation that made an identity: the code is shown before anything else. */
+  madeIdentity(me: Me, code: string): void {
+    this.ceremony = { step: 'code', code };
+    this.arrived(me);
+  }
+
+  isMinor(): boolean {
+    return this.me !== null && this.me.band !== '18+';
+  }
+
+  chat(room: string): Chat | undefined {
+    return this.chats.value?.find((chat) => chat.room === room);
+  }
+
+  async refreshMe(): Promise<void> {
+    this.me = await this.engine.call('me', {});
+  }
+
+  async signOut(): Promise<void> {
+    await this.engine.call('sign_out', {});
+    this.#forget();
+    this.phase = 'signed-out';
+  }
+
+  async block(person: Person): Promise<void> {
+    await this.engine.call('block', { account: person.account });
+    await Promise.all([this.chats.load(), this.requests.load()]);
+  }
+
+  #enter(phase: Phase): void {
+    this.phase = phase;
+    if (phase === 'ready') void this.#refresh();
+  }
+
+  async #refresh(): Promise<void> {
+    const refreshed = [this.chats.load(), this.requests.load(), this.notices.load()];
+    if (!this.me) refreshed.push(this.refreshMe());
+    await Promise.all(refreshed);
+  }
+
+  #hear(happening: Happening): void {
+    switch (happening.type) {
+      case 'phase':
+        this.reason = happening.reason ?? null;
+        if (happening.phase !== 'ready') this.sheet = null;
+        if (happening.phase === 'signed-out') this.#forget();
+        return this.#enter(happening.phase);
+      case 'connection':
+        this.connection = happening.state;
+        return;
+      case 'chats':
+        return void this.chats.load();
+      case 'requests':
+        return void this.requests.load();
+      case 'standing':
+        // The standing on screen stays until the new one is here; the next happening or visit tries again.
+        return void this.refreshMe().catch((error: unknown) => (this.startProblem = sentence(error)));
+      case 'notices':
+        return void this.notices.load();
+      case 'thread':
+      case 'reports':
+        return; // heard by the screens that show them
+    }
+  }
+
+  #forget(): void {
+    this.me = null;
+    this.drafts.clear();
+    this.chats.value = this.requests.value = this.notices.value = undefined;
+  }
+}
+
+export const personOfChat = (chat: Chat, recent: boolean): Person => ({
+  account: chat.account, handle: chat.handle, name: called(chat), room: chat.room, request: null,
+  blocked: chat.blocked, recent,
+});
+
+export const personOfRequest = (request: ReceivedRequest): Person => ({
+  account: request.account, handle: request.handle, name: called(request), room: null, request: request.request,
+  blocked: false, recent: true,
+});
+
+export const [useKith, provideKith] = createContext<Kith>();

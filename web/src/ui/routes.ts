@@ -1,0 +1,87 @@
+/** Addresses of screens: everything after `#`, so that the server never learns which chat is open. */
+import type { Phase } from '../engine/contract';
+
+export const SETTINGS_PAGES = [
+  'profile', 'requests', 'devices', 'password', 'blocked', 'standing', 'protections', 'reports', 'export',
+] as const;
+export type SettingsPage = (typeof SETTINGS_PAGES)[number];
+
+export type Route =
+  | { screen: 'home' | 'welcome' | 'sign-up' | 'sign-in' | 'recover' | 'add' | 'requests' | 'settings' | 'terms' | 'help' }
+  | { screen: 'thread'; room: string }
+  | { screen: 'request'; request: string }
+  | { screen: 'invite'; token: string }
+  | { screen: 'setting'; page: SettingsPage }
+  | { screen: 'unknown' };
+
+const PLAIN = ['welcome', 'sign-up', 'sign-in', 'recover', 'add', 'requests', 'settings', 'terms', 'help'] as const;
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return ''; // a broken escape in a pasted link is an unknown screen, not a crash
+  }
+}
+
+/** Reads `location.hash`; anything unexpected is `unknown`. */
+export function parse(hash: string): Route {
+  const [first = '', second = '', ...rest] = hash.replace(/^#?\/?/, '').split('/').map(decoded);
+  if (rest.some((part) => part !== '')) return { screen: 'unknown' };
+  if (first === '') return { screen: 'home' };
+  if (first === 'c' && second) return { screen: 'thread', room: second };
+  if (first === 'i' && second) return { screen: 'invite', token: second };
+  if (first === 'requests' && second) return { screen: 'request', request: second };
+  if (first === 'settings' && second) {
+    const page = SETTINGS_PAGES.find((known) => known === second);
+    return page ? { screen: 'setting', page } : { screen: 'unknown' };
+  }
+  const plain = PLAIN.find((known) => known === first);
+  return plain && !second ? { screen: plain } : { screen: 'unknown' };
+}
+
+/** The address of a route, `#` included. */
+export function address(route: Route): string {
+  switch (route.screen) {
+    case 'home':
+    case 'unknown':
+      return '#/';
+    case 'thread':
+      return `#/c/${encodeURIComponent(route.room)}`;
+    case 'invite':
+      return `#/i/${encodeURIComponent(route.token)}`;
+    case 'request':
+      return `#/requests/${encodeURIComponent(route.request)}`;
+    case 'setting':
+      return `#/settings/${route.page}`;
+    default:
+      return `#/${route.screen}`;
+  }
+}
+
+export type View = 'starting' | 'first-device' | 'recovery' | 'locked' | 'unsupported' | Route['screen'];
+
+const SIGNED_OUT: readonly Route['screen'][] = ['welcome', 'sign-up', 'sign-in', 'recover', 'terms', 'help', 'invite'];
+const BEFORE_SIGN_IN: readonly Route['screen'][] = ['welcome', 'sign-up', 'sign-in', 'recover'];
+
+/**
+ * Which view a person sees: the engine's phase first, then where they wanted to go.
+ * Help and terms are open in every state, because help must never depend on an account.
+ */
+export function view(phase: Phase | 'starting', route: Route): View {
+  if (route.screen === 'help') return 'help';
+  switch (phase) {
+    case 'starting':
+    case 'locked':
+    case 'unsupported':
+      return phase;
+    case 'needs-identity':
+      return route.screen === 'terms' ? 'terms' : 'first-device';
+    case 'needs-recovery':
+      return route.screen === 'terms' ? 'terms' : 'recovery';
+    case 'signed-out':
+      return SIGNED_OUT.includes(route.screen) ? route.screen : 'welcome';
+    case 'ready':
+      return BEFORE_SIGN_IN.includes(route.screen) ? 'home' : route.screen;
+  }
+}

@@ -1,0 +1,298 @@
+"""Photograph every screen over the scripted engine, under the real Content-Security-Policy, and run axe on each.
+
+    npx vite build --config vite.fake.config.ts && ../.venv/bin/python tools/shots.py [--out DIR] [--only WORD]
+
+Prints every axe violation, policy report, console error and sideways scroll; exits 1 when there is any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import http.server
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+WEB = Path(__file__).resolve().parent.parent
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "worker-src 'self'; manifest-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html kith-url"
+)
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+MAYA, CLOSED, NOT_READY, KAI = (f"00000000-0000-4000-8000-{100 + n:012d}" for n in (0, 5, 4, 6))
+REQUEST = "00000000-0000-4000-8000-000000000400"
+PLAIN_REQUEST = "00000000-0000-4000-8000-000000000401"
+
+
+class Files(http.server.SimpleHTTPRequestHandler):
+    """Serves the built files with the headers of the product."""
+
+    def end_headers(self) -> None:
+        """Add the policy to every answer."""
+        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
+        """Stay quiet."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve ``folder`` on a free port and yield its origin."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def button(name: str) -> Callable[[Page], None]:
+    """A step that presses the button with exactly this name."""
+    return lambda page: page.get_by_role("button", name=name, exact=True).click()
+
+
+def fill(label: str, text: str) -> Callable[[Page], None]:
+    """A step that types into the field with this label."""
+    return lambda page: page.get_by_label(label, exact=True).fill(text)
+
+
+def shield(page: Page) -> None:
+    """Open the sheet behind the shield of the screen itself (the list beside it has its own)."""
+    page.get_by_role("button", name="Open safety options").last.click()
+
+
+def choose_month(page: Page) -> None:
+    """Answer the first half of the age question."""
+    page.get_by_label("Month").select_option("4")
+
+
+def press_first_bubble(page: Page) -> None:
+    """Open the options of the first message."""
+    page.get_by_role("button", name="Show options for").first.click()
+
+
+def type_long(page: Page) -> None:
+    """Write a long message with lines, without sending it."""
+    page.get_by_label("Message", exact=True).fill("First line\nSecond line\n" + "and a long third line " * 12)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One screen in one state: which world, where, and what is done before the picture."""
+
+    name: str
+    world: str
+    where: str
+    steps: tuple[Callable[[Page], None], ...] = ()
+
+
+JOIN = (
+    choose_month, fill("Year", "2010"), button("Continue"), button("Agree and continue"),
+    fill("Handle", "noa.s"), fill("Name", "Noa"), fill("Password", "four words and more"), button("Create account"),
+)  # fmt: skip
+KEPT = (*JOIN, button("Continue"))
+SHOTS = [
+    Shot("welcome", "signed-out", "#/"),
+    Shot("welcome-invite", "signed-out", "#/i/abc"),
+    Shot("sign-up-age", "signed-out", "#/sign-up"),
+    Shot("sign-up-age-problem", "signed-out", "#/sign-up", (button("Continue"),)),
+    Shot("sign-up-refused", "signed-out", "#/sign-up", (choose_month, fill("Year", "2026"), button("Continue"))),
+    Shot("sign-up-terms", "signed-out", "#/sign-up", JOIN[:3]),
+    Shot("sign-up-details", "signed-out", "#/sign-up", JOIN[:4]),
+    Shot("recovery-code", "signed-out", "#/sign-up", JOIN),
+    Shot("recovery-code-confirm", "signed-out", "#/sign-up", KEPT),
+    Shot("recovery-code-wrong", "signed-out", "#/sign-up",
+         (*KEPT, fill("Group 3 of your code", "XXXX"), button("Confirm"))),
+    Shot("protections-after-join", "signed-out", "#/sign-up",
+         (*KEPT, fill("Group 3 of your code", "td4w"), button("Confirm"))),
+    Shot("chats-after-join", "signed-out", "#/sign-up",
+         (*KEPT, fill("Group 3 of your code", "TD4W"), button("Confirm"), button("Continue"))),
+    Shot("sign-in", "signed-out", "#/sign-in"),
+    Shot("sign-in-wrong", "signed-out", "#/sign-in",
+         (fill("Handle", "robin"), fill("Password", "wrong"), button("Sign in"))),
+    Shot("recover", "signed-out", "#/recover"),
+    Shot("terms-signed-out", "signed-out", "#/terms"),
+    Shot("help-signed-out", "signed-out", "#/help"),
+    Shot("starting", "starting", "#/"),
+    Shot("first-device", "needs-identity", "#/"),
+    Shot("needs-recovery", "needs-recovery", "#/"),
+    Shot("start-fresh", "needs-recovery", "#/", (button("Start without the code"),)),
+    Shot("locked", "locked", "#/"),
+    Shot("removed", "removed", "#/"),
+    Shot("unsupported", "unsupported", "#/"),
+    Shot("insecure", "insecure", "#/"),
+    Shot("chats", "adult", "#/"),
+    Shot("chats-empty", "empty", "#/"),
+    Shot("chats-loading", "slow", "#/"),
+    Shot("chats-failing", "failing", "#/"),
+    Shot("chats-offline", "offline", "#/"),
+    Shot("chats-restricted", "restricted", "#/"),
+    Shot("safety-sheet", "adult", "#/", (shield,)),
+    Shot("add", "adult", "#/add"),
+    Shot("add-teen", "teen", "#/add"),
+    Shot("add-sent", "adult", "#/add", (fill("Their exact handle", "sam"), button("Send request"))),
+    Shot("add-limited", "adult", "#/add", (fill("Their exact handle", "toomany"), button("Send request"))),
+    Shot("add-link", "adult", "#/add", (button("Create invite link"),)),
+    Shot("add-restricted", "restricted", "#/add"),
+    Shot("invite", "adult", "#/i/abc"),
+    Shot("requests", "adult", "#/requests"),
+    Shot("requests-empty", "empty", "#/requests"),
+    Shot("request-notice", "adult", f"#/requests/{REQUEST}"),
+    Shot("request-plain", "adult", f"#/requests/{PLAIN_REQUEST}"),
+    Shot("request-teen", "teen", f"#/requests/{PLAIN_REQUEST}"),
+    Shot("request-gone", "adult", "#/requests/none"),
+    Shot("request-shield", "adult", f"#/requests/{REQUEST}", (shield,)),
+    Shot("request-blocked", "adult", f"#/requests/{REQUEST}", (button("Block"),)),
+    Shot("request-report", "adult", f"#/requests/{REQUEST}", (button("Report"), button("Scam or asking for money"))),
+    Shot("thread", "adult", f"#/c/{MAYA}"),
+    Shot("thread-teen", "teen", f"#/c/{MAYA}"),
+    Shot("thread-options", "adult", f"#/c/{MAYA}", (press_first_bubble,)),
+    Shot("thread-reply", "adult", f"#/c/{MAYA}", (press_first_bubble, button("Reply"), type_long)),
+    Shot("thread-failed", "adult", f"#/c/{MAYA}", (fill("Message", "fail me"), button("Send"))),
+    Shot("thread-offline", "offline", f"#/c/{MAYA}", (fill("Message", "see you later"), button("Send"))),
+    Shot("thread-closed", "adult", f"#/c/{CLOSED}"),
+    Shot("thread-blocked", "adult", f"#/c/{KAI}"),
+    Shot("thread-not-ready", "adult", f"#/c/{NOT_READY}"),
+    Shot("thread-suspended", "suspended", f"#/c/{MAYA}"),
+    Shot("thread-gone", "adult", "#/c/none"),
+    Shot("thread-shield", "adult", f"#/c/{MAYA}", (shield,)),
+    Shot("thread-delete", "adult", f"#/c/{MAYA}", (shield, lambda page: page.get_by_text("Delete chat").click())),
+    Shot("report-1", "adult", f"#/c/{MAYA}", (shield, lambda page: page.get_by_text("Report Maya").click())),
+    Shot("report-2", "adult", f"#/c/{MAYA}", (
+        shield, lambda page: page.get_by_text("Report Maya").click(),
+        lambda page: page.get_by_label("This involves someone under 18").check(), button("Bullying or threats"))),
+    Shot("report-3", "adult", f"#/c/{MAYA}", (
+        shield, lambda page: page.get_by_text("Report Maya").click(),
+        lambda page: page.get_by_label("This involves someone under 18").check(), button("Bullying or threats"),
+        button("Send report"))),
+    Shot("settings", "adult", "#/settings"),
+    Shot("settings-sign-out", "adult", "#/settings", (button("Sign out"),)),
+    Shot("settings-profile", "adult", "#/settings/profile"),
+    Shot("settings-requests", "teen", "#/settings/requests"),
+    Shot("settings-devices", "adult", "#/settings/devices"),
+    Shot("settings-device-remove", "adult", "#/settings/devices", (button("Remove Firefox on Android"),)),
+    Shot("settings-password", "adult", "#/settings/password"),
+    Shot("settings-blocked", "adult", "#/settings/blocked"),
+    Shot("settings-blocked-empty", "empty", "#/settings/blocked"),
+    Shot("settings-standing", "restricted", "#/settings/standing"),
+    Shot("settings-standing-good", "adult", "#/settings/standing"),
+    Shot("settings-standing-suspended", "suspended", "#/settings/standing"),
+    Shot("settings-appeal", "restricted", "#/settings/standing", (button("Request review"),)),
+    Shot("settings-protections", "teen", "#/settings/protections"),
+    Shot("settings-reports", "adult", "#/settings/reports"),
+    Shot("settings-reports-empty", "empty", "#/settings/reports"),
+    Shot("settings-export", "adult", "#/settings/export"),
+    Shot("terms", "adult", "#/terms"),
+    Shot("help", "adult", "#/help"),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a screen is looked at."""
+
+    name: str
+    width: int
+    height: int
+    dark: bool = False
+    mirrored: bool = False
+
+
+LOOKS = [
+    Look("390", 390, 844),
+    Look("320", 320, 640),
+    Look("1280", 1280, 800),
+    Look("dark", 390, 844, dark=True),
+    Look("rtl", 390, 844, mirrored=True),
+]
+
+
+def speak_mirrored(page: Page) -> None:
+    """Turn the page round after the English steps were taken (names of controls stay English until then)."""
+    page.evaluate("document.documentElement.dir = 'rtl'")
+
+
+def photograph(browser: Browser, origin: str, shot: Shot, look: Look, out: Path, axe: str) -> list[str]:
+    """Take one picture; return what is wrong with the screen."""
+    wrong: list[str] = []
+    context = browser.new_context(
+        viewport={"width": look.width, "height": look.height}, device_scale_factor=1,
+        color_scheme="dark" if look.dark else "light", reduced_motion="reduce", locale="en-GB",
+    )  # fmt: skip
+    page = context.new_page()
+    page.set_default_timeout(4000)
+    page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: wrong.append(f"pageerror: {error}"))
+    steps = shot.steps
+    language = "&lang=ar-XB" if look.mirrored and not steps else ""
+    try:
+        page.goto(f"{origin}/fake.html?world={shot.world}{language}{shot.where}")
+        for step in steps:
+            step(page)
+        page.wait_for_timeout(120)
+        if look.mirrored and steps:
+            speak_mirrored(page)
+        page.screenshot(path=str(out / f"{shot.name}.{look.name}.png"))
+        wrong += checked(page, axe)
+    except Exception as error:  # noqa: BLE001 (every failure of a shot is printed with its name, none is hidden)
+        wrong.append(f"step: {error}")
+    finally:
+        context.close()
+    return [f"{shot.name} [{look.name}] {line}" for line in wrong]
+
+
+def checked(page: Page, axe: str) -> list[str]:
+    """Run axe and look for sideways scroll."""
+    wrong = []
+    sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    if sideways > 0:
+        wrong.append(f"scrolls sideways by {sideways} px")
+    page.evaluate(axe)
+    result: dict[str, Any] = page.evaluate(
+        "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", AXE_TAGS,
+    )  # fmt: skip
+    for violation in result["violations"]:
+        where = "; ".join(" ".join(node["target"]) if isinstance(node["target"][0], str) else str(node["target"])
+                          for node in violation["nodes"][:3])  # fmt: skip
+        wrong.append(f"axe {violation['id']}: {violation['help']} at {where}")
+    return wrong
+
+
+def main() -> int:
+    """Photograph what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=WEB / ".shots")
+    parser.add_argument("--only", default="", help="part of a shot's name")
+    parser.add_argument("--look", default="", help="one of: " + ", ".join(look.name for look in LOOKS))
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    axe = (WEB / "node_modules/axe-core/axe.min.js").read_text()
+    wrong: list[str] = []
+    with served(WEB / ".fake") as origin, sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        for look in LOOKS:
+            for shot in SHOTS:
+                if chosen.only in shot.name and chosen.look in {"", look.name}:
+                    wrong += photograph(browser, origin, shot, look, chosen.out, axe)
+        browser.close()
+    print("\n".join(wrong) or "nothing wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

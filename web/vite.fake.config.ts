@@ -1,0 +1,14 @@
+/** Builds the screens over the scripted engine, to look at them. Never part of what is served to people. */
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+
+export default defineConfig({
+  plugins: [svelte()],
+  build: {
+    target: 'es2022',
+    outDir: '.fake',
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    rollupOptions: { input: 'fake.html' },
+  },
+});
