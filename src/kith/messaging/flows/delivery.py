@@ -1,0 +1,228 @@
+"""Accepting messages and handing them on: one body, one small row per device, one answer that a repeat gets again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from kith.ledger.database import Reader, Row, Tx
+from kith.ledger.events import FirstMessage
+from kith.ledger.limits import HOUR
+from kith.ledger.signals import Delivered, MailArrived
+from kith.messaging import store
+from kith.messaging.envelope import Message, size_bucket
+from kith.messaging.flows.writing import Sender, judge, may_write_here
+from kith.messaging.limits import DEFAULTS, Limits
+from kith.messaging.outcomes import Accepted, Refusal
+from kith.protocol.frames import MESSAGE, ROSTER
+from kith.protocol.franking import Context, frank_and_tbs, sign_single
+from kith.protocol.uris import account_uri, device_uri, room_uri
+
+
+class Franker(Protocol):
+    """Whoever holds the hub's keys."""
+
+    def current(self) -> tuple[int, bytes, Ed25519PrivateKey]:
+        """The hub key in use: its id, its 32 bytes, and the signing key that serves it."""
+
+
+class Hub(NamedTuple):
+    """What franking needs of the server."""
+
+    server: str
+    franker: Franker
+
+
+class Franked(NamedTuple):
+    """A message's frank."""
+
+    hub_key_id: int
+    mac: bytes
+    proof: bytes
+
+
+def send(
+    tx: Tx, sender: Sender, key: bytes, message: Message, *, hub: Hub, limits: Limits = DEFAULTS
+) -> Accepted | Refusal:
+    """Accept a durable message: checks 4 to 7 of the franking profile, section 6, then number, frank and store it.
+
+    A repeat is answered before the checks: its answer was given when they held, and the epoch may have moved since.
+    """
+    first = answered(tx, sender.device, key)
+    if first is not None:
+        return first
+    place = may_write_here(tx, sender.account, message.room)
+    if isinstance(place, Refusal):
+        return place
+    head = tx.one(store.HEAD_NUMBERS, id=message.room)
+    leaves = [leaf for leaf in tx.all(store.LEAVES, id=message.room) if leaf.live]
+    if head is None or all(leaf.device != sender.device for leaf in leaves):
+        return Refusal("invalid", "This device is not in the chat's group yet.")
+    refusal = _stale(message.epoch, head.epoch) or _untagged(message) or _overfull(tx, head, leaves, sender, limits)
+    if refusal is not None:
+        return refusal
+    recipients = [leaf.device for leaf in leaves if leaf.device != sender.device]
+    return _accept(tx, sender, key, message, hub=hub, head=head, recipients=recipients)
+
+
+def _stale(epoch: int, current: int | None) -> Refusal | None:
+    if epoch == current:
+        return None
+    if current is None or epoch > current:
+        return Refusal("invalid", "The message is of an epoch that this room has not reached.")
+    return Refusal("epoch_too_old", str(current))
+
+
+def _untagged(message: Message) -> Refusal | None:
+    """No tag, no delivery: what cannot be reported is not delivered."""
+    if message.tag is None:
+        return Refusal("untagged", "The message does not carry exactly one franking tag.")
+    return None
+
+
+def _overfull(tx: Tx, head: Row, leaves: Iterable[Row], sender: Sender, limits: Limits) -> Refusal | None:
+    """A device that collects nothing must not let a pair of accounts fill the disk."""
+    for leaf in leaves:
+        first = tx.value(store.FIRST_WAITING, whose=leaf.device, id=leaf.room)
+        if first is not None and head.room_pos - int(first) >= limits.backlog and leaf.device != sender.device:
+            return Refusal("limited", "Very many messages wait here uncollected. Try again later.", None, HOUR)
+    return None
+
+
+def _accept(
+    tx: Tx, sender: Sender, key: bytes, message: Message, *, hub: Hub, head: Row, recipients: Sequence[str]
+) -> Accepted:
+    room = message.room
+    at, position, number = max(tx.now, head.last_ms), head.room_pos + 1, head.room_seq + 1
+    frank = _frank(hub, sender, message, at, number)
+    answer = Accepted(key, position, at, number, frank.hub_key_id, frank.mac, frank.proof)
+    if recipients:
+        body = {"room_seq": number, "hub_key_id": frank.hub_key_id, "frank": frank.mac, "proof": frank.proof}
+        tx.put(store.bodies, room=room, room_pos=position, kind=MESSAGE, body=message.body, at_ms=at, **body)
+    for device in recipients:
+        post(tx, device, MESSAGE, room, position)
+    tx.run(store.HEAD_MOVED, id=room, pos=position, seq=number, at=at)
+    size = size_bucket(len(message.body))
+    tx.put(store.envelopes, room=room, room_seq=number, account=sender.account, at_ms=at, size_bucket=size)
+    remember(tx, sender.device, answer)
+    if tx.one(store.WRITER, id=room, who=sender.account) is None:
+        tx.append(FirstMessage(room=room, account=sender.account))
+    return answer
+
+
+def _frank(hub: Hub, sender: Sender, message: Message, at: int, number: int) -> Franked:
+    hub_key_id, hub_key, signer = hub.franker.current()
+    context = Context(
+        sender_uri=account_uri(hub.server, sender.account),
+        room_uri=room_uri(hub.server, message.room),
+        accepted_timestamp=at,
+        sender_device=device_uri(hub.server, sender.device),
+        epoch=message.epoch,
+        room_seq=number,
+        hub_key_id=hub_key_id,
+    )
+    mac, tbs = frank_and_tbs(hub_key, message.tag or b"", context)
+    return Franked(hub_key_id, mac, sign_single(signer, tbs).encode())
+
+
+def post(tx: Tx, device: str, kind: int, room: str | None, position: int, *, about: str | None = None) -> None:
+    """Put a mail into a device's mailbox and ring for it."""
+    tx.put(store.mailbox, device=device, kind=kind, room=room, room_pos=position, about=about, at_ms=tx.now)
+    tx.publish(MailArrived(device))
+
+
+def answered(tx: Tx, device: str, key: bytes) -> Accepted | None:
+    """The first answer to this submission, when it was accepted before."""
+    row = tx.one(store.ANSWER, whose=device, key_=key)
+    if row is None:
+        return None
+    return Accepted(key, row.room_pos, row.at_ms, row.room_seq, row.hub_key_id, row.frank, row.proof)
+
+
+def remember(tx: Tx, device: str, answer: Accepted, limits: Limits = DEFAULTS) -> None:
+    """Keep an answer in the device's ring."""
+    turn = int(tx.value(store.LAST_TURN, whose=device) or 0) + 1
+    tx.put(
+        store.answers,
+        device=device,
+        turn=turn,
+        submit_key=answer.key,
+        room_pos=answer.room_pos,
+        at_ms=answer.timestamp,
+        room_seq=answer.room_seq,
+        hub_key_id=answer.hub_key_id,
+        frank=answer.server_frank,
+        proof=answer.proof,
+    )
+    tx.run(store.ANSWERS_OLD, whose=device, up_to=turn - limits.answers_kept)
+
+
+def ack(tx: Tx, account: str, device: str, mails: Sequence[int]) -> None:
+    """A device has these mails: their rows go, bodies that nobody waits for go, senders get a hint."""
+    read: dict[str, list[int]] = {}
+    for mail in mails:
+        row = tx.one(store.MAIL_ROW, which=mail, whose=device)
+        if row is None:
+            continue
+        tx.run(store.MAIL_GONE, which=mail)
+        if row.kind != ROSTER:
+            tx.run(store.BODY_GONE, id=row.room, pos=row.room_pos, what=row.kind)
+        if row.kind == MESSAGE:
+            read.setdefault(row.room, []).append(row.room_pos)
+    for room, positions in read.items():
+        _hint(tx, account, device, room, positions)
+
+
+def _hint(tx: Tx, account: str, device: str, room: str, positions: Sequence[int]) -> None:
+    waiting = tx.value(store.FIRST_WAITING, whose=device, id=room)
+    upto = max(positions) if waiting is None else int(waiting) - 1
+    place = tx.one(store.ROOM, id=room)
+    if place is not None and upto >= min(positions):
+        tx.publish(Delivered(room, upto, place.other if place.one == account else place.one))
+
+
+class Mail(NamedTuple):
+    """A mail as the stream sends it."""
+
+    mail: int
+    kind: int
+    room: str | None
+    room_pos: int
+    about: str | None
+    body: bytes | None
+    at_ms: int | None
+    room_seq: int | None
+    hub_key_id: int | None
+    frank: bytes | None
+    proof: bytes | None
+
+
+def waiting(reader: Reader, device: str, after: int, most: int) -> list[Mail]:
+    """Mails that a device has not acked, oldest first, from behind a mail id."""
+    return [Mail(**row) for row in reader.all(store.MAIL, whose=device, after=after, most=most)]
+
+
+def unsent_before(reader: Reader, device: str, after: int, room: str, position: int) -> bool:
+    """Whether a mail of this room with a smaller position still waits behind this mail id."""
+    return reader.one(store.UNSENT_BEFORE, whose=device, after=after, id=room, pos=position) is not None
+
+
+class Audience(NamedTuple):
+    """To whom an ephemeral message goes, and after which position."""
+
+    devices: list[str]
+    after_pos: int
+
+
+def audience(reader: Reader, sender: Sender, room: str, epoch: int) -> Audience | None:
+    """Where an ephemeral message goes; None when it goes nowhere, of which nobody is told."""
+    place, decision = judge(reader, sender.account, room)
+    head = reader.one(store.HEAD_NUMBERS, id=room)
+    if place is None or not decision.allowed or head is None or head.epoch != epoch:
+        return None
+    devices = [leaf.device for leaf in reader.all(store.LEAVES, id=room) if leaf.live]
+    if sender.device not in devices:
+        return None
+    return Audience([device for device in devices if device != sender.device], head.room_pos)

@@ -1,0 +1,148 @@
+"""Accepting commits: one per epoch, only what was consented to, and everybody concerned gets mail."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kith.ledger.database import Reader, Row, Tx
+from kith.ledger.events import EpochAdvanced, MembershipEnded, MembershipStarted
+from kith.messaging import store
+from kith.messaging.flows.delivery import answered, post, remember
+from kith.messaging.flows.writing import Place, Sender, may_write_here
+from kith.messaging.handshakes import Handshake, Member, Submitted, epoch_of, judge, read
+from kith.messaging.outcomes import Accepted, Refusal
+from kith.people import devices
+from kith.protocol.frames import COMMIT, WELCOME
+from kith.protocol.wire import Malformed
+
+
+class Before(NamedTuple):
+    """A room's group as a commit may find it: its epoch and public state, None before the first commit."""
+
+    epoch: int | None
+    group_info: bytes | None
+
+
+def group_of(reader: Reader, room: str) -> Before | None:
+    """The stored group of a room; None when there is no such room."""
+    head = reader.one(store.HEAD, id=room)
+    return None if head is None else Before(head.epoch, head.group_info)
+
+
+def prepare(submitted: Submitted, before: Before | None, *, server: str, room: str, device: str) -> Handshake | Refusal:
+    """Everything about a commit that needs no transaction: parsing, signatures, the tree. Runs before the flow.
+
+    A commit of another epoch goes no further than its header.
+    """
+    if before is None:
+        return Refusal("invalid", "There is no such chat.")
+    try:
+        epoch = epoch_of(submitted.commit)
+        if epoch != (before.epoch or 0):
+            return Refusal("wrong_epoch", str(before.epoch or 0))
+        return read(submitted, server=server, room=room, device=device, previous=before.group_info)
+    except Malformed as flaw:
+        return Refusal("invalid", f"The commit is not acceptable: {flaw}.")
+
+
+def commit(tx: Tx, sender: Sender, key: bytes, room: str, handshake: Handshake | Refusal) -> Accepted | Refusal:
+    """Move a room's group to its next epoch, if this commit is the first of its epoch and does what it may.
+
+    A repeat gets the first answer, also when the epoch has moved on by its own success.
+    """
+    first = answered(tx, sender.device, key)
+    if first is not None:
+        return first
+    place = may_write_here(tx, sender.account, room)
+    if isinstance(place, Refusal):
+        return place
+    if isinstance(handshake, Refusal):
+        return handshake
+    head = tx.one(store.HEAD_NUMBERS, id=room)
+    if head is None or (head.epoch or 0) != handshake.epoch:
+        return Refusal("wrong_epoch", str(0 if head is None else head.epoch or 0))
+    flaw = judge(
+        handshake,
+        sender=sender.account,
+        registered=_registered(tx, place),
+        granted={device: ref for device, ref in handshake.added.items() if _granted(tx, room, sender, ref)},
+    )
+    if flaw is not None:
+        return Refusal("invalid", flaw)
+    turn = _Turn(room, sender, head.room_pos + 1, max(tx.now, head.last_ms), tx.all(store.LEAVES, id=room), handshake)
+    return _accept(tx, key, turn, head.room_seq)
+
+
+class _Turn(NamedTuple):
+    """An accepted commit: its place in the room and the leaves before it."""
+
+    room: str
+    sender: Sender
+    position: int
+    at_ms: int
+    before: list[Row]
+    handshake: Handshake
+
+
+def _registered(reader: Reader, place: Place) -> dict[str, Member]:
+    return {
+        row.device: Member(account, row.device, row.mls_key)
+        for account in place.accounts
+        for row in devices.registered(reader, account)
+    }
+
+
+def _granted(reader: Reader, room: str, sender: Sender, ref: bytes) -> bool:
+    return reader.one(store.GRANT, which=ref, id=room, by_device=sender.device, now=reader.now) is not None
+
+
+def _accept(tx: Tx, key: bytes, turn: _Turn, last_seq: int) -> Accepted:
+    room, handshake = turn.room, turn.handshake
+    answer = Accepted(key, turn.position, turn.at_ms)
+    moved = {"new_epoch": handshake.epoch + 1, "pos": turn.position, "at": turn.at_ms, "info": handshake.group_info}
+    tx.run(store.HEAD_EPOCH, id=room, **moved)
+    for ref in handshake.added.values():
+        tx.run(store.GRANT_USED, which=ref, id=room, by_device=turn.sender.device)
+    _advance(tx, turn)
+    _memberships(tx, turn, last_seq)
+    _mail(tx, turn)
+    remember(tx, turn.sender.device, answer)
+    return answer
+
+
+def _advance(tx: Tx, turn: _Turn) -> None:
+    handshake = turn.handshake
+    known = {leaf.device for leaf in turn.before} - handshake.removed.keys()
+    joined = {device: member.account for device, member in handshake.members.items() if device not in known}
+    tx.append(
+        EpochAdvanced(
+            room=turn.room,
+            epoch=handshake.epoch + 1,
+            device=turn.sender.device,
+            added=joined,
+            removed=tuple(handshake.removed),
+        )
+    )
+
+
+def _memberships(tx: Tx, turn: _Turn, last_seq: int) -> None:
+    """An account is in the room while one of its devices is in the group."""
+    before = {leaf.account for leaf in turn.before}
+    after = {member.account for member in turn.handshake.members.values()}
+    for account in sorted(before - after):
+        tx.append(MembershipEnded(room=turn.room, account=account, last_seq=last_seq))
+    for account in sorted(after - before):
+        tx.append(MembershipStarted(room=turn.room, account=account, first_seq=last_seq + 1))
+
+
+def _mail(tx: Tx, turn: _Turn) -> None:
+    """The Welcome to who was added, the commit to who was there, removed devices included, as long as they live."""
+    handshake = turn.handshake
+    old = [leaf.device for leaf in turn.before if leaf.live and leaf.device != turn.sender.device]
+    to_old = [device for device in old if device not in handshake.added]
+    for kind, body, to in ((COMMIT, handshake.commit, to_old), (WELCOME, handshake.welcome, list(handshake.added))):
+        if body is None or not to:
+            continue
+        tx.put(store.bodies, room=turn.room, room_pos=turn.position, kind=kind, body=body, at_ms=turn.at_ms)
+        for device in to:
+            post(tx, device, kind, turn.room, turn.position)

@@ -1,0 +1,52 @@
+"""The numbers of this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kith.ledger.limits import DAY, MINUTE, limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Numbers that a deployment may tune; every one has a safe default."""
+
+    requests_per_day: int = limit(20, "requests in 24 hours", "a person meets few new people a day; a harvester many")
+    requests_open: int = limit(50, "unanswered requests", "more than fifty unanswered people is a mailing list")
+    request_life_ms: int = limit(30 * DAY, "ms", "who did not answer in a month does not want to, now")
+    decline_holds_ms: int = limit(90 * DAY, "ms", "a no is not asked about again soon")
+    requests_kept_ms: int = limit(90 * DAY, "ms", "closed requests explain decisions that can still be appealed")
+    invite_life_ms: int = limit(7 * DAY, "ms", "a link that wanders further should have died by then")
+    invites_open: int = limit(20, "unused invites", "enough for a class or a party, too few for a billboard")
+
+    key_packages_stored: int = limit(100, "one-time key packages per device", "a month of new chats while away")
+    key_packages_per_claim: int = limit(64, "devices in one claim", "all devices of two accounts, twice")
+    claims_per_requester: int = limit(300, "key packages in 24 hours", "ten chats with ten devices, three times over")
+    claims_per_target: int = limit(60, "key packages of one device to one account in 24 hours", "a drain stands out")
+    grant_life_ms: int = limit(DAY, "ms", "a claim is for a commit that follows at once")
+
+    message_bytes: int = limit(72 * 1024, "bytes of an MLSMessage", "64 KiB of content, padding and MLS around it")
+    ephemeral_bytes: int = limit(4 * 1024, "bytes of an MLSMessage", "typing and receipts are small")
+    answers_kept: int = limit(256, "answers per device", "a device has far fewer submissions without an answer")
+    backlog: int = limit(5_000, "mails of one room for one device", "thirty busy days; nobody fills a disk through it")
+    mail_life_ms: int = limit(30 * DAY, "ms", "a device away for longer joins again")
+    envelope_life_ms: int = limit(14 * DAY, "ms", "who wrote when is for counters, then forgotten")
+    membership_kept_ms: int = limit(180 * DAY, "ms", "the window in which a message can be reported")
+
+    frames_per_second: int = limit(50, "frames", "a person types, acks and scrolls; a flood is neither")
+    frames_burst: int = limit(400, "frames", "catching up sends many acks at once")
+    submits_per_second: int = limit(20, "submissions", "pasting and forwarding come in bursts, not in streams")
+    submits_burst: int = limit(120, "submissions", "an outbox emptied after a day off line")
+    ephemerals_per_second: int = limit(5, "frames", "typing is told every few seconds")
+    ephemerals_burst: int = limit(20, "frames", "reading a long thread sends receipts in a row")
+    submits_in_flight: int = limit(32, "submissions", "enough to fill a commit batch, bounded per connection")
+    mail_in_flight: int = limit(256, "unacked mails", "the device says it has them before more are sent")
+    mail_in_flight_bytes: int = limit(4 * 1024 * 1024, "bytes", "memory that one slow reader may hold")
+    send_timeout_ms: int = limit(20_000, "ms", "a reader that takes nothing for so long resumes later")
+    ack_timeout_ms: int = limit(2 * MINUTE, "ms", "a full window without an ack means nobody is reading")
+    idle_timeout_ms: int = limit(5 * MINUTE, "ms", "a device that says nothing, not even PING, is gone")
+    ephemeral_wait_ms: int = limit(10_000, "ms", "typing is no news after that")
+    ephemerals_waiting: int = limit(64, "frames", "held for one device until earlier messages went out")
+
+
+DEFAULTS = Limits()

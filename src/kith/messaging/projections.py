@@ -1,0 +1,106 @@
+"""What the events of first contact, rooms and memberships say, as tables. Run inside `tx.append` and on replay."""
+
+from __future__ import annotations
+
+from kith.ledger.database import Projectors, Tx
+from kith.ledger.events import (
+    Blocked,
+    DeviceRemoved,
+    EpochAdvanced,
+    FirstMessage,
+    MembershipEnded,
+    MembershipStarted,
+    RequestAccepted,
+    RequestCancelled,
+    RequestDeclined,
+    RequestExpired,
+    RequestSent,
+    RequestsForgotten,
+    RoomCreated,
+)
+from kith.messaging import store
+from kith.people.connections import pair
+
+
+def _sent(tx: Tx, event: RequestSent) -> None:
+    tx.put(
+        store.requests,
+        request=event.request,
+        requester=event.requester,
+        target=event.target,
+        invited=int(event.invited),
+        sent_ms=tx.now,
+    )
+
+
+def _accepted(tx: Tx, event: RequestAccepted) -> None:
+    tx.run(store.CLOSE, id=event.request, what="accepted", at=tx.now, in_room=event.room)
+
+
+def _declined(tx: Tx, event: RequestDeclined) -> None:
+    tx.run(store.CLOSE, id=event.request, what="declined", at=tx.now, in_room=None)
+
+
+def _expired(tx: Tx, event: RequestExpired) -> None:
+    tx.run(store.CLOSE, id=event.request, what="expired", at=tx.now, in_room=None)
+
+
+def _cancelled(tx: Tx, event: RequestCancelled) -> None:
+    tx.run(store.CANCEL, id=event.request, at=tx.now)
+
+
+def _blocked(tx: Tx, event: Blocked) -> None:
+    """A block wins every race: what was pending between the two ends with it, both ways."""
+    tx.run(store.CLOSE_BETWEEN, a=event.by, b=event.account, what="blocked", at=tx.now)
+
+
+def _forgotten(tx: Tx, event: RequestsForgotten) -> None:
+    tx.run(store.FORGET_REQUESTS, before=event.requests_before_ms)
+    tx.run(store.FORGET_MEMBERSHIPS, before=event.memberships_before_ms)
+
+
+def _room(tx: Tx, event: RoomCreated) -> None:
+    one, other = pair(event.one, event.other)
+    tx.put(store.rooms, room=event.room, one=one, other=other, created_ms=tx.now)
+
+
+def _started(tx: Tx, event: MembershipStarted) -> None:
+    tx.put(store.memberships, room=event.room, account=event.account, first_seq=event.first_seq)
+
+
+def _ended(tx: Tx, event: MembershipEnded) -> None:
+    tx.run(store.MEMBERSHIP_ENDED, id=event.room, who=event.account, seq=event.last_seq, at=tx.now)
+    tx.run(store.MEMBERSHIP_EMPTY, id=event.room, who=event.account)
+
+
+def _epoch(tx: Tx, event: EpochAdvanced) -> None:
+    for device in event.removed:
+        tx.run(store.LEAF_GONE, id=event.room, which=device)
+    for device, account in event.added.items():
+        tx.put(store.leaves, room=event.room, device=device, account=account, live=1)
+
+
+def _signed_out(tx: Tx, event: DeviceRemoved) -> None:
+    """In the transaction of the sign-out itself: from here on nothing is delivered to it."""
+    tx.run(store.LEAF_SIGNED_OUT, which=event.device)
+
+
+def _first_message(tx: Tx, event: FirstMessage) -> None:
+    tx.put(store.writers, room=event.room, account=event.account)
+
+
+PROJECTORS: Projectors = {
+    RequestSent: (_sent,),
+    RequestAccepted: (_accepted,),
+    RequestDeclined: (_declined,),
+    RequestExpired: (_expired,),
+    RequestCancelled: (_cancelled,),
+    RequestsForgotten: (_forgotten,),
+    Blocked: (_blocked,),
+    RoomCreated: (_room,),
+    MembershipStarted: (_started,),
+    MembershipEnded: (_ended,),
+    EpochAdvanced: (_epoch,),
+    DeviceRemoved: (_signed_out,),
+    FirstMessage: (_first_message,),
+}

@@ -1,0 +1,541 @@
+"""The tables of this room and the statements on them, and nothing else.
+
+Projections (requests, rooms, memberships, leaves) hold what events say. Messages are no events: their positions,
+bodies and mailboxes are operational rows that go as soon as they have served.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, and_, bindparam, delete, exists, func, not_, or_, select, update
+
+from kith.ledger.schema import data, number, serial, table, text
+
+# --- projections ----------------------------------------------------------------------------------
+
+requests = table(
+    "requests",
+    text("request", "id of the request", key=True),
+    text("requester", "who asked"),
+    text("target", "who was asked; empty where it reached nobody", null=True),
+    number("invited", "1 when it came by an invite that the target made"),
+    number("sent_ms", "when"),
+    text("outcome", "accepted, declined, expired or blocked; empty while open", null=True),
+    number("closed_ms", "when it got its outcome", null=True),
+    number("cancelled_ms", "when the requester took it back", null=True),
+    text("room", "the room that came of it", null=True),
+    Index("requests_by_requester", "requester", "sent_ms"),
+    Index("requests_by_target", "target", "requester"),
+    purpose="who asked whom to be connected, and what came of it",
+    retention="90 days after it was closed",
+    kind="projection",
+)
+
+rooms = table(
+    "rooms",
+    text("room", "id of the room", key=True),
+    text("one", "the smaller account id"),
+    text("other", "the larger account id"),
+    number("created_ms", "when it was made"),
+    Index("rooms_by_people", "one", "other", unique=True),
+    Index("rooms_by_other", "other"),
+    purpose="direct rooms: one for each two people, used again whenever they are connected again",
+    retention="life of both accounts",
+    kind="projection",
+)
+
+memberships = table(
+    "memberships",
+    text("room", "id of the room", key=True),
+    text("account", "who was in it", key=True),
+    number("first_seq", "from this message number on", key=True),
+    number("last_seq", "up to this one; empty while in it", null=True),
+    number("ended_ms", "when it ended", null=True),
+    purpose="whether a reporter was in the room at that message",
+    retention="180 days after it ended",
+    kind="projection",
+)
+
+leaves = table(
+    "leaves",
+    text("room", "id of the room", key=True),
+    text("device", "a device in the room's group", key=True),
+    text("account", "whose device it is"),
+    number("live", "0 once the device was signed out, though its leaf is still in the group"),
+    Index("leaves_by_device", "device"),
+    purpose="to which devices a room's messages go",
+    retention="while the device is in the group",
+    kind="projection",
+)
+
+# --- personal: erasable ---------------------------------------------------------------------------
+
+request_words = table(
+    "request_words",
+    text("request", "id of the request", key=True),
+    text("typed", "the handle that the requester typed, or empty for an invite"),
+    purpose="so that the requester recognises her own requests",
+    retention="90 days after it was sent",
+    kind="personal",
+)
+
+# --- secret ---------------------------------------------------------------------------------------
+
+invites = table(
+    "invites",
+    data("token_hash", "SHA-256 of the token in the link", key=True),
+    text("account", "who made it"),
+    number("made_ms", "when"),
+    number("expires_ms", "until when it works"),
+    number("used_ms", "when it was used", null=True),
+    Index("invites_by_account", "account"),
+    purpose="links that let one person ask, once",
+    retention="7 days",
+    kind="secret",
+)
+
+# --- operational ----------------------------------------------------------------------------------
+
+refusals = table(
+    "refusals",
+    text("account", "who was refused", key=True),
+    text("rule", "by which rule", key=True),
+    text("decision", "the recorded decision"),
+    number("at_ms", "when"),
+    purpose="one record for a limit that somebody runs into again and again",
+    retention="24 hours",
+    kind="operational",
+)
+
+heads = table(
+    "heads",
+    text("room", "id of the room", key=True),
+    number("epoch", "of the room's group; empty before its first commit", null=True),
+    number("room_pos", "position of the last commit or message"),
+    number("room_seq", "number of the last message"),
+    number("last_ms", "its accepted time; time never runs backwards in a room"),
+    data("group_info", "the group as its members' last commit left it, public parts", null=True),
+    purpose="the next position in every room",
+    retention="life of the room",
+    kind="operational",
+)
+
+key_packages = table(
+    "key_packages",
+    data("ref", "KeyPackageRef", key=True),
+    text("device", "whose it is"),
+    text("account", "the device's account"),
+    data("mls_key", "the device's certified key in it"),
+    data("package", "the key package; empty once issued", null=True),
+    number("last_resort", "1 for the one that may be used again"),
+    number("not_after_ms", "when it expires"),
+    number("issued_ms", "when it was issued", null=True),
+    Index("key_packages_by_device", "device", "issued_ms"),
+    purpose="so that a device can be added to a room while it is away; each is issued once",
+    retention="until it expires, at most 90 days",
+    kind="operational",
+)
+
+grants = table(
+    "grants",
+    serial("grant", "order of issue"),
+    data("ref", "KeyPackageRef that was issued"),
+    text("room", "for this room only"),
+    text("requester", "to this account"),
+    text("requester_device", "and this device only"),
+    text("account", "whose key package it is"),
+    text("device", "of which device"),
+    number("at_ms", "when"),
+    number("until_ms", "until when a commit may use it"),
+    number("used", "1 once a commit used it"),
+    Index("grants_by_ref", "ref", "room"),
+    Index("grants_by_requester", "requester", "at_ms"),
+    Index("grants_by_device", "device", "requester", "at_ms"),
+    purpose="which key package was issued to whom for which room",
+    retention="2 days",
+    kind="operational",
+)
+
+bodies = table(
+    "bodies",
+    text("room", "id of the room", key=True),
+    number("room_pos", "position in the room", key=True),
+    number("kind", "1 message, 2 commit, 3 welcome", key=True),
+    data("body", "the MLSMessage, opaque"),
+    number("at_ms", "when it was accepted"),
+    number("room_seq", "message number", null=True),
+    number("hub_key_id", "which key franked it", null=True),
+    data("frank", "the server's MAC", null=True),
+    data("proof", "the server's signature", null=True),
+    Index("bodies_by_time", "at_ms"),
+    purpose="what still has to be delivered, once for all devices",
+    retention="until every device has it, at most 30 days",
+    kind="operational",
+)
+
+mailbox = table(
+    "mailbox",
+    serial("mail", "id of the mail, never used again"),
+    text("device", "for which device"),
+    number("kind", "1 message, 2 commit, 3 welcome, 4 roster"),
+    text("room", "id of the room; empty for a roster", null=True),
+    number("room_pos", "position in the room; 0 for a roster"),
+    text("about", "for a roster: whose devices changed", null=True),
+    number("at_ms", "since when it waits"),
+    Index("mailbox_by_device", "device", "mail"),
+    Index("mailbox_by_room", "device", "room", "room_pos"),
+    Index("mailbox_by_place", "room", "room_pos", "kind"),
+    purpose="what each device has not yet said it has",
+    retention="until acknowledged, at most 30 days",
+    kind="operational",
+)
+
+answers = table(
+    "answers",
+    text("device", "which device submitted", key=True),
+    number("turn", "counts its accepted submissions", key=True),
+    data("submit_key", "its idempotency key"),
+    number("room_pos", "the answer: position"),
+    number("at_ms", "accepted time"),
+    number("room_seq", "message number", null=True),
+    number("hub_key_id", "which key franked it", null=True),
+    data("frank", "the server's MAC", null=True),
+    data("proof", "the server's signature", null=True),
+    Index("answers_by_key", "device", "submit_key", unique=True),
+    purpose="a repeated submission gets the first answer",
+    retention="the last 256 of each device",
+    kind="operational",
+)
+
+envelopes = table(
+    "envelopes",
+    serial("envelope", "order of acceptance"),
+    text("room", "id of the room"),
+    number("room_seq", "message number"),
+    text("account", "who sent it"),
+    number("at_ms", "when"),
+    number("size_bucket", "upper bound of its size in bytes: a power of two"),
+    purpose="how often people write, for counters of abuse",
+    retention="14 days",
+    kind="operational",
+)
+
+writers = table(
+    "writers",
+    text("room", "id of the room", key=True),
+    text("account", "who has written to it", key=True),
+    purpose="a first message is an event, later ones are not",
+    retention="life of the room",
+    kind="projection",
+)
+
+# --- requests -------------------------------------------------------------------------------------
+
+_r = requests.c
+_OPEN = and_(_r.outcome.is_(None), _r.cancelled_ms.is_(None))
+REQUEST = select(requests).where(_r.request == bindparam("id"))
+REQUESTS_SINCE = select(
+    func.count().label("sent"),
+    func.min(_r.sent_ms).label("first_ms"),
+).where(and_(_r.requester == bindparam("who"), _r.sent_ms > bindparam("since")))
+UNANSWERED = (
+    select(func.count())
+    .select_from(requests)
+    .where(
+        and_(
+            _r.requester == bindparam("who"),
+            _r.sent_ms > bindparam("since"),
+            _r.cancelled_ms.is_(None),
+            func.coalesce(_r.outcome, "") != "accepted",
+        )
+    )
+)
+OPEN_BETWEEN = (
+    select(requests)
+    .where(and_(_r.requester == bindparam("asker"), _r.target == bindparam("asked"), _OPEN))
+    .order_by(_r.sent_ms)
+)
+DECLINED_AT = select(func.max(_r.closed_ms)).where(
+    and_(_r.requester == bindparam("asker"), _r.target == bindparam("asked"), _r.outcome == "declined")
+)
+RECEIVED = (
+    select(requests)
+    .where(and_(_r.target == bindparam("who"), _OPEN, _r.sent_ms > bindparam("since")))
+    .order_by(_r.sent_ms.desc())
+    .limit(bindparam("most"))
+)
+SENT = (
+    select(requests, request_words.c.typed)
+    .outerjoin(request_words, request_words.c.request == _r.request)
+    .where(and_(_r.requester == bindparam("who"), _r.sent_ms > bindparam("since"), _r.cancelled_ms.is_(None)))
+    .order_by(_r.sent_ms.desc())
+    .limit(bindparam("most"))
+)
+SAME_WORDS = (
+    select(_r.request, _r.target)
+    .join(request_words, request_words.c.request == _r.request)
+    .where(
+        and_(
+            _r.requester == bindparam("who"),
+            request_words.c.typed == bindparam("words"),
+            _r.cancelled_ms.is_(None),
+            func.coalesce(_r.outcome, "") != "accepted",
+            _r.sent_ms > bindparam("since"),
+        )
+    )
+)
+DUE = (
+    select(_r.request, _r.requester, _r.target)
+    .where(and_(_OPEN, _r.sent_ms <= bindparam("before")))
+    .order_by(_r.sent_ms)
+    .limit(bindparam("most"))
+)
+CLOSE = (
+    update(requests)
+    .where(and_(_r.request == bindparam("id"), _r.outcome.is_(None)))
+    .values(outcome=bindparam("what"), closed_ms=bindparam("at"), room=bindparam("in_room"))
+)
+CANCEL = update(requests).where(_r.request == bindparam("id")).values(cancelled_ms=bindparam("at"))
+CLOSE_BETWEEN = (
+    update(requests)
+    .where(
+        and_(
+            _r.outcome.is_(None),
+            or_(
+                and_(_r.requester == bindparam("a"), _r.target == bindparam("b")),
+                and_(_r.requester == bindparam("b"), _r.target == bindparam("a")),
+            ),
+        )
+    )
+    .values(outcome=bindparam("what"), closed_ms=bindparam("at"))
+)
+OPEN_WITH = select(requests).where(
+    and_(or_(_r.requester == bindparam("who"), _r.target == bindparam("who")), _r.target.is_not(None), _OPEN)
+)
+FORGET_REQUESTS = delete(requests).where(func.coalesce(_r.closed_ms, _r.cancelled_ms) < bindparam("before"))
+FORGET_WORDS = delete(request_words).where(
+    not_(exists(select(_r.request).where(_r.request == request_words.c.request)))
+)
+
+REFUSAL = select(refusals).where(and_(refusals.c.account == bindparam("who"), refusals.c.rule == bindparam("by_rule")))
+REFUSAL_FORGET = delete(refusals).where(
+    and_(refusals.c.account == bindparam("who"), refusals.c.rule == bindparam("by_rule"))
+)
+REFUSALS_OLD = delete(refusals).where(refusals.c.at_ms < bindparam("before"))
+
+INVITE = select(invites).where(
+    and_(
+        invites.c.token_hash == bindparam("hashed"),
+        invites.c.used_ms.is_(None),
+        invites.c.expires_ms > bindparam("now"),
+    )
+)
+INVITES_OPEN = (
+    select(func.count())
+    .select_from(invites)
+    .where(
+        and_(
+            invites.c.account == bindparam("who"),
+            invites.c.used_ms.is_(None),
+            invites.c.expires_ms > bindparam("now"),
+        )
+    )
+)
+INVITE_USED = update(invites).where(invites.c.token_hash == bindparam("hashed")).values(used_ms=bindparam("at"))
+INVITES_OLD = delete(invites).where(invites.c.expires_ms < bindparam("before"))
+
+# --- rooms ----------------------------------------------------------------------------------------
+
+ROOM = select(rooms).where(rooms.c.room == bindparam("id"))
+ROOM_OF = select(rooms).where(and_(rooms.c.one == bindparam("a"), rooms.c.other == bindparam("b")))
+ROOMS_WITH = (
+    select(rooms)
+    .where(or_(rooms.c.one == bindparam("who"), rooms.c.other == bindparam("who")))
+    .order_by(rooms.c.created_ms)
+)
+HEAD = select(heads).where(heads.c.room == bindparam("id"))
+HEAD_NUMBERS = select(heads.c.epoch, heads.c.room_pos, heads.c.room_seq, heads.c.last_ms).where(
+    heads.c.room == bindparam("id")
+)
+HEAD_MOVED = (
+    update(heads)
+    .where(heads.c.room == bindparam("id"))
+    .values(room_pos=bindparam("pos"), room_seq=bindparam("seq"), last_ms=bindparam("at"))
+)
+HEAD_EPOCH = (
+    update(heads)
+    .where(heads.c.room == bindparam("id"))
+    .values(
+        epoch=bindparam("new_epoch"),
+        room_pos=bindparam("pos"),
+        last_ms=bindparam("at"),
+        group_info=bindparam("info"),
+    )
+)
+LEAVES = select(leaves).where(leaves.c.room == bindparam("id")).order_by(leaves.c.device)
+LEAF_GONE = delete(leaves).where(and_(leaves.c.room == bindparam("id"), leaves.c.device == bindparam("which")))
+LEAF_SIGNED_OUT = update(leaves).where(leaves.c.device == bindparam("which")).values(live=0)
+MEMBERSHIPS = (
+    select(memberships)
+    .where(and_(memberships.c.room == bindparam("id"), memberships.c.account == bindparam("who")))
+    .order_by(memberships.c.first_seq)
+)
+MEMBERSHIP_ENDED = (
+    update(memberships)
+    .where(
+        and_(
+            memberships.c.room == bindparam("id"),
+            memberships.c.account == bindparam("who"),
+            memberships.c.last_seq.is_(None),
+        )
+    )
+    .values(last_seq=bindparam("seq"), ended_ms=bindparam("at"))
+)
+MEMBERSHIP_EMPTY = delete(memberships).where(
+    and_(
+        memberships.c.room == bindparam("id"),
+        memberships.c.account == bindparam("who"),
+        memberships.c.last_seq < memberships.c.first_seq,
+    )
+)
+FORGET_MEMBERSHIPS = delete(memberships).where(memberships.c.ended_ms < bindparam("before"))
+WRITER = select(writers.c.room).where(and_(writers.c.room == bindparam("id"), writers.c.account == bindparam("who")))
+
+# --- key packages ---------------------------------------------------------------------------------
+
+_k = key_packages.c
+PACKAGE = select(_k.ref, _k.device).where(_k.ref == bindparam("which"))
+_USABLE = and_(
+    _k.device == bindparam("whose"),
+    _k.mls_key == bindparam("certified"),
+    _k.issued_ms.is_(None),
+    _k.not_after_ms > bindparam("now"),
+)
+STORED = select(func.count()).select_from(key_packages).where(and_(_USABLE, _k.last_resort == 0))
+LAST_RESORT = select(_k.ref, _k.package, _k.not_after_ms).where(and_(_USABLE, _k.last_resort == 1)).limit(1)
+NEXT_PACKAGE = (
+    select(_k.ref, _k.package, _k.not_after_ms)
+    .where(and_(_USABLE, _k.last_resort == 0))
+    .order_by(_k.not_after_ms, _k.ref)
+    .limit(1)
+)
+ISSUED = update(key_packages).where(_k.ref == bindparam("which")).values(issued_ms=bindparam("at"), package=None)
+LAST_RESORT_GONE = delete(key_packages).where(and_(_k.device == bindparam("whose"), _k.last_resort == 1))
+PACKAGES_OF_DEVICE_GONE = delete(key_packages).where(_k.device == bindparam("whose"))
+PACKAGES_OF_ACCOUNT_GONE = delete(key_packages).where(_k.account == bindparam("whose"))
+PACKAGES_EXPIRED = delete(key_packages).where(_k.not_after_ms <= bindparam("now"))
+
+GRANT = select(grants).where(
+    and_(
+        grants.c.ref == bindparam("which"),
+        grants.c.room == bindparam("id"),
+        grants.c.requester_device == bindparam("by_device"),
+        grants.c.used == 0,
+        grants.c.until_ms > bindparam("now"),
+    )
+)
+GRANT_USED = (
+    update(grants)
+    .where(
+        and_(
+            grants.c.ref == bindparam("which"),
+            grants.c.room == bindparam("id"),
+            grants.c.requester_device == bindparam("by_device"),
+        )
+    )
+    .values(used=1)
+)
+CLAIMED_BY = (
+    select(func.count())
+    .select_from(grants)
+    .where(and_(grants.c.requester == bindparam("who"), grants.c.at_ms > bindparam("since")))
+)
+CLAIMED_OF = (
+    select(func.count())
+    .select_from(grants)
+    .where(
+        and_(
+            grants.c.device == bindparam("whose"),
+            grants.c.requester == bindparam("who"),
+            grants.c.at_ms > bindparam("since"),
+        )
+    )
+)
+GRANTS_OLD = delete(grants).where(grants.c.at_ms < bindparam("before"))
+
+# --- delivery -------------------------------------------------------------------------------------
+
+_m = mailbox.c
+_b = bodies.c
+MAIL = (
+    select(
+        _m.mail,
+        _m.kind,
+        _m.room,
+        _m.room_pos,
+        _m.about,
+        _b.body,
+        _b.at_ms,
+        _b.room_seq,
+        _b.hub_key_id,
+        _b.frank,
+        _b.proof,
+    )
+    .outerjoin(bodies, and_(_b.room == _m.room, _b.room_pos == _m.room_pos, _b.kind == _m.kind))
+    .where(and_(_m.device == bindparam("whose"), _m.mail > bindparam("after")))
+    .order_by(_m.mail)
+    .limit(bindparam("most"))
+)
+UNSENT_BEFORE = (
+    select(_m.mail)
+    .where(
+        and_(
+            _m.device == bindparam("whose"),
+            _m.mail > bindparam("after"),
+            _m.room == bindparam("id"),
+            _m.room_pos < bindparam("pos"),
+        )
+    )
+    .limit(1)
+)
+MAIL_ROW = select(_m.mail, _m.kind, _m.room, _m.room_pos).where(
+    and_(_m.mail == bindparam("which"), _m.device == bindparam("whose"))
+)
+MAIL_GONE = delete(mailbox).where(_m.mail == bindparam("which"))
+FIRST_WAITING = select(func.min(_m.room_pos)).where(and_(_m.device == bindparam("whose"), _m.room == bindparam("id")))
+WAITING_PLACES = select(_m.mail, _m.kind, _m.room, _m.room_pos).where(_m.device == bindparam("whose"))
+OLDEST_MAIL = select(_m.mail, _m.kind, _m.room, _m.room_pos, _m.at_ms).order_by(_m.mail).limit(bindparam("most"))
+ROSTER_GONE = delete(mailbox).where(
+    and_(_m.device == bindparam("whose"), _m.room.is_(None), _m.about == bindparam("whom"))
+)
+MAILBOX_GONE = delete(mailbox).where(_m.device == bindparam("whose"))
+BODY_GONE = delete(bodies).where(
+    and_(
+        _b.room == bindparam("id"),
+        _b.room_pos == bindparam("pos"),
+        _b.kind == bindparam("what"),
+        not_(
+            exists(
+                select(_m.mail).where(
+                    and_(_m.room == bindparam("id"), _m.room_pos == bindparam("pos"), _m.kind == bindparam("what"))
+                )
+            )
+        ),
+    )
+)
+BODIES_OLD = delete(bodies).where(_b.at_ms < bindparam("before"))
+
+ANSWER = select(answers).where(and_(answers.c.device == bindparam("whose"), answers.c.submit_key == bindparam("key_")))
+LAST_TURN = select(func.max(answers.c.turn)).where(answers.c.device == bindparam("whose"))
+ANSWERS_OLD = delete(answers).where(and_(answers.c.device == bindparam("whose"), answers.c.turn <= bindparam("up_to")))
+ANSWERS_GONE = delete(answers).where(answers.c.device == bindparam("whose"))
+
+ENVELOPES_AFTER = (
+    select(envelopes)
+    .where(envelopes.c.envelope > bindparam("after"))
+    .order_by(envelopes.c.envelope)
+    .limit(bindparam("most"))
+)
+OLDEST_ENVELOPES = (
+    select(envelopes.c.envelope, envelopes.c.at_ms).order_by(envelopes.c.envelope).limit(bindparam("most"))
+)
+ENVELOPE_GONE = delete(envelopes).where(envelopes.c.envelope == bindparam("which"))
