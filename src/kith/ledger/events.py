@@ -414,6 +414,7 @@ class AppealDecided(Event, frozen=True, kw_only=True, tag="reports:appeal:decide
     account: str
     outcome: str
     staff: str
+    decision: str | None = None
 
 
 # Authorities -------------------------------------------------------------------------------------

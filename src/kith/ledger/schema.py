@@ -21,7 +21,10 @@ def table(name: str, *parts: Column[object] | Index, purpose: str, retention: st
     silent = [part.name for part in parts if isinstance(part, Column) and not part.comment]
     if silent:
         raise ValueError(f"table {name}: say what these columns hold: {', '.join(map(str, silent))}")
-    return Table(name, metadata, *parts, info={"purpose": purpose, "retention": retention, "kind": kind})
+    counts_up = any(isinstance(part, Column) and part.autoincrement is True for part in parts)
+    info = {"purpose": purpose, "retention": retention, "kind": kind}
+    # Without AUTOINCREMENT SQLite gives a deleted last row's number out again.
+    return Table(name, metadata, *parts, info=info, sqlite_autoincrement=counts_up)
 
 
 def text(name: str, comment: str, *, key: bool = False, null: bool = False) -> Column[object]:
@@ -36,7 +39,8 @@ def number(name: str, comment: str, *, key: bool = False, null: bool = False) ->
 
 def serial(name: str, comment: str) -> Column[object]:
     """The primary key that the database counts up itself, never reusing a number."""
-    return Column(name, Integer().with_variant(BigInteger, "postgresql"), primary_key=True, comment=comment)
+    number_type = Integer().with_variant(BigInteger, "postgresql")
+    return Column(name, number_type, primary_key=True, comment=comment, autoincrement=True)
 
 
 def data(name: str, comment: str, *, key: bool = False, null: bool = False) -> Column[object]:
