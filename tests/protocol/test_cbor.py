@@ -127,6 +127,17 @@ def test_depth_is_bounded_both_ways() -> None:
         cbor.decode(b"\x81" + cbor.encode(deep))
 
 
+def test_the_number_of_items_is_bounded_both_ways() -> None:
+    """Containers, keys and values count; the last allowed number is allowed."""
+    most: Any = {0: [None] * (cbor.MAX_ITEMS - 3)}
+    assert cbor.decode(cbor.encode(most)) == most
+    one_more: Any = {0: [None] * (cbor.MAX_ITEMS - 2)}
+    with pytest.raises(Malformed):
+        cbor.encode(one_more)
+    with pytest.raises(Malformed):
+        cbor.decode(cbor2.dumps(one_more))
+
+
 @pytest.mark.parametrize(
     "bomb",
     [

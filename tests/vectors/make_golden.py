@@ -116,6 +116,7 @@ def _valid_contents() -> list[tuple[str, MimiContent]]:
             _content(_words("kept"), extensions={**everybody, 77: {"a": [1, None, False, -7]}, "k" * 255: b""}),
         ),
         ("largest extension", _content(_words("full"), extensions={**everybody, 9: b"v" * 4092})),
+        ("2048 items", _content(NullPart(), extensions={**everybody, 9: [None] * (cbor.MAX_ITEMS - 17)})),
         ("unknown media type", _content(_words("<b>", "text/html"))),
         ("text that is not UTF-8", _content(SinglePart(content_type=mimi.PLAIN, content=b"\xff"))),
     ]
@@ -126,6 +127,15 @@ def _wire(**changed: Any) -> bytes:
     part = [1, "", 1, "text/plain", b"x"]
     whole: dict[str, Any] = dict(zip(names, (SALT, None, b"", None, None, {1: ALICE, 2: ROOM}, part), strict=True))
     return cbor.encode([*{**whole, **changed}.values()])
+
+
+def _one_item_too_many() -> bytes:
+    """The valid content of 2048 items with one more null in its list, which Kith's own encoder refuses to make."""
+    count = cbor.MAX_ITEMS - 17
+    most = mimi.encode(_content(NullPart(), extensions={1: ALICE, 2: ROOM, 9: [None] * count}))
+    head = b"\x09\x99"
+    full, over = head + count.to_bytes(2, "big"), head + (count + 1).to_bytes(2, "big") + b"\xf6"
+    return most.replace(full, over)
 
 
 EXTERNAL = [6, "", 2, "image/png", "u", 0, 1, 2, b"k", b"n", b"", 1, b"h", "d", "f"]
@@ -172,6 +182,7 @@ def _invalid_contents() -> list[tuple[str, bytes, str]]:
         ("multi part of one", _wire(part=[1, "", 3, 0, [[1, "", 0]]])),
         ("semantics 3", _wire(part=[1, "", 3, 3, [[1, "", 0], [1, "", 0]]])),
         ("five levels", _wire(part=mimi._part_value(_nested(5)))),
+        ("2049 items", _one_item_too_many()),
         ("nested arrays", b"\x81" * 5000),
         ("array of four billion", b"\x9a\xff\xff\xff\xff" + bytes(20)),
     ]

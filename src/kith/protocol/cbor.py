@@ -17,6 +17,10 @@ Value: TypeAlias = "bool | int | bytes | str | Sequence[Value] | Mapping[Key, Va
 MAX_DEPTH: Final = 16
 """Containers inside containers. Content needs 8, its extensions the rest."""
 
+MAX_ITEMS: Final = 2048
+"""Data items of one value, keys and containers counted. A text has 20, an attachment 30; without this limit 64 KiB of
+one-byte items would keep whoever verifies a report busy for a quarter of a second each."""
+
 _UINT, _NINT, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
 _DIRECT: Final = 24
@@ -27,7 +31,10 @@ _LIMIT: Final = 1 << 64
 
 def encode(value: Value) -> bytes:
     """The one deterministic encoding of this value. Malformed when it has none here."""
-    return _encode(value, MAX_DEPTH)
+    encoded = _encode(value, MAX_DEPTH)
+    if _items(value) > MAX_ITEMS:
+        raise Malformed("a CBOR value has too many items")
+    return encoded
 
 
 def decode(data: bytes) -> Value:
@@ -36,6 +43,14 @@ def decode(data: bytes) -> Value:
     if end != len(data):
         raise Malformed("there are bytes after the CBOR value")
     return value
+
+
+def _items(value: Value) -> int:
+    if isinstance(value, Mapping):
+        return 1 + sum(1 + _items(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return 1 + sum(map(_items, value))
+    return 1
 
 
 def _head(major: int, argument: int) -> bytes:
@@ -85,15 +100,19 @@ def _utf8(text: str) -> bytes:
 class _Decoder:
     """Reads one value at an offset and returns the offset after it; every length is checked before it is used."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "_items")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._items = 0
 
     def value(self, at: int, depth: int) -> tuple[Value, int]:
         data = self._data
         if at >= len(data):
             raise Malformed("the CBOR ends too early")
+        self._items += 1
+        if self._items > MAX_ITEMS:
+            raise Malformed("a CBOR value has too many items")
         initial = data[at]
         major = initial >> 5
         if major == _SIMPLE:

@@ -1,8 +1,9 @@
 """MIMI content (draft-ietf-mimi-content-08) as Kith uses it: what is inside an encrypted message.
 
 Limits: the whole at most 64 KiB, parts nested at most four deep, an encoded extension value at most 4095 bytes, a
-text extension key 1 to 255 bytes, a salt of exactly 16 bytes, extensions 1 (sender) and 2 (room) present. Hashes are
-always over the bytes as received; `decode` proves that `encode` would give the same.
+text extension key 1 to 255 bytes, a salt of exactly 16 bytes, extensions 1 (sender) and 2 (room) present, and the
+limits of `cbor` on kinds, depth and number of items. Hashes are always over the bytes as received; `decode` proves
+that `encode` would give the same.
 """
 
 import hashlib

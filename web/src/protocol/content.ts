@@ -132,6 +132,8 @@ function decodeCbor(bytes: Uint8Array): unknown {
 
 /** Containers inside containers. Content needs 8, its extensions the rest. */
 const MAX_CONTAINERS_OPEN = 16;
+/** Data items of one message, keys and containers counted. */
+const MAX_ITEMS = 2048;
 const FALSE = 20;
 const NULL = 22;
 
@@ -142,7 +144,9 @@ const NULL = 22;
 function refuseForeignItems(bytes: Uint8Array): void {
   const open: number[] = [];
   let at = 0;
+  let count = 0;
   while (at < bytes.length) {
+    if (++count > MAX_ITEMS) throw new Malformed('a message has too many items');
     const head = bytes[at++]!;
     const [major, info] = [head >> 5, head & 31];
     if (info > 27 || major === 6 || (major === 7 && (info < FALSE || info > NULL))) {

@@ -62,16 +62,24 @@ def parse_private_message(message: bytes) -> PrivateHeader:
 
 def _vector_at(data: bytes, at: int) -> tuple[bytes, int]:
     """`Reader.vector` without a Reader: this runs for every message that is sent."""
-    if at >= len(data):
+    size = len(data)
+    if at >= size:
         raise Malformed("the data ends too early")
     length = data[at]
     at += 1
-    if length >= 0x40:  # noqa: PLR2004 - above six bits, the first byte announces further ones
+    if length >= 0x80:  # noqa: PLR2004 - four bytes or none: no hurry
         reader = Reader(data[at - 1 : at + 3])
         length = reader.varint()
-        at += reader.at - 1
+        at += 3
+    elif length >= 0x40:  # noqa: PLR2004 - the top bits 01 announce one further byte
+        if at >= size:
+            raise Malformed("the data ends too early")
+        length = (length & 0x3F) << 8 | data[at]
+        if length < 0x40:  # noqa: PLR2004 - would have fitted six bits
+            raise Malformed("a length is not in its shortest form")
+        at += 1
     stop = at + length
-    if stop > len(data):
+    if stop > size:
         raise Malformed("the data ends too early")
     return data[at:stop], stop
 
