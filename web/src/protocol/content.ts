@@ -227,8 +227,8 @@ function readExtensions(value: unknown): Content['extensions'] {
   const extensions = value as Content['extensions'];
   tstr(extensions.get(EXT_SENDER), 'sender');
   tstr(extensions.get(EXT_ROOM), 'room');
-  messageIdOrNull(extensions.get(EXT_LAST_SEEN) ?? null, 'last seen id');
-  uint(extensions.get(EXT_FORWARDS) ?? 0, 'forward counter', 32);
+  if (extensions.has(EXT_LAST_SEEN) && messageIdOrNull(extensions.get(EXT_LAST_SEEN), 'last seen id') === null) fail('last seen id is null');
+  if (extensions.has(EXT_FORWARDS)) uint(extensions.get(EXT_FORWARDS), 'forward counter', 32);
   return extensions;
 }
 
