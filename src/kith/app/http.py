@@ -10,11 +10,12 @@ from typing import Any
 import structlog
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import MutableScopeHeaders
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import FromPath
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 
 from kith import __version__
@@ -159,7 +160,7 @@ def token_of(headers: Any, cookies: Any) -> str | None:  # noqa: ANN401  mapping
     return cookies.get(COOKIE)
 
 
-async def current_session(request: Request[Any, Any, Any], database: Database) -> sessions.Session:
+async def current_session(request: Request[Any, Any, Any], database: NamedDependency[Database]) -> sessions.Session:
     """Who is asking; 401 when nobody is signed in."""
     token = token_of(request.headers, request.cookies)
     session = await database.read(sessions.authenticate, token) if token else None
@@ -188,7 +189,7 @@ def client_files(folder: Path) -> list[HTTPRouteHandler]:
     """The static client: hashed assets for a year, everything else revalidated, unknown paths the page itself."""
 
     @get(["/", "/{path:path}"], sync_to_thread=False, include_in_schema=False)
-    def client(path: str = "") -> Response[bytes]:
+    def client(path: FromPath[str] = "") -> Response[bytes]:
         wanted = path.strip("/")
         if wanted.startswith(("api/", ".well-known/")):
             raise NotFoundException

@@ -159,17 +159,21 @@ def display_name(typed: str) -> str | None:
     """
     if len(typed) > 4 * MAX_NAME:
         return None
-    name = " ".join(unicodedata.normalize("NFC", typed).split(" ")).strip()
+    name = " ".join(filter(None, unicodedata.normalize("NFC", typed).split(" ")))
     if not 1 <= len(name) <= MAX_NAME or not any(_seen(c) for c in name) or any(_hidden(c) for c in name):
         return None
     return None if _towers(name) else name
 
 
 _JOINERS: Final = "\u200c\u200d"
+_BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols that show nothing."""
 
 
 def _hidden(character: str) -> bool:
-    return character not in _JOINERS and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    return character in _BLANK or (
+        character not in _JOINERS and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    )
 
 
 def _seen(character: str) -> bool:

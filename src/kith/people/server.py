@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kith.ledger.database import Reader, wall_clock
+from kith.people.buckets import Fleeting
 from kith.people.limits import DEFAULT, Limits
+from kith.people.passwords import Hasher
 
 Held = Callable[[Reader, str], object]
 """What another room holds about an account, as plain JSON values; only what that person may see."""
@@ -18,7 +20,8 @@ class ServerFacts:
 
     `name` has no port and is the HOST of every URI; `origin` has scheme and port. `ticket_key` (32 bytes,
     never in the database) signs age tickets and blinds the names of rate-limit buckets. `also_held` are the
-    other rooms' parts of a person's export, by title.
+    other rooms' parts of a person's export, by title. `hasher` and `asked_age` are what all requests of this
+    process share: the pool that hashes passwords, and limits that must leave nothing on disk.
     """
 
     name: str
@@ -27,3 +30,5 @@ class ServerFacts:
     clock: Callable[[], int] = wall_clock
     limits: Limits = DEFAULT
     also_held: Mapping[str, Held] = field(default_factory=dict)
+    hasher: Hasher = field(default_factory=Hasher, repr=False)
+    asked_age: Fleeting = field(default_factory=Fleeting, repr=False)
