@@ -18,7 +18,6 @@ class Limits:
         100, "reports", "beyond this only child-safety reports are taken, and of them only what is proven is kept"
     )
     claim_ms: int = limit(10 * MINUTE, "ms", "a forgotten case is free again soon; every act extends it")
-    appeal_window_ms: int = limit(20 * DAY, "ms", "time to notice, think and ask somebody for help")
     due_imminent_ms: int = limit(15 * MINUTE, "ms", "somebody may be in danger now")
     due_severe_ms: int = limit(4 * HOUR, "ms", "within one shift")
     due_moderate_ms: int = limit(24 * HOUR, "ms", "the next day")

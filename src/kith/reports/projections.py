@@ -85,6 +85,19 @@ def _appeal_filed(tx: Tx, event: AppealFiled) -> None:
 
 def _appeal_decided(tx: Tx, event: AppealDecided) -> None:
     tx.run(store.SET_APPEAL, of_measure=event.measure, new_outcome=event.outcome, by=event.staff, at=tx.now)
+    asked = tx.one(store.APPEAL, of_measure=event.measure)
+    tx.run(
+        store.SET_DECIDED,
+        id=None if asked is None else asked.case,
+        at=tx.now,
+        by=event.staff,
+        new_action=event.outcome,
+        new_policy=None,
+        new_severity=None,
+        new_decision=event.decision,
+        new_measure=None,
+        none=None,
+    )
 
 
 def _staff_added(tx: Tx, event: StaffAdded) -> None:

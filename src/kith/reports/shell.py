@@ -36,7 +36,7 @@ NAVIGATION = (Link("/tips", "CyberTips", ("child-safety",)),)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -45,8 +45,7 @@ from litestar.response import Redirect, Template
 
 from kith.ledger.decision import Decision
 from kith.ledger.problem import Problem, invalid
-from kith.reports.limits import Limits
-from kith.reports.sealing import EvidenceKey
+from kith.reports.desk import Desk
 from kith.reports.staff_roles import Role
 from kith.reports.staffing import Staff
 
@@ -72,8 +71,7 @@ class ConsoleFacts:
     """
 
     origin: str
-    evidence_key: EvidenceKey = field(repr=False)
-    limits: Limits = field(default_factory=Limits)
+    desk: Desk
     after_child_safety: str = ""
 
 

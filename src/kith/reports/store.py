@@ -229,9 +229,9 @@ EXPIRED_CASES = (
     select(cases.c.case, cases.c.account)
     .join(case_keys, case_keys.c.case == cases.c.case)
     .where(cases.c.closed_ms < bindparam("before_ms"))
-    .limit(bindparam("most"))
+    .order_by(cases.c.closed_ms)
 )
-OPEN_APPEAL_OF = select(cases.c.case).where(
+LATE_APPEAL_OF = select(cases.c.case).where(
     cases.c.origin == bindparam("of_case"),
     or_(cases.c.closed_ms.is_(None), cases.c.closed_ms >= bindparam("before_ms")),
 )

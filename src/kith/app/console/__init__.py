@@ -163,7 +163,7 @@ async def sign_in_form() -> Template:
 async def sign_in(request: AnyRequest, database: Database, console: ConsoleFacts) -> Template | Redirect:
     """Start a session. Wrong name and wrong password get the same answer in the same time."""
     form = await read_form(request, SignIn)
-    wait = await database.read(staffing.wait_before_attempt, form.login, console.limits)
+    wait = await database.read(staffing.wait_before_attempt, form.login, console.desk.limits)
     if wait:
         minutes = -(-wait // 60_000)
         return _sign_in_page(f"Too many attempts for this name. Try again in {minutes} min.", status=429)
@@ -171,9 +171,9 @@ async def sign_in(request: AnyRequest, database: Database, console: ConsoleFacts
     loop = asyncio.get_running_loop()
     fits = await loop.run_in_executor(_HASHING, staffing.password_fits, login, form.password)
     if not fits or login.staff is None:
-        await database.write(staffing.note_failed_attempt, form.login, console.limits)
+        await database.write(staffing.note_failed_attempt, form.login, console.desk.limits)
         return _sign_in_page("That name and password do not go together.", status=401)
-    signed_in = await database.write(staffing.sign_in, form.login, login.staff, console.limits)
+    signed_in = await database.write(staffing.sign_in, form.login, login.staff, console.desk.limits)
     answer = go_to("/")
     answer.cookies = [_cookie(COOKIE, signed_in.token), _cookie(FORM_COOKIE, "", max_age=0)]
     return answer

@@ -1,0 +1,174 @@
+"""The people's API of reports: report somebody, follow one's reports, appeal a measure."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+import msgspec
+from litestar import get, post
+from litestar.types import ControllerRouterHandler
+
+from kith.ledger.database import Database, Reader
+from kith.ledger.decision import Decision
+from kith.ledger.problem import Problem, invalid, not_found
+from kith.people.server import ServerFacts
+from kith.people.sessions import Session
+from kith.protocol.franking import Keys, ReportItem
+from kith.protocol.uris import room_uri
+from kith.protocol.wire import Malformed
+from kith.reports import evidence, flows
+from kith.reports.desk import Desk
+from kith.reports.evidence import Examined, Parties
+from kith.reports.limits import Limits
+from kith.reports.triage import Category
+
+BODY_LIMIT = 4 * 1024 * 1024
+"""Bytes of a report: thirty messages of 64 KiB in base64, with room to spare."""
+
+
+class Rooms(Protocol):
+    """What this room must know about rooms; messaging's functions, passed in by app."""
+
+    def was_member(self, reader: Reader, room: str, account: str, seq: int) -> bool:
+        """Was this account in the room when message `seq` was accepted?"""
+
+    def head_seq(self, reader: Reader, room: str) -> int:
+        """The number of the last accepted message; 0 for an empty or unknown room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportsKit:
+    """Everything that app hands to these routes; injected as `reports_kit`.
+
+    `hub_key` and `signing_key` give the server's franking keys by hub key id, None when unknown or destroyed.
+    """
+
+    rooms: Rooms
+    hub_key: Keys
+    signing_key: Keys
+    desk: Desk
+
+
+class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of `POST /reports`."""
+
+    account: Annotated[str, msgspec.Meta(max_length=36)]
+    room: Annotated[str, msgspec.Meta(max_length=36)] | None
+    category: Category
+    minor_involved: bool
+    note: str
+    items: list[str]
+
+    def __repr__(self) -> str:
+        return f"Report({self.category}, {len(self.items)} items, …)"
+
+
+class Appeal(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /me/standing/{measure}/appeal`."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "Appeal(…)"
+
+
+@post("/reports", status_code=201, request_max_body_size=BODY_LIMIT)
+async def report(
+    data: Report, session: Session, database: Database, server: ServerFacts, reports_kit: ReportsKit
+) -> dict[str, object]:
+    """Report somebody, with up to thirty messages and their franks."""
+    items = _items(data, reports_kit.desk.limits)
+    examined = Examined()
+    if data.room is not None:
+        _must_be_room(server.name, data.room)
+        parties = Parties(server=server.name, reporter=session.account, reported=data.account, room=data.room)
+        examined = await _examine(items, parties, database, reports_kit)
+    filing = flows.Filing(
+        reporter=session.account,
+        account=data.account,
+        category=data.category,
+        minor_involved=data.minor_involved,
+        room=data.room,
+        note=data.note,
+    )
+    filed = await database.write(flows.file, filing, examined, reports_kit.desk)
+    if isinstance(filed, Decision):
+        raise _refused(filed)
+    return {"report": filed.report, "class": filed.report_class, "first": filed.first}
+
+
+def _items(data: Report, limits: Limits) -> list[ReportItem]:
+    """What can be refused in a report: its framing, never what it fails to prove."""
+    if len(data.note) > limits.note_characters:
+        raise invalid(f"Your note is longer than {limits.note_characters} characters. Shorten it.")
+    if data.items and data.room is None:
+        raise invalid("Messages need the chat that they are from: name the room.")
+    try:
+        return evidence.read_items(data.items)
+    except Malformed as fault:
+        raise invalid(str(fault)) from None
+
+
+async def _examine(items: list[ReportItem], parties: Parties, database: Database, kit: ReportsKit) -> Examined:
+    """Judge the items before the flow; up to fifteen milliseconds of signatures, so off the event loop."""
+    if not items:
+        return Examined()
+    room, me = parties.room, parties.reporter
+    wanted = evidence.sequences(items)
+
+    def membership(reader: Reader) -> tuple[int, dict[int, bool]]:
+        head = kit.rooms.head_seq(reader, room)
+        return head, {seq: kit.rooms.was_member(reader, room, me, seq) for seq in wanted}
+
+    head, member_at = await database.read(membership)
+    return await asyncio.to_thread(
+        evidence.examine,
+        items,
+        parties,
+        room_head_seq=head,
+        member_at=member_at,
+        hub_key=kit.hub_key,
+        signing_key=kit.signing_key,
+    )
+
+
+def _must_be_room(server: str, room: str) -> None:
+    try:
+        room_uri(server, room)
+    except Malformed:
+        raise invalid("The room is not an id.") from None
+
+
+@get("/reports")
+async def your_reports(session: Session, database: Database) -> list[dict[str, object]]:
+    """One's own reports with status and outcome."""
+    return await database.read(flows.your_reports, session.account)
+
+
+@post("/me/standing/{measure:str}/appeal", status_code=201)
+async def appeal(
+    measure: str, data: Appeal, session: Session, database: Database, reports_kit: ReportsKit
+) -> dict[str, str]:
+    """Ask for a measure against oneself to be looked at again, by somebody else."""
+    if not data.text.strip():
+        raise invalid("Write in a few words why this should be looked at again.")
+    if len(data.text) > reports_kit.desk.limits.appeal_characters:
+        raise invalid(f"Your text is longer than {reports_kit.desk.limits.appeal_characters} characters. Shorten it.")
+    made = await database.write(flows.appeal, session.account, measure, data.text, reports_kit.desk)
+    if isinstance(made, Decision):
+        raise _refused(made)
+    return {"appeal": made}
+
+
+def _refused(decision: Decision) -> Problem:
+    if decision == flows.NOT_FOUND:
+        return not_found()
+    because = decision.reasons[0]
+    if because.rule == "report-flood":
+        return Problem("limited", because.because, retry_after_ms=3_600_000)
+    return Problem("conflict", because.because)
+
+
+ROUTES: list[ControllerRouterHandler] = [report, your_reports, appeal]
