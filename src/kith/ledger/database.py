@@ -59,7 +59,8 @@ def compile_once(statement: ClauseElement) -> Compiled:
     found = _compiled.get(statement)
     if found is None:
         text = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-        found = _compiled[statement] = Compiled(str(text), {k: v for k, v in text.params.items() if v is not None})
+        fixed = {name: value for name, value in text.params.items() if not text.binds[name].required}
+        found = _compiled[statement] = Compiled(str(text), fixed)
     return found
 
 
