@@ -97,7 +97,7 @@ def test_the_drafts_reply_is_reproduced() -> None:
 
 # --- there and back -------------------------------------------------------------------------------------------------
 
-labels = st.text(max_size=12)
+labels = st.text(max_size=12).filter(lambda text: not text.startswith("\ufeff"))
 ids = st.none() | st.binary(min_size=32, max_size=32)
 heads: dict[str, Any] = {"disposition": st.integers(0, 255), "language": labels}
 leaves = (
@@ -117,7 +117,7 @@ parts = st.recursive(
     max_leaves=6,
 )
 extras = st.dictionaries(
-    st.integers(3, 2**63) | st.integers(-(2**63), -4) | st.text(min_size=1, max_size=20),
+    st.integers(3, 2**63) | st.integers(-(2**63), -4) | labels.filter(bool),
     st.integers(-5, 5) | st.binary(max_size=20) | st.lists(labels, max_size=3),
     max_size=4,
 )

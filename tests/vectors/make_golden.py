@@ -156,6 +156,7 @@ def _invalid_contents() -> list[tuple[str, bytes, str]]:
         ("keys length-first", ordered.replace(b"\x18\x64\x00\x23\x00", b"\x23\x00\x18\x64\x00")),
         ("duplicate key", _wire(extensions={**everybody, 3: 0}).replace(b"\x03\x00", b"\x02\x00")),
         ("text not UTF-8", plain.replace(b"text/plain", b"text/plai\xff")),
+        ("byte order mark before a text", plain.replace(b"\x6atext/plain", b"\x6d\xef\xbb\xbftext/plain")),
         ("floating point", _wire(extensions={**everybody, 9: 0}).replace(b"\x09\x00", b"\x09\xf9\x3c\x00")),
         ("tag", _wire(extensions={**everybody, 9: 0}).replace(b"\x09\x00", b"\x09\xc1\x00")),
         ("byte string as key", _wire(extensions={**everybody, 9: {"a": 0}}).replace(b"\x61a\x00", b"\x41a\x00")),

@@ -26,7 +26,8 @@ _FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
 _DIRECT: Final = 24
 """Arguments below this are in the first byte; 24 to 27 announce 1, 2, 4 or 8 further bytes."""
 _WIDEST: Final = 27
-_LIMIT: Final = 1 << 64
+_BYTE_ORDER_MARK: Final = "\ufeff"
+"""Browsers drop it in front of a text, and could then not give back the same bytes."""
 
 
 def encode(value: Value) -> bytes:
@@ -91,6 +92,8 @@ def _key(key: Key) -> bytes:
 
 
 def _utf8(text: str) -> bytes:
+    if text.startswith(_BYTE_ORDER_MARK):
+        raise Malformed("a text starts with a byte order mark")
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -181,6 +184,9 @@ class _Decoder:
 
 def _text(raw: bytes) -> str:
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise Malformed("a CBOR text string is not UTF-8") from None
+    if text.startswith(_BYTE_ORDER_MARK):
+        raise Malformed("a text starts with a byte order mark")
+    return text
