@@ -44,6 +44,12 @@ export function choose(wishes: readonly string[]): Language {
   return ENGLISH;
 }
 
+/** Dates and numbers as the person's region writes them ("en-GB"), where the browser names one for this language. */
+export function regional(next: Language, wishes: readonly string[]): Language {
+  const wish = wishes.find((tag) => tag.startsWith(`${next.tag}-`) && Intl.DateTimeFormat.supportedLocalesOf(tag).length > 0);
+  return wish ? { ...next, formats: wish } : next;
+}
+
 /** Makes every later `t` and `plural` speak `next`. */
 export function speak(next: Language): void {
   language = next;

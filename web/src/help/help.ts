@@ -24,7 +24,7 @@ export function countries(): { code: string; name: string }[] {
 
 /** The first country that the browser's languages name ("en-GB"); '' where none of them is listed. */
 export function guess(languages: readonly string[]): string {
-  return languages.map((tag) => tag.split('-').at(-1) ?? '').find((region) => region in COUNTRIES) ?? '';
+  return languages.map((tag) => tag.split('-').at(-1) ?? '').find((region) => Object.hasOwn(COUNTRIES, region)) ?? '';
 }
 
-export const resourcesFor = (code: string): Country | null => COUNTRIES[code] ?? null;
+export const resourcesFor = (code: string): Country | null => (Object.hasOwn(COUNTRIES, code) ? COUNTRIES[code] : undefined) ?? null;

@@ -8,7 +8,7 @@ export type Piece =
   | { kind: 'link'; href: string; before: string; domain: string; after: string; warning: LinkWarning };
 
 const CANDIDATE = /\b(?:https?:\/\/|www\.)[^\s<>"\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu;
-const CLOSING = /[.,;:!?'"»”’]+$/u;
+const CLOSING = new Set('.,;:!?\'"»”’');
 
 /**
  * Suffixes of two labels under which people register names. A browser has no public suffix list to ask, so this
@@ -42,13 +42,20 @@ export function warning(typedHost: string, host: string): LinkWarning {
   return host.split('.').some((label) => label.startsWith('xn--')) ? 'punycode' : null;
 }
 
-/** Sentence punctuation and an unopened bracket after an address are not part of it. */
+const OPENERS: Readonly<Record<string, string>> = { ')': '(', ']': '[', '}': '{' };
+const count = (text: string, letter: string): number => text.split(letter).length - 1;
+
+/** Sentence punctuation after an address, and brackets that it did not open, are not part of it. */
 function trimmed(candidate: string): string {
-  const text = candidate.replace(CLOSING, '');
-  for (const [open, close] of ['()', '[]', '{}'] as const) {
-    if (text.endsWith(close!) && !text.includes(open!)) return trimmed(text.slice(0, -1));
+  const surplus = new Map(Object.entries(OPENERS).map(([close, open]) => [close, count(candidate, close) - count(candidate, open)]));
+  let end = candidate.length;
+  for (; end > 0; end--) {
+    const last = candidate[end - 1]!;
+    const unopened = surplus.get(last) ?? 0;
+    if (unopened > 0) surplus.set(last, unopened - 1);
+    else if (!CLOSING.has(last)) break;
   }
-  return text;
+  return candidate.slice(0, end);
 }
 
 function link(typed: string): Piece | null {

@@ -2,7 +2,7 @@
 import { mount } from 'svelte';
 import App from '../App.svelte';
 import type { Engine } from '../engine/contract';
-import { choose, direction, languageTag, speak } from '../i18n';
+import { choose, direction, languageTag, regional, speak } from '../i18n';
 import '../tokens.css';
 import './base.css';
 import { Kith } from './kith.svelte';
@@ -14,7 +14,8 @@ function wishes(): string[] {
 }
 
 export function openKith(engine: Engine): Kith {
-  speak(choose(wishes()));
+  const wished = wishes();
+  speak(regional(choose(wished), wished));
   document.documentElement.lang = languageTag();
   document.documentElement.dir = direction();
   const kith = new Kith(engine);
