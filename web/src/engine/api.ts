@@ -1,0 +1,134 @@
+/** The HTTP half of docs/api.md, with its answers typed and its errors as `Problem`. */
+import type { Me, Notice, ReceivedRequest, ReportCategory, Standing } from './contract';
+import { offline, Problem } from './errors';
+import { Unreachable, type Home } from './home';
+
+export interface SessionAnswer { account_id: string; device_id: string; share: string; token?: string; me: Me }
+export interface DevicesAnswer {
+  account: string; aik: string | null; device_list: string | null; device_list_signature: string | null;
+  devices: { device: string; mls_key: string; added_ms: number; certificate: string; name?: string }[];
+}
+export interface OwnDevice { id: string; name: string; created_ms: number; last_seen_ms: number; current: boolean }
+export interface RoomAnswer {
+  room: string; accounts: { account: string; handle: string; display_name: string; role: string }[];
+  epoch: number | null; room_pos: number; room_seq: number; writable: boolean; group_info: string | null;
+}
+export interface SentRequestAnswer {
+  request: string; to: string; sent_ms: number; state: 'sent' | 'accepted'; account: string | null; room: string | null;
+}
+export interface PackagesAnswer {
+  packages: { device: string; account: string; ref: string; key_package: string }[]; missing: string[];
+}
+export interface ReportBody {
+  account: string; room: string | null; category: ReportCategory; minor_involved: boolean; note: string; items: string[];
+}
+export interface WellKnown {
+  server_name: string; origin: string; api: number; stream: string; manifest: { entry: string; signature: string }[];
+}
+export interface ConnectionAnswer {
+  account: string; handle: string; display_name: string; room: string; since_ms: number; state: 'connected' | 'restricted';
+}
+export interface Blocked { account: string; handle: string; display_name: string; since_ms: number }
+
+const BASE = '/api/v1';
+
+interface ErrorBody { error?: { code?: unknown; message?: unknown; retry_after_ms?: unknown; decision?: unknown } }
+
+function problemOf(status: number, body: unknown): Problem {
+  const error = (body as ErrorBody | null)?.error ?? {};
+  const more: { retry_after_ms?: number; decision?: string } = {};
+  if (typeof error.retry_after_ms === 'number') more.retry_after_ms = error.retry_after_ms;
+  if (typeof error.decision === 'string') more.decision = error.decision;
+  const message = typeof error.message === 'string' ? error.message : 'The server could not do that. Try again later.';
+  return new Problem(typeof error.code === 'string' ? error.code : codeFor(status), message, more);
+}
+
+function codeFor(status: number): string {
+  const codes: Record<number, string> = { 401: 'unauthenticated', 403: 'forbidden', 404: 'not_found', 409: 'conflict', 429: 'limited' };
+  return codes[status] ?? (status >= 500 ? 'server' : 'invalid');
+}
+
+export class Api {
+  /** Called once when the server says that this session is over. */
+  onSignedOut: () => void = () => undefined;
+
+  constructor(private readonly home: Home) {}
+
+  /** One call. 401 outside of signing in means that this session ended elsewhere. */
+  async call<T>(method: string, path: string, body?: unknown, signingIn = false): Promise<T> {
+    let answer;
+    try {
+      answer = await this.home.request(method, path.startsWith('/.') ? path : BASE + path, body);
+    } catch (error) {
+      if (error instanceof Unreachable) throw offline();
+      throw error;
+    }
+    if (answer.status >= 200 && answer.status < 300) return answer.body as T;
+    if (answer.status === 401 && !signingIn) this.onSignedOut();
+    throw problemOf(answer.status, answer.body);
+  }
+
+  #signIn<T>(path: string, body: object): Promise<T> {
+    return this.call('POST', path, this.home.bearer ? { ...body, bearer: true } : body, true);
+  }
+
+  age = (year: number, month: number): Promise<{ ticket: string; band: string }> =>
+    this.call('POST', '/age', { year, month }, true);
+  createAccount = (body: {
+    ticket: string; handle: string; display_name: string; password: string; terms_version: string; device_name: string;
+  }): Promise<SessionAnswer> => this.#signIn('/accounts', body);
+  signIn = (body: { handle: string; password: string; device_name: string }): Promise<SessionAnswer> =>
+    this.#signIn('/sessions', body);
+  recover = (body: { handle: string; recovery_auth: string; new_password: string; device_name: string }): Promise<SessionAnswer> =>
+    this.#signIn('/recovery', body);
+  signOut = (): Promise<null> => this.call('DELETE', '/sessions/current', undefined, true);
+
+  me = (): Promise<Me> => this.call('GET', '/me');
+  share = (): Promise<{ share: string }> => this.call('GET', '/me/share');
+  putIdentity = (body: { aik: string; sealed_aik: string; recovery_auth: string; reset?: boolean }): Promise<null> =>
+    this.call('PUT', '/me/identity', body);
+  identity = (): Promise<{ aik: string | null; sealed_aik: string | null }> => this.call('GET', '/me/identity');
+  putDevice = (body: {
+    mls_key: string; added_ms: number; certificate: string; device_list: string; device_list_signature: string;
+  }): Promise<null> => this.call('PUT', '/me/device', body);
+  ownDevices = (): Promise<{ devices: OwnDevice[]; list_version: number }> => this.call('GET', '/me/devices');
+  removeDevice = (id: string): Promise<null> => this.call('DELETE', `/me/devices/${id}`);
+  putDeviceList = (body: { device_list: string; device_list_signature: string }): Promise<null> =>
+    this.call('PUT', '/me/device-list', body);
+  password = (current: string, next: string): Promise<null> => this.call('POST', '/me/password', { current, new: next });
+  controls = (requests: 'everyone' | 'nobody'): Promise<null> => this.call('PUT', '/me/controls', { requests });
+  profile = (display_name: string): Promise<null> => this.call('PUT', '/me/profile', { display_name });
+  standing = (): Promise<Standing> => this.call('GET', '/me/standing');
+  appeal = (measure: string, text: string): Promise<unknown> =>
+    this.call('POST', `/me/standing/${encodeURIComponent(measure)}/appeal`, { text });
+  exportData = (): Promise<unknown> => this.call('GET', '/me/export');
+  terms = (): Promise<{ version: string; terms: { title: string; text: string }[]; standards: { id: string; title: string; text: string }[] }> =>
+    this.call('GET', '/terms', undefined, true);
+
+  request = (body: { handle: string } | { invite: string }): Promise<{ status: string; request: string }> =>
+    this.call('POST', '/requests', body);
+  requests = (): Promise<{ received: ReceivedRequest[]; sent: SentRequestAnswer[] }> => this.call('GET', '/requests');
+  accept = (id: string): Promise<{ account: string; room: string }> => this.call('POST', `/requests/${encodeURIComponent(id)}/accept`);
+  decline = (id: string): Promise<null> => this.call('POST', `/requests/${encodeURIComponent(id)}/decline`);
+  cancel = (id: string): Promise<null> => this.call('DELETE', `/requests/${encodeURIComponent(id)}`);
+  invite = (): Promise<{ token: string; expires_ms: number }> => this.call('POST', '/invites');
+  connections = (): Promise<ConnectionAnswer[]> => this.call('GET', '/connections');
+  block = (account: string): Promise<null> => this.call('PUT', `/blocks/${encodeURIComponent(account)}`);
+  unblock = (account: string): Promise<null> => this.call('DELETE', `/blocks/${encodeURIComponent(account)}`);
+  blocks = (): Promise<Blocked[]> => this.call('GET', '/blocks');
+  notices = (): Promise<Notice[]> => this.call('GET', '/notices');
+  dismiss = (id: string): Promise<null> => this.call('POST', `/notices/${encodeURIComponent(id)}/dismiss`);
+
+  rooms = (): Promise<RoomAnswer[]> => this.call('GET', '/rooms');
+  room = (id: string): Promise<RoomAnswer> => this.call('GET', `/rooms/${id}`);
+  devicesOf = (account: string): Promise<DevicesAnswer> => this.call('GET', `/accounts/${account}/devices`);
+  putKeyPackages = (body: { packages: string[]; last_resort?: string }): Promise<{ available: number }> =>
+    this.call('POST', '/me/key-packages', body);
+  keyPackages = (): Promise<{ available: number; last_resort: boolean }> => this.call('GET', '/me/key-packages');
+  claimKeyPackages = (room: string, devices: string[]): Promise<PackagesAnswer> =>
+    this.call('POST', `/rooms/${room}/key-packages`, { devices });
+  report = (body: ReportBody): Promise<{ report: string; class: 'FULL' | 'PARTIAL' | 'NONE'; first: boolean }> =>
+    this.call('POST', '/reports', body);
+  reports = <T>(): Promise<T[]> => this.call('GET', '/reports');
+  wellKnown = (): Promise<WellKnown> => this.call('GET', '/.well-known/kith.json', undefined, true);
+}

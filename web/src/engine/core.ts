@@ -1,0 +1,642 @@
+/**
+ * The engine: every operation of contract.ts over one session. The composition root; each line should read as what the
+ * person asked for. Long because it is the whole list of operations.
+ */
+import { decode, encode } from '@msgpack/msgpack';
+import { fromBase64, toBase64, toHex, type Bytes } from '../protocol/bytes';
+import type { Mail, ServerFrame } from '../protocol/frames';
+import { recoveryAuth } from '../protocol/recovery';
+import { isUuid } from '../protocol/uris';
+import { Account, readCode } from './account';
+import { Api, type Blocked, type RoomAnswer, type SessionAnswer } from './api';
+import type { Args, Chat, Engine, Happening, Me, Message, Op, Phase, Result, SentReport } from './contract';
+import { Directory, isRefusal } from './directory';
+import { Problem, signedOut } from './errors';
+import type { Home } from './home';
+import { Link } from './link';
+import { MlsEngine } from './mls';
+import { KeyPackages, packageLimits, type PackageLimits } from './packages';
+import { jsonBody } from './receive';
+import { outboxKey, type FirstMessage, type OutboxRecord, type Self } from './records';
+import { Room, type RoomContext } from './room';
+import { Threads } from './threads';
+import { rootKey, Unsealable, Vault } from './vault';
+
+export interface CoreOptions { packages?: Partial<PackageLimits> }
+
+/** keys/session, readable before unlocking: ids, and in Node the token. */
+interface SessionRecord { account: string; device: string; token: string | null }
+/** meta/people: the last lists the server gave, for showing chats at once. */
+interface People { rooms: RoomAnswer[]; blocks: Blocked[] }
+
+const STREAM_LOCK = 'kith:stream';
+/** Work that can wait is done a little after connecting. */
+const IDLE_MS = 1_500;
+const REPLACED_WAIT_MS = 5_000;
+const MAX_TEXT_CHARACTERS = 10_000;
+
+type TabMessage =
+  | { say: 'happening'; happening: Happening }
+  | { say: 'outbox'; room: string }
+  | { say: 'signed-out' }
+  | { say: 'signed-in' };
+
+/** Everything that exists only while this device is unlocked. */
+class Session {
+  readonly rooms = new Map<string, Room>();
+  readonly ended = new AbortController();
+  leading = false;
+
+  constructor(
+    readonly self: Self,
+    readonly vault: Vault,
+    readonly directory: Directory,
+    readonly account: Account,
+    readonly packages: KeyPackages,
+    readonly threads: Threads,
+    readonly link: Link,
+    private readonly roomContext: RoomContext,
+  ) {}
+
+  room(id: string): Room {
+    let room = this.rooms.get(id);
+    if (!room) {
+      room = new Room(this.roomContext, id);
+      this.rooms.set(id, room);
+    }
+    return room;
+  }
+
+  end(): void {
+    this.ended.abort();
+    this.link.stop();
+    this.rooms.forEach((room) => room.stop());
+  }
+}
+
+type Handlers = { [K in Op]: (args: Args<K>) => Promise<Result<K>> };
+
+export class EngineCore implements Engine {
+  readonly #api: Api;
+  readonly #listeners = new Set<(happening: Happening) => void>();
+  #session: Session | null = null;
+  #phase: Phase = 'signed-out';
+
+  constructor(private readonly home: Home, private readonly options: CoreOptions = {}) {
+    this.#api = new Api(home);
+    this.#api.onSignedOut = () => void this.#remotelySignedOut();
+    home.listen((message) => this.#heard(message as TabMessage));
+  }
+
+  on(listener: (happening: Happening) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async call<K extends Op>(op: K, args: Args<K>): Promise<Result<K>> {
+    const handler = this.#ops[op] as Handlers[K] | undefined;
+    if (!handler) throw new Problem('invalid', 'There is no such operation.');
+    try {
+      return await handler(args);
+    } catch (error) {
+      if (error instanceof Problem) throw error;
+      if (isRefusal(error)) throw new Problem('unverified', (error as Error).message);
+      if (error instanceof Unsealable) throw new Problem('locked', 'What is stored on this device cannot be opened. Sign in again.');
+      console.error(op, error);
+      throw new Problem('bug', 'Something went wrong inside Kith. Nothing was lost; try again.');
+    }
+  }
+
+  // ---- telling ----------------------------------------------------------------------------------------------------
+
+  #emit(happening: Happening): void {
+    this.#listeners.forEach((listener) => listener(happening));
+    this.home.tell({ say: 'happening', happening } satisfies TabMessage);
+  }
+
+  #setPhase(phase: Phase, reason?: string): void {
+    this.#phase = phase;
+    this.#listeners.forEach((listener) => listener({ type: 'phase', phase, ...(reason ? { reason } : {}) }));
+  }
+
+  /** What another tab says. */
+  #heard(message: TabMessage): void {
+    if (message.say === 'happening') this.#listeners.forEach((listener) => listener(message.happening));
+    else if (message.say === 'outbox') {
+      if (this.#session?.leading) this.#session.room(message.room).pump();
+    } else if (message.say === 'signed-out') this.#drop('You signed out in another tab.');
+    else if (message.say === 'signed-in' && this.#phase !== 'ready') this.#background(async () => void (await this.#start()));
+  }
+
+  /** Work nobody waits for. "Not now" is left for the next occasion; anything else is a bug and is seen. */
+  #background(work: () => Promise<unknown>): void {
+    work().catch((error: unknown) => {
+      if (error instanceof Problem || error instanceof Unsealable) return;
+      if (isRefusal(error)) console.warn('refused:', (error as Error).message);
+      else console.error(error);
+    });
+  }
+
+  #need(): Session {
+    if (!this.#session) throw signedOut();
+    return this.#session;
+  }
+
+  // ---- unlocking --------------------------------------------------------------------------------------------------
+
+  async #start(): Promise<Result<'start'>> {
+    const why = await this.home.unsupported();
+    if (why !== null) return this.#answer('unsupported', null, why);
+    if (this.#session && this.#phase === 'ready') return { phase: 'ready', me: await this.#api.me() };
+    const record = await this.#sessionRecord();
+    if (record === null) return this.#answer('signed-out', null);
+    this.home.setToken(record.token);
+    try {
+      return await this.#resume(record);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.code === 'unauthenticated') return { phase: 'signed-out', me: null, reason: 'You were signed out on this device.' };
+      return this.#answer('locked', null, error.message);
+    }
+  }
+
+  #answer(phase: Phase, me: Me | null, reason?: string): Result<'start'> {
+    this.#setPhase(phase, reason);
+    return { phase, me, ...(reason ? { reason } : {}) };
+  }
+
+  async #sessionRecord(): Promise<SessionRecord | null> {
+    const bytes = await this.home.backend.get('keys', 'session');
+    return bytes === null ? null : (decode(bytes) as SessionRecord);
+  }
+
+  async #resume(record: SessionRecord): Promise<Result<'start'>> {
+    const [{ share }, me] = await Promise.all([this.#api.share(), this.#api.me()]);
+    await this.#open(record, fromBase64(share), me);
+    return this.#answer(await this.#settle(me), me);
+  }
+
+  async #signedIn(answer: SessionAnswer): Promise<Me> {
+    await this.home.backend.erase();
+    const record: SessionRecord = { account: answer.account_id, device: answer.device_id, token: answer.token ?? null };
+    this.home.setToken(record.token);
+    await this.home.backend.write([{ store: 'keys', key: 'session', value: encode(record).slice() }]);
+    await this.#open(record, fromBase64(answer.share), answer.me);
+    this.home.tell({ say: 'signed-in' } satisfies TabMessage);
+    return answer.me;
+  }
+
+  async #open({ account: accountId, device }: SessionRecord, share: Bytes, me: Me): Promise<void> {
+    this.#session?.end();
+    const self: Self = { server: me.server_name, account: accountId, device };
+    const vault = new Vault(this.home, await rootKey(await this.home.backend.localKey(), share, accountId, device));
+    share.fill(0);
+    const account = new Account(this.home, this.#api, vault, self);
+    await account.open();
+    const engine = await MlsEngine.create({ account: account.uri, device: account.deviceUri }, account.device, () => this.home.now());
+    const directory = new Directory(this.#api, vault, self.server, { account: accountId, aik: () => account.aikPublic });
+    const packages = new KeyPackages(this.home, this.#api, vault, engine, { ...packageLimits, ...this.options.packages });
+    const threads = new Threads(this.home, vault, directory, accountId);
+    const link = this.#makeLink();
+    const context: RoomContext = {
+      home: this.home, api: this.#api, vault, directory, engine, packages, link, self, emit: (happening) => this.#emit(happening),
+    };
+    const session = new Session(self, vault, directory, account, packages, threads, link, context);
+    directory.onNewIdentity = (who) => this.#newIdentity(session, who);
+    this.#session = session;
+  }
+
+  /** What is missing until this device can be used; registers it when it can. */
+  async #settle(me: Me): Promise<Phase> {
+    const session = this.#need();
+    if (!me.has_identity) return 'needs-identity';
+    if (me.device_registered && (await session.account.isRegistered())) {
+      this.#begin(session);
+      return 'ready';
+    }
+    if (session.account.aikPublic === null) return 'needs-recovery';
+    await this.#register(session);
+    return 'ready';
+  }
+
+  async #register(session: Session): Promise<void> {
+    await session.account.register();
+    await session.packages.uploadFirst();
+    this.#begin(session);
+  }
+
+  #begin(session: Session): void {
+    this.home.hold(STREAM_LOCK, session.ended.signal, () => {
+      session.leading = true;
+      session.rooms.clear(); // another tab may have moved every group since
+      session.link.start();
+    });
+  }
+
+  /** Ends the session here and forgets all of it: the share is gone, so nothing sealed could be read again anyway. */
+  async #remotelySignedOut(): Promise<void> {
+    if (!this.#session && (await this.#sessionRecord()) === null) return;
+    this.#drop('You were signed out on this device.');
+    await this.home.backend.erase();
+    this.home.setToken(null);
+    this.home.tell({ say: 'signed-out' } satisfies TabMessage);
+  }
+
+  #drop(reason?: string): void {
+    this.#session?.end();
+    this.#session = null;
+    this.#setPhase('signed-out', reason);
+  }
+
+  // ---- the stream -------------------------------------------------------------------------------------------------
+
+  #makeLink(): Link {
+    return new Link(this.home, {
+      state: (state) => {
+        if (state !== 'online') this.#session?.rooms.forEach((room) => room.disconnected());
+        this.#emit({ type: 'connection', state });
+      },
+      ready: () => this.#connected(),
+      frame: (frame) => this.#frame(frame),
+      bye: (code) => this.#bye(code),
+      doubt: () => this.#background(() => this.#api.me()),
+    });
+  }
+
+  #connected(): void {
+    const session = this.#need();
+    this.#background(async () => {
+      const outbox = await this.home.backend.range('outbox', { prefix: '' });
+      const groups = await this.home.backend.range('groups', { prefix: '' });
+      const ids = new Set([...outbox.map(({ key }) => key.split('/')[0]!), ...groups.map(({ key }) => key)]);
+      ids.forEach((id) => session.room(id).pump());
+      await this.#refreshPeople();
+      await this.#sendFirstMessages();
+    });
+    this.home.after(IDLE_MS, () => {
+      if (session.ended.signal.aborted) return;
+      this.#background(() => this.#housekeeping(session));
+    });
+  }
+
+  async #housekeeping(session: Session): Promise<void> {
+    await session.account.refreshList();
+    for (const { key } of await this.home.backend.range('meta', { prefix: 'stale/' })) {
+      await this.#reconcileRooms(session, key.slice('stale/'.length));
+    }
+    await session.packages.dropExpired();
+    await session.packages.refill();
+    await session.threads.dropExpired();
+  }
+
+  #frame(frame: ServerFrame): void {
+    const session = this.#session;
+    if (!session) return;
+    switch (frame.kind) {
+      case 'mail': return this.#mail(session, frame);
+      case 'accepted':
+      case 'refused': {
+        const room = [...session.rooms.values()].find((one) => one.awaits(frame.key));
+        if (frame.kind === 'accepted') room?.accepted(frame);
+        else room?.refused(frame);
+        return;
+      }
+      case 'delivered': return session.room(frame.room).delivered(frame.roomPos);
+      // Typing and receipts are not part of this release; a skipped generation harms nobody.
+      case 'ephemeral': case 'pong': case 'hello': case 'bye': case 'unknown': return;
+      default: frame satisfies never;
+    }
+  }
+
+  #mail(session: Session, mail: Mail): void {
+    if (mail.mail === 'notice') this.#background(() => this.#notice(mail));
+    else if (mail.mail === 'roster') this.#background(() => this.#roster(session, mail));
+    else if (mail.room !== null) session.room(mail.room).mail(mail);
+  }
+
+  async #notice(mail: Mail): Promise<void> {
+    const { what } = jsonBody(mail.body);
+    switch (what) {
+      case 'requests':
+      case 'connections':
+        await this.#refreshPeople();
+        await this.#sendFirstMessages();
+        return this.#emit({ type: 'requests' });
+      case 'standing': return this.#emit({ type: 'standing' });
+      case 'notices': return this.#emit({ type: 'notices' });
+      case 'reports': return this.#emit({ type: 'reports' });
+      default: return; // of a later version
+    }
+  }
+
+  /** Somebody's devices or identity changed. Remembered before it is acknowledged, done when possible. */
+  async #roster(session: Session, mail: Mail): Promise<void> {
+    const { account } = jsonBody(mail.body);
+    if (typeof account === 'string' && isUuid(account)) {
+      session.directory.forget(account);
+      await session.vault.save('meta', `stale/${account}`, { sinceMs: this.home.now() });
+    }
+    session.link.ack(mail.mailId);
+    if (typeof account !== 'string') return;
+    if (account === session.self.account) await session.account.refreshList();
+    await this.#reconcileRooms(session, account);
+  }
+
+  async #reconcileRooms(session: Session, account: string): Promise<void> {
+    const people = await this.#people(session);
+    const rooms = people.rooms.filter((room) => room.accounts.some((one) => one.account === account));
+    let left = rooms.length;
+    const done = async (): Promise<void> => {
+      left--;
+      if (left === 0) await session.vault.write(session.vault.remove('meta', `stale/${account}`));
+    };
+    rooms.forEach(({ room }) => session.room(room).reconcileSoon(done));
+    if (rooms.length === 0) await session.vault.write(session.vault.remove('meta', `stale/${account}`));
+  }
+
+  async #newIdentity(session: Session, account: string): Promise<void> {
+    const people = await this.#people(session);
+    for (const { room, accounts } of people.rooms) {
+      const name = accounts.find((one) => one.account === account)?.display_name;
+      if (name === undefined) continue;
+      // Not awaited: this may run inside that room's turn.
+      this.#background(() => session.room(room).note(`${name} set up Kith again, with new keys. If in doubt, ask them another way.`));
+    }
+  }
+
+  #bye(code: string): void {
+    const session = this.#session;
+    if (!session) return;
+    if (code === 'signed_out') this.#background(() => this.#remotelySignedOut());
+    else if (code === 'replaced') {
+      // Another connection of this device took over. Wait, so that two of them do not chase each other.
+      session.link.stop();
+      this.#emit({ type: 'connection', state: 'offline' });
+      this.home.after(REPLACED_WAIT_MS, () => {
+        if (!session.ended.signal.aborted) session.link.start();
+      });
+    }
+  }
+
+  // ---- people and chats -------------------------------------------------------------------------------------------
+
+  async #people(session: Session): Promise<People> {
+    return (await session.vault.get<People>('meta', 'people')) ?? this.#refreshPeople();
+  }
+
+  async #refreshPeople(): Promise<People> {
+    const session = this.#need();
+    const [rooms, blocks] = await Promise.all([this.#api.rooms(), this.#api.blocks()]);
+    for (const room of rooms) await session.directory.pinRoster(room.room, room.accounts.map((one) => one.account));
+    const people: People = { rooms: rooms.map((room) => ({ ...room, group_info: null })), blocks };
+    await session.vault.save('meta', 'people', people);
+    this.#emit({ type: 'chats' });
+    return people;
+  }
+
+  async #chat(session: Session, room: RoomAnswer, blocks: readonly Blocked[]): Promise<Chat | null> {
+    const other = room.accounts.find((one) => one.account !== session.self.account);
+    if (!other) return null;
+    const thread = await session.threads.thread(room.room);
+    const here = session.room(room.room);
+    const joined = await here.hasGroup();
+    return {
+      room: room.room, account: other.account, handle: other.handle, display_name: other.display_name,
+      writable: room.writable, ready: joined || (room.epoch === null && !here.lonely), unread: thread.unread,
+      last: thread.last && { text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs },
+      blocked: blocks.some((one) => one.account === other.account), deleted: thread.deleted,
+    };
+  }
+
+  /** First messages whose request was accepted go to the outbox of the new chat. */
+  async #sendFirstMessages(): Promise<void> {
+    const session = this.#need();
+    const waiting = await session.vault.range<FirstMessage>('meta', { prefix: 'first/' });
+    if (waiting.length === 0) return;
+    const { sent } = await this.#api.requests();
+    for (const { key, value } of waiting) {
+      const request = sent.find((one) => `first/${one.request}` === key);
+      if (!request?.room || request.state !== 'accepted') continue;
+      const record = this.#outgoing(request.room, value.text, null);
+      await session.vault.write(await session.vault.put('outbox', outboxKey(record), record), session.vault.remove('meta', key));
+      this.#pump(session, request.room);
+    }
+  }
+
+  #outgoing(room: string, text: string, replyTo: string | null): OutboxRecord {
+    const id = toHex(this.home.random(16));
+    return { id, room, createdMs: this.home.now(), text, replyTo, stage: 'plain', sealed: null, failure: null };
+  }
+
+  /** Only the tab that holds the stream sends. */
+  #pump(session: Session, room: string): void {
+    if (session.leading) session.room(room).pump();
+    else this.home.tell({ say: 'outbox', room } satisfies TabMessage);
+  }
+
+  async #send(args: Args<'send'>): Promise<Message> {
+    const session = this.#need();
+    if (args.text.trim() === '') throw new Problem('invalid', 'Write something first.');
+    if (args.text.length > MAX_TEXT_CHARACTERS) throw new Problem('too_large', 'That message is too long. Split it in two.');
+    const record = this.#outgoing(roomId(args.room), args.text, replyId(args.reply_to));
+    await session.vault.save('outbox', outboxKey(record), record);
+    this.#emit({ type: 'thread', room: record.room });
+    this.#pump(session, record.room);
+    return session.threads.unsent(record);
+  }
+
+  async #retry({ room, id }: Args<'retry'>): Promise<null> {
+    const session = this.#need();
+    await session.room(room).run(async () => {
+      const record = (await session.room(room).outbox()).find((one) => one.id === id);
+      if (!record || record.stage !== 'failed') return;
+      const again: OutboxRecord = { ...record, stage: 'plain', sealed: null, failure: null };
+      await session.vault.save('outbox', outboxKey(again), again);
+    });
+    this.#emit({ type: 'thread', room });
+    this.#pump(session, room);
+    return null;
+  }
+
+  async #me(): Promise<Me> {
+    return this.#api.me();
+  }
+
+  async #refreshStanding(): Promise<Result<'appeal'>> {
+    return this.#api.standing();
+  }
+
+  // ---- the operations ---------------------------------------------------------------------------------------------
+
+  readonly #ops: Handlers = {
+    start: () => this.#start(),
+    age: ({ year, month }) => this.#api.age(year, month),
+    sign_up: async (args) => {
+      await this.#signedIn(await this.#api.createAccount(args));
+      return this.#makeIdentity(false);
+    },
+    sign_in: async (args) => {
+      const me = await this.#signedIn(await this.#api.signIn(args));
+      const phase = await this.#settle(me);
+      this.#setPhase(phase);
+      return { phase, me };
+    },
+    make_identity: () => this.#makeIdentity(false),
+    reset_identity: () => this.#makeIdentity(true),
+    unlock_identity: ({ recovery_code }) => this.#unlockIdentity(recovery_code),
+    recover: async ({ handle, recovery_code, new_password, device_name }) => {
+      const auth = toBase64(recoveryAuth(readCode(recovery_code)));
+      await this.#signedIn(await this.#api.recover({ handle, recovery_auth: auth, new_password, device_name }));
+      return this.#unlockIdentity(recovery_code);
+    },
+    sign_out: async () => {
+      await this.#api.signOut();
+      this.#drop();
+      await this.home.backend.erase();
+      this.home.setToken(null);
+      this.home.tell({ say: 'signed-out' } satisfies TabMessage);
+      return null;
+    },
+    me: () => this.#me(),
+    set_display_name: async ({ display_name }) => {
+      await this.#api.profile(display_name);
+      return this.#me();
+    },
+    set_controls: async ({ requests }) => {
+      await this.#api.controls(requests);
+      return this.#me();
+    },
+    change_password: ({ current, new: next }) => this.#api.password(current, next),
+    devices: async () => (await this.#api.ownDevices()).devices,
+    remove_device: async ({ id }) => {
+      const session = this.#need();
+      await this.#api.removeDevice(id);
+      await session.account.refreshList();
+      session.directory.forget(session.self.account);
+      await this.#reconcileRooms(session, session.self.account);
+      return (await this.#api.ownDevices()).devices;
+    },
+    terms: () => this.#api.terms(),
+    export_data: () => this.#api.exportData(),
+
+    request: async ({ handle, invite, text }) => {
+      const session = this.#need();
+      const to = invite ?? handle ?? '';
+      const { request } = await this.#api.request(invite === undefined ? { handle: to } : { invite });
+      if (text.trim() !== '') {
+        const first: FirstMessage = { text, to: handle ?? '', createdMs: this.home.now() };
+        await session.vault.save('meta', `first/${request}`, first);
+      }
+      this.#emit({ type: 'requests' });
+      this.#background(() => this.#sendFirstMessages());
+      return { request };
+    },
+    requests: async () => {
+      const session = this.#need();
+      const { received, sent } = await this.#api.requests();
+      const first = new Map((await session.vault.range<FirstMessage>('meta', { prefix: 'first/' })).map(({ key, value }) => [key, value.text]));
+      return { received, sent: sent.map((one) => ({ ...one, waiting_text: first.get(`first/${one.request}`) ?? null })) };
+    },
+    accept: async ({ request }) => {
+      const { room } = await this.#api.accept(request);
+      await this.#refreshPeople();
+      this.#emit({ type: 'requests' });
+      return { room };
+    },
+    decline: async ({ request }) => {
+      await this.#api.decline(request);
+      this.#emit({ type: 'requests' });
+      return null;
+    },
+    cancel: async ({ request }) => {
+      const session = this.#need();
+      await this.#api.cancel(request);
+      await session.vault.write(session.vault.remove('meta', `first/${request}`));
+      this.#emit({ type: 'requests' });
+      return null;
+    },
+    invite: async () => {
+      const { token, expires_ms } = await this.#api.invite();
+      return { link: `${this.home.origin}/#/i/${token}`, expires_ms };
+    },
+    block: async ({ account }) => {
+      await this.#api.block(account);
+      await this.#refreshPeople();
+      return null;
+    },
+    unblock: async ({ account }) => {
+      await this.#api.unblock(account);
+      await this.#refreshPeople();
+      return null;
+    },
+    blocks: () => this.#api.blocks(),
+    notices: () => this.#api.notices(),
+    dismiss_notice: async ({ id }) => {
+      await this.#api.dismiss(id);
+      this.#emit({ type: 'notices' });
+      return null;
+    },
+    appeal: async ({ measure, text }) => {
+      await this.#api.appeal(measure, text);
+      this.#emit({ type: 'standing' });
+      return this.#refreshStanding();
+    },
+
+    chats: async () => {
+      const session = this.#need();
+      const { rooms, blocks } = await this.#people(session);
+      const chats = (await Promise.all(rooms.map((room) => this.#chat(session, room, blocks)))).filter((chat) => chat !== null);
+      return chats.sort((a, b) => (b.last?.at_ms ?? 0) - (a.last?.at_ms ?? 0));
+    },
+    thread: ({ room, before_seq, limit }) => this.#need().threads.page(roomId(room), before_seq, limit),
+    send: (args) => this.#send(args),
+    retry: (args) => this.#retry(args),
+    mark_read: async ({ room }) => {
+      const session = this.#need();
+      if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) this.#emit({ type: 'chats' });
+      return null;
+    },
+    delete_thread: async ({ room }) => {
+      const session = this.#need();
+      await session.room(roomId(room)).run(() => session.threads.deleteThread(room));
+      this.#emit({ type: 'thread', room });
+      this.#emit({ type: 'chats' });
+      return null;
+    },
+
+    report_preview: ({ account, room, message }) => this.#need().threads.preview(account, room, message),
+    report: async ({ account, room, message, category, minor_involved, note }) => {
+      const items = room === null ? [] : await this.#need().threads.reportItems(room, message);
+      const answer = await this.#api.report({ account, room, category, minor_involved, note, items });
+      this.#emit({ type: 'reports' });
+      return answer;
+    },
+    reports: () => this.#api.reports<SentReport>(),
+  };
+
+  async #makeIdentity(reset: boolean): Promise<{ me: Me; recovery_code: string }> {
+    const session = this.#need();
+    const recovery_code = await session.account.makeIdentity(reset);
+    await this.#register(session);
+    this.#setPhase('ready');
+    return { me: await this.#me(), recovery_code };
+  }
+
+  async #unlockIdentity(code: string): Promise<{ me: Me }> {
+    const session = this.#need();
+    await session.account.unlockIdentity(code);
+    await this.#register(session);
+    this.#setPhase('ready');
+    return { me: await this.#me() };
+  }
+}
+
+function roomId(text: string): string {
+  if (!isUuid(text)) throw new Problem('not_found', 'There is no such chat.');
+  return text;
+}
+
+function replyId(id: string | undefined): string | null {
+  return id !== undefined && /^[0-9a-f]{64}$/.test(id) ? id : null;
+}
+

@@ -1,0 +1,163 @@
+/**
+ * Whose keys are whose: verified and pinned before anything is believed.
+ *
+ * The account identity key is pinned at first sight; its device lists may only grow in version; every listed device
+ * has a certificate. The server's signing keys are pinned as a chain. What cannot be fetched now raises `Unreachable`
+ * and is asked again later; what does not verify is refused.
+ */
+import { equal, fromBase64, Malformed, type Bytes } from '../protocol/bytes';
+import {
+  hubKeyFor, ManifestRefused, verifiedDeviceList, verifyCertificate, verifyManifest, type DeviceList, type ManifestEntry,
+} from '../protocol/identity';
+import { accountUri, deviceUri, parseUri } from '../protocol/uris';
+import type { Api, DevicesAnswer } from './api';
+import type { Identity } from './mls';
+import type { Pin, PinnedManifest, Roster } from './records';
+import type { Vault } from './vault';
+
+/** listed: certified and in the account's list. unlisted: the account is right, the device is not (or no longer) listed. */
+export type Standing = 'listed' | 'unlisted' | 'refused';
+
+export interface AccountKeys { account: string; aik: Bytes | null; list: DeviceList | null }
+
+/** What the server says about somebody does not verify. */
+export class DirectoryRefused extends Error {
+  override readonly name = 'DirectoryRefused';
+}
+
+/** Accepts ids and URIs, as different answers name devices. */
+const asUri = (server: string, device: string): string => (device.startsWith('mimi://') ? device : deviceUri(server, device));
+
+export class Directory {
+  readonly #accounts = new Map<string, AccountKeys>();
+  #manifest: ManifestEntry[] | null = null;
+  /** An identity key that differs from the pinned one: told once per change. */
+  onNewIdentity: (account: string) => Promise<void> = async () => undefined;
+
+  constructor(
+    private readonly api: Api,
+    private readonly vault: Vault,
+    private readonly server: string,
+    private readonly self: { account: string; aik: () => Bytes | null },
+  ) {}
+
+  /** The keys of an account, fetched again when `fresh`. */
+  async keys(account: string, fresh = false): Promise<AccountKeys> {
+    const known = this.#accounts.get(account);
+    if (known && !fresh) return known;
+    const keys = await this.#verified(account, await this.api.devicesOf(account));
+    this.#accounts.set(account, keys);
+    return keys;
+  }
+
+  forget(account: string): void {
+    this.#accounts.delete(account);
+  }
+
+  async #verified(account: string, answer: DevicesAnswer): Promise<AccountKeys> {
+    if (answer.account !== account) throw new DirectoryRefused('The server answered about somebody else.');
+    if (answer.aik === null || answer.device_list === null || answer.device_list_signature === null) {
+      return { account, aik: null, list: null };
+    }
+    const aik = fromBase64(answer.aik);
+    const bytes = fromBase64(answer.device_list);
+    const list = await verifiedDeviceList(aik, bytes, fromBase64(answer.device_list_signature));
+    if (list === null || list.account !== accountUri(this.server, account)) {
+      throw new DirectoryRefused('A device list is not signed by its account.');
+    }
+    await this.#checkCertificates(aik, list, answer.devices);
+    await this.#pin(account, aik, list, bytes);
+    return { account, aik, list };
+  }
+
+  async #checkCertificates(aik: Bytes, list: DeviceList, served: DevicesAnswer['devices']): Promise<void> {
+    const byUri = new Map(served.map((device) => [asUri(this.server, device.device), device]));
+    for (const entry of list.entries) {
+      const device = byUri.get(entry.device);
+      if (!device) continue; // signed out since the list was signed: no longer served, not a contradiction
+      const certificate = { account: list.account, device: entry.device, mlsKey: fromBase64(device.mls_key), addedMs: device.added_ms };
+      const sound = equal(certificate.mlsKey, entry.mlsKey) && certificate.addedMs === entry.addedMs
+        && (await verifyCertificate(aik, certificate, fromBase64(device.certificate)));
+      if (!sound) throw new DirectoryRefused('A device has no valid certificate of its account.');
+    }
+    // A device that the server has signed out is gone even before a new list is signed.
+    list.entries = list.entries.filter((entry) => byUri.has(entry.device));
+  }
+
+  async #pin(account: string, aik: Bytes, list: DeviceList, bytes: Bytes): Promise<void> {
+    const own = account === this.self.account ? this.self.aik() : null;
+    if (own && !equal(own, aik)) throw new DirectoryRefused('The server shows another identity key for your own account.');
+    const pin = await this.vault.get<Pin>('meta', `pin/${account}`);
+    const same = pin !== null && equal(pin.aik, aik);
+    if (same && list.version < pin.version) throw new DirectoryRefused('The server shows an older device list than before.');
+    if (same && list.version === pin.version && !equal(pin.list, bytes)) {
+      throw new DirectoryRefused('The server shows two device lists of one version.');
+    }
+    await this.vault.save('meta', `pin/${account}`, { aik, version: list.version, list: bytes } satisfies Pin);
+    if (pin !== null && !same) await this.onNewIdentity(account);
+  }
+
+  /** Whether this device may be a member of a room of these accounts. Asks again before calling a device unlisted. */
+  async standing(accounts: readonly string[], who: Identity, key: Bytes): Promise<Standing> {
+    const { server, id } = parseUri(who.account, 'u');
+    if (server !== this.server || !accounts.includes(id)) return 'refused';
+    const now = lookUp(await this.keys(id), who, key);
+    return now === 'listed' ? now : lookUp(await this.keys(id, true), who, key);
+  }
+
+  /** The accounts of a room, as first seen. A direct room never gets others, whatever the server says later. */
+  async roster(room: string): Promise<string[]> {
+    const known = await this.vault.get<Roster>('meta', `room/${room}`);
+    if (known) return known.accounts;
+    const answer = await this.api.room(room);
+    return this.pinRoster(room, answer.accounts.map((one) => one.account));
+  }
+
+  async pinRoster(room: string, accounts: string[]): Promise<string[]> {
+    const known = await this.vault.get<Roster>('meta', `room/${room}`);
+    if (known) return known.accounts;
+    if (!accounts.includes(this.self.account)) throw new DirectoryRefused('The server shows a chat without you in it.');
+    await this.vault.save('meta', `room/${room}`, { accounts } satisfies Roster);
+    return accounts;
+  }
+
+  /** The hub's public key for a hub_key_id; fetches the manifest when the id is newer than what is pinned. */
+  async hubKey(hubKeyId: number): Promise<Bytes | null> {
+    this.#manifest ??= await this.#pinnedManifest();
+    const newest = this.#manifest?.at(-1);
+    // The newest entry serves ids without end, so a rotation shows only in a fresh manifest: verify with what is
+    // pinned first, and let `freshHubKey` ask when the signature does not fit.
+    if (!newest) return this.freshHubKey(hubKeyId);
+    return hubKeyFor(this.#manifest!, hubKeyId);
+  }
+
+  async freshHubKey(hubKeyId: number): Promise<Bytes | null> {
+    await this.refreshManifest();
+    return hubKeyFor(this.#manifest!, hubKeyId);
+  }
+
+  async #pinnedManifest(): Promise<ManifestEntry[] | null> {
+    const pinned = await this.vault.get<PinnedManifest>('meta', 'manifest');
+    return pinned && verifyManifest(pinned.entries, []);
+  }
+
+  async refreshManifest(): Promise<void> {
+    const served = (await this.api.wellKnown()).manifest.map(({ entry, signature }) => ({
+      entry: fromBase64(entry), signature: fromBase64(signature),
+    }));
+    const pinned = await this.vault.get<PinnedManifest>('meta', 'manifest');
+    this.#manifest = await verifyManifest(served, (pinned?.entries ?? []).map((item) => item.entry));
+    await this.vault.save('meta', 'manifest', { entries: served } satisfies PinnedManifest);
+  }
+}
+
+function lookUp(keys: AccountKeys, who: Identity, key: Bytes): Standing {
+  const entry = keys.list?.entries.find((one) => one.device === who.device);
+  if (!entry) return 'unlisted';
+  return equal(entry.mlsKey, key) ? 'listed' : 'refused';
+}
+
+/** Errors that mean "this does not verify", as opposed to "not now" or a bug. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof DirectoryRefused || error instanceof ManifestRefused || error instanceof Malformed;
+}

@@ -1,0 +1,70 @@
+/**
+ * Where an engine lives. One engine runs in a browser worker and in Node; everything that differs is behind `Home`.
+ */
+import type { Bytes } from '../protocol/bytes';
+
+/** Stores of the device. Values are sealed (vault.ts), except the few of `keys` that are needed before unlocking. */
+export const storeNames = ['keys', 'groups', 'trees', 'messages', 'outbox', 'meta', 'reports'] as const;
+export type StoreName = (typeof storeNames)[number];
+
+/** One change of a transaction; null removes. */
+export interface Write { store: StoreName; key: string; value: Bytes | null }
+export interface Entry { key: string; value: Bytes }
+
+/** Keys from `prefix`, optionally only those before `before`, in order or newest first. */
+export interface Range { prefix: string; before?: string; reverse?: boolean; limit?: number }
+
+/** Durable storage of bytes under opaque keys. */
+export interface Backend {
+  get(store: StoreName, key: string): Promise<Bytes | null>;
+  range(store: StoreName, range: Range): Promise<Entry[]>;
+  /** All or nothing, and on disk when it returns. */
+  write(writes: readonly Write[]): Promise<void>;
+  /** K_local: this device's half of the at-rest key, an HKDF base key. Made at the first call. */
+  localKey(): Promise<CryptoKey>;
+  /** Forgets everything, K_local included. */
+  erase(): Promise<void>;
+}
+
+export interface SocketEvents {
+  opened(): void;
+  received(bytes: Uint8Array): void;
+  closed(): void;
+}
+export interface Socket {
+  send(bytes: Uint8Array): void;
+  close(): void;
+}
+
+export interface Answer { status: number; body: unknown }
+
+/** The server cannot be reached now. Never a verdict about anything. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+}
+
+export interface Home {
+  readonly backend: Backend;
+  /** True where sessions are bearer tokens (Node) instead of a cookie. */
+  readonly bearer: boolean;
+  /** The token for the following requests; kept by the caller. */
+  setToken(token: string | null): void;
+  now(): number;
+  random(size: number): Bytes;
+  /** One HTTP exchange with the own server; throws `Unreachable`. */
+  request(method: string, path: string, body?: unknown): Promise<Answer>;
+  openSocket(events: SocketEvents): Socket;
+  /** Runs `work` while nobody else on this device holds the lock of that name. */
+  locked<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Holds the lock until the signal, beginning whenever it becomes free; `work` starts then. */
+  hold(name: string, signal: AbortSignal, work: () => void): void;
+  /** Tells the other tabs; ids and states only, never content. */
+  tell(message: unknown): void;
+  listen(heard: (message: unknown) => void): void;
+  /** Calls once after `ms`; returns how to call it off. */
+  after(ms: number, work: () => void): () => void;
+  /** Why this place cannot run the engine, or null. */
+  unsupported(): Promise<string | null>;
+  /** The origin that invitation links start with. */
+  readonly origin: string;
+}

@@ -1,0 +1,108 @@
+/** What the device keeps, record by record. Everything here is stored sealed (vault.ts). */
+import type { Bytes } from '../protocol/bytes';
+import type { KeyPackageSecret } from './mls';
+
+/** keys/device: this device's MLS signature key. */
+export interface DeviceKey { seed: Bytes; publicKey: Bytes; addedMs: number; registered: boolean }
+/** keys/aik: the account identity key, on devices that have it. */
+export interface IdentityKey { seed: Bytes; publicKey: Bytes }
+/** keys/kp/<ref>: the secret half of an uploaded key package. */
+export interface PackageRecord extends KeyPackageSecret { lastResort: boolean }
+
+/** meta/self */
+export interface Self { server: string; account: string; device: string }
+/** meta/manifest: entries pinned so far, as served. */
+export interface PinnedManifest { entries: { entry: Bytes; signature: Bytes }[] }
+/** meta/pin/<account>: what was seen of somebody's identity; a later list may not be older. */
+export interface Pin { aik: Bytes; version: number; list: Bytes }
+/** meta/room/<room>: who is in a room, as first seen. Direct rooms never change. */
+export interface Roster { accounts: string[] }
+/** meta/stale/<account>: its devices changed and rooms are not reconciled yet. */
+export interface Stale { sinceMs: number }
+/** meta/first/<request>: the first message, waiting for the request to be accepted. */
+export interface FirstMessage { text: string; to: string; createdMs: number }
+
+/** groups/<room>; the tree is in trees/<room>. */
+export interface GroupRecord {
+  /** null while the group is only being created */
+  ratchets: Bytes | null;
+  /** Rises with every stored state, so that two writers would notice each other. */
+  counter: number;
+  pending: PendingCommit | null;
+  /** Why this device cannot follow the group any more; a new Welcome heals it. */
+  broken: string | null;
+  rotatedMs: number;
+}
+/** A commit that was sent or is about to be: sent again byte for byte until it is answered. */
+export interface PendingCommit {
+  key: Bytes; commit: Bytes; welcome: Bytes | null; groupInfo: Bytes; nextTree: Bytes; nextRatchets: Bytes;
+}
+
+/** What proves a message: kept with it, repeated in reports. */
+export interface FrankRecord {
+  acceptedTimestamp: number; epoch: number; roomSeq: number; hubKeyId: number; serverFrank: Bytes; suite: number; proof: Bytes;
+  senderUri: string; roomUri: string; senderDevice: string;
+}
+
+/** messages/<room>/<seq>/<pos>: one row of a thread. */
+export interface MessageRecord {
+  kind: 'text' | 'unsupported' | 'tombstone' | 'info' | 'effect';
+  id: string;
+  pos: number;
+  seq: number | null;
+  atMs: number;
+  mine: boolean;
+  sender: string;
+  text: string;
+  replyTo: string | null;
+  /** M exactly as sent or received; null for rows without content. */
+  content: Bytes | null;
+  frank: FrankRecord | null;
+  edited?: boolean;
+}
+
+/** meta/thread/<room> */
+export interface Thread {
+  /** room_pos up to which everything was processed */
+  pos: number;
+  /** room_seq and time of the last message accepted from the stream */
+  seq: number;
+  timestampMs: number;
+  /** room_seq from which gaps are meaningful: 0 until the first message, moved by deleting the thread */
+  baseSeq: number;
+  /** highest room_seq of any own or received message */
+  headSeq: number;
+  deliveredPos: number;
+  readSeq: number;
+  unread: number;
+  last: { text: string; mine: boolean; atMs: number; kind: MessageRecord['kind'] } | null;
+  lastId: Bytes | null;
+  deleted: boolean;
+}
+
+export const newThread = (): Thread => ({
+  pos: 0, seq: 0, timestampMs: 0, baseSeq: 0, headSeq: 0, deliveredPos: 0, readSeq: 0, unread: 0, last: null, lastId: null,
+  deleted: false,
+});
+
+/** outbox/<room>/<time>-<id>: what was written here and is not accepted yet, in order. */
+export interface OutboxRecord {
+  id: string;
+  room: string;
+  createdMs: number;
+  text: string;
+  replyTo: string | null;
+  /** plain: not encrypted yet. sealed: bytes exist and are sent, and sent again, unchanged. */
+  stage: 'plain' | 'sealed' | 'failed';
+  sealed: { key: Bytes; wire: Bytes; content: Bytes; epoch: number } | null;
+  failure: string | null;
+}
+
+/** reports/<room>/<seq>: a franked message of a deleted thread, reportable for a while and shown nowhere else. */
+export interface KeptMessage { message: MessageRecord; untilMs: number }
+
+/** Numbers in keys, padded so that they sort. */
+export const padded = (value: number): string => value.toString().padStart(16, '0');
+export const messageKey = (room: string, seq: number, pos: number): string => `${room}/${padded(seq)}/${padded(pos)}`;
+export const outboxKey = (record: Pick<OutboxRecord, 'room' | 'createdMs' | 'id'>): string =>
+  `${record.room}/${padded(record.createdMs)}-${record.id}`;

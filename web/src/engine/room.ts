@@ -1,0 +1,697 @@
+/**
+ * One room on this device: its group, its stream of mail in `room_pos` order, and what waits to be sent.
+ *
+ * Everything happens one after another under the room's lock. What came from the stream is stored before it is
+ * acknowledged; what leaves is stored before it is sent and sent again byte for byte until it is answered.
+ */
+import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
+import { decodeContent, encodeContent, messageId, textContent, type Content } from '../protocol/content';
+import type { Accepted, Mail, Refused } from '../protocol/frames';
+import { aadOf, frankingTag } from '../protocol/franking';
+import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
+import type { Api, PackagesAnswer } from './api';
+import type { Happening } from './contract';
+import { isRefusal, type Directory } from './directory';
+import { Problem } from './errors';
+import type { Home, Write } from './home';
+import type { Link } from './link';
+import {
+  inspect, isActive, members, MlsError, ownGeneration, ownLeaf, restore, serialise, wipeSpent, epochOf, groupIdOf,
+  type Commit, type Group, type Judge, type Member, type MlsEngine,
+} from './mls';
+import type { KeyPackages } from './packages';
+import { contextOf, info, judge, proven, rowOf, tombstone, type Genuine } from './receive';
+import {
+  messageKey, newThread, outboxKey, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Self,
+  type Thread,
+} from './records';
+import type { Vault } from './vault';
+
+export interface RoomContext {
+  home: Home;
+  api: Api;
+  vault: Vault;
+  directory: Directory;
+  engine: MlsEngine;
+  packages: KeyPackages;
+  link: Link;
+  self: Self;
+  emit(happening: Happening): void;
+}
+
+type Item = { pos: number; mail: Mail } | { pos: number; accepted: Accepted };
+
+/** How long a missing room_pos is waited for before the hole is taken for final. */
+const HOLE_MS = 5_000;
+const RETRY_MS = 3_000;
+const REFUSED_RETRY_MS = 30_000;
+/** An empty commit renews our keys after this many messages in one epoch, or this much time. */
+const ROTATE_AFTER_MESSAGES = 1_000;
+const ROTATE_AFTER_MS = 7 * 24 * 3600 * 1000;
+/** Devices of a room reconcile at different moments, so that they seldom race for one epoch. */
+const JITTER_MS = 1_200;
+
+const FOREIGN_EDIT = 'Somebody tried to change a message that is not theirs.';
+const BROKEN = 'This device cannot follow the chat any more. It will be added again.';
+const UNLISTED = 'A device was added that its account does not list. Nothing is sent until it is removed.';
+
+/** "Not now": the server cannot be reached or wants us to wait. Never a verdict. */
+const isNotNow = (error: unknown): error is Problem => error instanceof Problem;
+
+export class Room {
+  #tail: Promise<unknown> = Promise.resolve();
+  readonly #waiting = new Map<number, Item>();
+  #inFlight: Bytes | null = null;
+  #cached: { raw: Bytes; record: GroupRecord; group: Group | null } | null = null;
+  #cancelHole: (() => void) | null = null;
+  #cancelRetry: (() => void) | null = null;
+  #notBefore = 0;
+  #lonely = false;
+  readonly #uri: string;
+
+  constructor(private readonly context: RoomContext, readonly id: string) {
+    this.#uri = roomUri(context.self.server, id);
+  }
+
+  /** One thing at a time on this room, also across tabs. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#tail.then(() => this.context.home.locked(`kith:group:${this.id}`, work));
+    this.#tail = mine.catch(() => undefined);
+    return mine;
+  }
+
+  stop(): void {
+    this.#cancelHole?.();
+    this.#cancelRetry?.();
+    this.#waiting.clear();
+    this.#inFlight = null;
+  }
+
+  /** The connection is gone: what was unanswered is sent again at the next one, and unacknowledged mail comes again. */
+  disconnected(): void {
+    this.#inFlight = null;
+    this.#cancelHole?.();
+    this.#cancelHole = null;
+    this.#waiting.clear();
+  }
+
+  // ---- records ----------------------------------------------------------------------------------------------------
+
+  async thread(): Promise<Thread> {
+    return (await this.context.vault.get<Thread>('meta', `thread/${this.id}`)) ?? newThread();
+  }
+
+  #putThread(thread: Thread): Promise<Write> {
+    return this.context.vault.put('meta', `thread/${this.id}`, thread);
+  }
+
+  async #load(): Promise<{ record: GroupRecord; group: Group | null } | null> {
+    const raw = await this.context.vault.raw('groups', this.id);
+    if (raw === null) return null;
+    if (this.#cached && equal(this.#cached.raw, raw)) return this.#cached;
+    const record = await this.context.vault.opened<GroupRecord>('groups', this.id, raw);
+    const tree = await this.context.vault.get<Bytes>('trees', this.id);
+    const group = record.ratchets && tree ? restore(tree, record.ratchets) : null;
+    this.#cached = { raw, record, group };
+    return this.#cached;
+  }
+
+  /** Changes that store the group as it is now. The tree is written only when it changed. */
+  async #store(record: GroupRecord, group: Group | null, treeToo: boolean): Promise<Write[]> {
+    const { vault } = this.context;
+    const bytes = group && serialise(group);
+    const next: GroupRecord = { ...record, ratchets: bytes?.ratchets ?? null, counter: record.counter + 1 };
+    const writes = [await vault.put('groups', this.id, next)];
+    if (treeToo && bytes) writes.push(await vault.put('trees', this.id, bytes.tree));
+    this.#cached = { raw: writes[0]!.value!, record: next, group };
+    return writes;
+  }
+
+  async hasGroup(): Promise<boolean> {
+    const loaded = await this.#load();
+    return loaded?.group != null && loaded.record.broken === null && isActive(loaded.group);
+  }
+
+  // ---- the stream, in room_pos order ------------------------------------------------------------------------------
+
+  mail(mail: Mail): void {
+    this.#take({ pos: mail.roomPos, mail });
+  }
+
+  accepted(accepted: Accepted): void {
+    this.#take({ pos: accepted.roomPos, accepted });
+  }
+
+  #take(item: Item): void {
+    this.#waiting.set(item.pos, item);
+    this.#later(() => this.#drain());
+  }
+
+  /** Runs in turn; "not now" is tried again, anything else is a bug and is seen. */
+  #later(work: () => Promise<void>): void {
+    this.run(work).catch((error: unknown) => {
+      if (isNotNow(error)) this.#retry(error.more.retry_after_ms ?? RETRY_MS);
+      else this.#report(error);
+    });
+  }
+
+  #report(error: unknown): void {
+    if (error instanceof Error && error.name === 'Unsealable') return; // locked meanwhile
+    console.error('room', this.id, error);
+  }
+
+  #retry(ms: number): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.context.home.after(ms, () => {
+      this.#later(async () => {
+        await this.#drain();
+        await this.#pump();
+      });
+    });
+  }
+
+  async #drain(): Promise<void> {
+    for (;;) {
+      const item = await this.#nextItem();
+      if (item === null) break;
+      await ('mail' in item ? this.#processMail(item.mail) : this.#processAccepted(item.accepted));
+      this.#waiting.delete(item.pos);
+    }
+    this.#watchForHole();
+    await this.#pump();
+  }
+
+  async #nextItem(): Promise<Item | null> {
+    const { pos } = await this.thread();
+    for (const item of [...this.#waiting.values()].sort((a, b) => a.pos - b.pos)) {
+      if (item.pos <= pos) return item; // seen before, or a hole that filled late
+      if (item.pos === pos + 1) return item;
+      if ('mail' in item && item.mail.mail === 'welcome' && !(await this.hasGroup())) return item;
+      return null;
+    }
+    return null;
+  }
+
+  #watchForHole(): void {
+    if (this.#waiting.size === 0 || this.#cancelHole) return;
+    this.#cancelHole = this.context.home.after(HOLE_MS, () => {
+      this.#cancelHole = null;
+      this.#later(() => this.#skipHole());
+    });
+  }
+
+  /** What the server did not deliver by now it will not deliver: go on, and let the thread show the gap. */
+  async #skipHole(): Promise<void> {
+    const thread = await this.thread();
+    const first = Math.min(...this.#waiting.keys());
+    if (this.#inFlight !== null || !Number.isFinite(first) || first <= thread.pos + 1) return;
+    await this.context.vault.write(await this.#putThread({ ...thread, pos: first - 1 }));
+    await this.#drain();
+  }
+
+  async #processMail(mail: Mail): Promise<void> {
+    const thread = await this.thread();
+    const again = mail.roomPos <= thread.pos;
+    if (mail.mail === 'welcome') await this.#welcome(mail, thread);
+    else if (!again && mail.mail === 'message') await this.#message(mail, thread);
+    else if (!again && mail.mail === 'commit') await this.#commitMail(mail, thread);
+    this.context.link.ack(mail.mailId);
+  }
+
+  /** An application message: opened, checked, stored with its proof; or a tombstone, and nothing of it kept. */
+  async #message(mail: Mail, thread: Thread): Promise<void> {
+    const { home, engine } = this.context;
+    const loaded = await this.#load();
+    const atMs = mail.hub?.timestamp ?? home.now();
+    if (!loaded?.group) return this.#bury(mail.roomPos, atMs, thread, []);
+    let opened;
+    try {
+      opened = await engine.process(loaded.group, mail.body, this.#judge('strict'));
+    } catch (error) {
+      if (!(error instanceof MlsError)) throw error;
+      return this.#bury(mail.roomPos, atMs, thread, []);
+    }
+    if (opened.kind !== 'application') return this.#bury(mail.roomPos, atMs, thread, []);
+    const verdict = await this.#verdict({ ...opened, hub: mail.hub, roomUri: this.#uri }, thread);
+    const state = await this.#store(loaded.record, opened.next, false);
+    if (verdict.ok) await this.#keep(verdict.message, mail.roomPos, { ...thread, pos: mail.roomPos }, state);
+    else await this.#bury(mail.roomPos, atMs, thread, state, parseUri(opened.sender.account, 'u').id);
+    wipeSpent(opened.spent);
+  }
+
+  async #verdict(arrival: Parameters<typeof judge>[0], thread: Thread): ReturnType<typeof judge> {
+    const { directory } = this.context;
+    const place = { seq: thread.seq, timestampMs: thread.timestampMs };
+    const verdict = await judge(arrival, place, (id) => directory.hubKey(id));
+    // The hub may have a new signing key that this device has not seen yet.
+    return verdict.ok || verdict.flaw !== 'frank' ? verdict : judge(arrival, place, (id) => this.#freshHubKey(id));
+  }
+
+  async #freshHubKey(id: number): Promise<Bytes | null> {
+    try {
+      return await this.context.directory.freshHubKey(id);
+    } catch (error) {
+      if (isRefusal(error)) return null;
+      throw error;
+    }
+  }
+
+  async #bury(pos: number, atMs: number, thread: Thread, state: Write[], sender = ''): Promise<void> {
+    await this.#writeRow(tombstone(pos, atMs, sender), { ...thread, pos: Math.max(pos, thread.pos) }, state);
+  }
+
+  /** Stores a genuine message, or what it does to an earlier one, in one transaction with everything that belongs to it. */
+  async #keep(message: Genuine, pos: number, thread: Thread, state: Write[]): Promise<void> {
+    const { self } = this.context;
+    const row = rowOf(message, pos, self.account);
+    const next: Thread = {
+      ...thread, seq: message.frank.roomSeq, timestampMs: message.frank.acceptedTimestamp, lastId: message.id,
+      baseSeq: thread.baseSeq === 0 ? message.frank.roomSeq : thread.baseSeq,
+      headSeq: Math.max(thread.headSeq, message.frank.roomSeq), deleted: false,
+      unread: thread.unread + (row.mine || row.kind === 'effect' ? 0 : 1),
+    };
+    await this.#writeRow(row, next, [...state, ...(await this.#effect(row, message.content))]);
+  }
+
+  async #writeRow(row: MessageRecord, thread: Thread, state: Write[]): Promise<void> {
+    const { vault, emit } = this.context;
+    const shown = row.kind === 'text' || row.kind === 'unsupported';
+    const next: Thread = shown
+      ? { ...thread, last: { text: row.text, mine: row.mine, atMs: row.atMs, kind: row.kind } } : thread;
+    const key = messageKey(this.id, row.seq ?? Math.max(thread.seq, thread.headSeq), row.pos);
+    const writes = [await vault.put('messages', key, row), await this.#putThread(next)];
+    if (row.content) writes.push(await vault.put('meta', `mid/${row.id}`, key));
+    await vault.write(...state, ...writes);
+    emit({ type: 'thread', room: this.id });
+    emit({ type: 'chats' });
+  }
+
+  /** Edit or delete: only the original sender's, and the first version stays reportable. */
+  async #effect(row: MessageRecord, content: Content): Promise<Write[]> {
+    if (content.replaces === null) return [];
+    const { vault } = this.context;
+    const key = await vault.get<string>('meta', `mid/${toHex(content.replaces)}`);
+    const target = key === null ? null : await vault.get<MessageRecord>('messages', key);
+    if (target === null) return [];
+    if (target.sender !== row.sender) return [await this.#infoRow(FOREIGN_EDIT, row.pos, row.seq ?? 0, row.atMs)];
+    const changed: MessageRecord = content.part.kind === 'null'
+      ? { ...target, kind: 'info', text: 'This message was deleted.' } : { ...target, text: row.text, edited: true };
+    return [await vault.put('messages', key!, changed)];
+  }
+
+  async #infoRow(text: string, pos: number, seq: number, atMs: number): Promise<Write> {
+    const salt = toHex(this.context.home.random(4));
+    return this.context.vault.put('messages', `${messageKey(this.id, seq, pos)}-${salt}`, info(pos, atMs, text, salt));
+  }
+
+  /** A line in the thread that the engine says. */
+  async note(text: string): Promise<void> {
+    await this.run(async () => {
+      const thread = await this.thread();
+      await this.context.vault.write(await this.#infoRow(text, thread.pos, Math.max(thread.seq, thread.headSeq), this.context.home.now()));
+    });
+    this.context.emit({ type: 'thread', room: this.id });
+  }
+
+  // ---- handshakes -------------------------------------------------------------------------------------------------
+
+  /**
+   * strict: a sender must be listed now. lenient: a leaf may have been unlisted since; it stays in quarantine (nothing
+   * is sent while it is there) until a commit removes it. Another key than listed, or a foreign account, never passes.
+   */
+  #judge(mode: 'strict' | 'lenient'): Judge {
+    return async (who, key) => {
+      const { directory } = this.context;
+      try {
+        const standing = await directory.standing(await directory.roster(this.id), who, key);
+        return standing === 'listed' || (mode === 'lenient' && standing === 'unlisted');
+      } catch (error) {
+        if (isRefusal(error)) return false;
+        throw error;
+      }
+    };
+  }
+
+  async #commitMail(mail: Mail, thread: Thread): Promise<void> {
+    const { engine, vault, emit } = this.context;
+    const loaded = await this.#load();
+    const here = { ...thread, pos: mail.roomPos };
+    if (!loaded?.group || loaded.record.broken !== null) return vault.write(await this.#putThread(here));
+    let done;
+    try {
+      done = await engine.process(loaded.group, mail.body, this.#judge('lenient'));
+    } catch (error) {
+      if (!(error instanceof MlsError)) throw error;
+      return this.#break(loaded.record, loaded.group, here);
+    }
+    if (done.kind !== 'commit') return this.#break(loaded.record, loaded.group, here);
+    // Whoever won the epoch, ours of that epoch lost: it is made again on top of this one when still needed.
+    const record: GroupRecord = { ...loaded.record, pending: null, broken: done.removedMe ? 'removed' : null };
+    const notes = await this.#rosterNotes(done.added, here);
+    await vault.write(...(await this.#store(record, done.next, true)), ...notes, await this.#putThread(here));
+    this.#inFlight = null;
+    wipeSpent(done.spent);
+    emit({ type: 'thread', room: this.id });
+  }
+
+  async #rosterNotes(added: readonly Member[], thread: Thread): Promise<Write[]> {
+    const { directory, home, self } = this.context;
+    const accounts = await directory.roster(this.id);
+    const seq = Math.max(thread.seq, thread.headSeq);
+    return Promise.all(added.map(async (member) => {
+      const standing = await directory.standing(accounts, member, member.key);
+      const own = parseUri(member.account, 'u').id === self.account;
+      const text = standing === 'listed'
+        ? (own ? 'Another device of yours joined this chat.' : 'They joined this chat on another device.') : UNLISTED;
+      return this.#infoRow(text, thread.pos, seq, home.now());
+    }));
+  }
+
+  async #break(record: GroupRecord, group: Group, thread: Thread): Promise<void> {
+    const { vault, home, emit } = this.context;
+    const note = await this.#infoRow(BROKEN, thread.pos, Math.max(thread.seq, thread.headSeq), home.now());
+    const writes = await this.#store({ ...record, pending: null, broken: 'fork' }, group, false);
+    await vault.write(...writes, note, await this.#putThread(thread));
+    emit({ type: 'thread', room: this.id });
+    emit({ type: 'chats' });
+  }
+
+  async #welcome(mail: Mail, thread: Thread): Promise<void> {
+    const { vault, packages, emit, home } = this.context;
+    if (await this.hasGroup()) return;
+    const joined = await this.#join(mail.body);
+    if (joined === null) {
+      const note = await this.#infoRow('This device could not join the chat.', thread.pos, Math.max(thread.seq, thread.headSeq), home.now());
+      return vault.write(note, await this.#putThread({ ...thread, pos: Math.max(thread.pos, mail.roomPos) }));
+    }
+    const record: GroupRecord = { ratchets: null, counter: this.#cached?.record.counter ?? 0, pending: null, broken: null, rotatedMs: home.now() };
+    const writes = await this.#store(record, joined.group, true);
+    await vault.write(...writes, ...packages.used(joined.secret), await this.#putThread({ ...thread, pos: Math.max(thread.pos, mail.roomPos) }));
+    this.#inFlight = null;
+    for (const pos of this.#waiting.keys()) if (pos < mail.roomPos) this.#waiting.delete(pos);
+    emit({ type: 'chats' });
+  }
+
+  async #join(body: Bytes): Promise<{ group: Group; secret: Awaited<ReturnType<KeyPackages['secret']>> & object } | null> {
+    const { engine, packages } = this.context;
+    try {
+      const envelope = inspect(body);
+      const secret = envelope.kind === 'welcome' ? await packages.secret(envelope.refs) : null;
+      if (!secret) return null;
+      const group = await engine.join(body, secret, this.#judge('lenient'));
+      return equal(groupIdOf(group), uuidBytes(this.id)) ? { group, secret } : null;
+    } catch (error) {
+      if (error instanceof MlsError) return null;
+      throw error;
+    }
+  }
+
+  async #processAccepted(accepted: Accepted): Promise<void> {
+    const loaded = await this.#load();
+    const mine = this.#inFlight !== null && equal(this.#inFlight, accepted.key);
+    if (loaded?.record.pending && equal(loaded.record.pending.key, accepted.key)) await this.#adopt(loaded.record, accepted);
+    else await this.#sent(accepted);
+    if (mine) this.#inFlight = null;
+  }
+
+  /** Our commit won its epoch: only now it becomes our state. */
+  async #adopt(record: GroupRecord, accepted: Accepted): Promise<void> {
+    const { vault, emit, home } = this.context;
+    const pending = record.pending!;
+    const before = this.#cached?.group ?? null;
+    const group = restore(pending.nextTree, pending.nextRatchets);
+    const thread = await this.thread();
+    const writes = await this.#store({ ...record, pending: null, broken: null, rotatedMs: home.now() }, group, true);
+    await vault.write(...writes, await this.#putThread({ ...thread, pos: Math.max(thread.pos, accepted.roomPos) }));
+    if (before) wipeSpent(Object.values(before.state.keySchedule as unknown as Record<string, Uint8Array>));
+    emit({ type: 'chats' });
+  }
+
+  /** Our message was accepted: it moves from the outbox to the thread, with the same proof that others get. */
+  async #sent(accepted: Accepted): Promise<void> {
+    const { vault, self } = this.context;
+    const thread = await this.thread();
+    const here = { ...thread, pos: Math.max(thread.pos, accepted.roomPos) };
+    const record = (await this.outbox()).find((one) => one.sealed && equal(one.sealed.key, accepted.key));
+    if (!record?.sealed || !accepted.hub) return vault.write(await this.#putThread(here));
+    const sender = { account: accountUri(self.server, self.account), device: deviceUri(self.server, self.device) };
+    const arrival = { sender, epoch: record.sealed.epoch, roomUri: this.#uri };
+    const frank = await this.#ownFrank(contextOf(arrival, accepted.hub), accepted);
+    const content = decodeContent(record.sealed.content);
+    const id = messageId(sender.account, this.#uri, record.sealed.content, content.salt);
+    const seq = accepted.hub.roomSeq;
+    const row: MessageRecord = {
+      kind: 'text', id: toHex(id), pos: accepted.roomPos, seq, atMs: accepted.timestamp, mine: true, sender: self.account,
+      text: record.text, replyTo: record.replyTo, content: record.sealed.content, frank,
+    };
+    // In its turn it moves the thread forward like any message; one that is told late only fills its own place.
+    const inTurn = accepted.roomPos === thread.pos + 1 && seq > here.seq;
+    const next: Thread = {
+      ...here, headSeq: Math.max(here.headSeq, seq), baseSeq: here.baseSeq === 0 ? seq : here.baseSeq, lastId: id, deleted: false,
+      seq: inTurn ? seq : here.seq, timestampMs: inTurn ? Math.max(here.timestampMs, accepted.timestamp) : here.timestampMs,
+    };
+    await this.#writeRow(row, next, [vault.remove('outbox', outboxKey(record))]);
+  }
+
+  async #ownFrank(context: ReturnType<typeof contextOf>, accepted: Accepted): Promise<FrankRecord | null> {
+    const { directory } = this.context;
+    return (await proven(context, accepted.hub!, (id) => directory.hubKey(id)))
+      ?? proven(context, accepted.hub!, (id) => this.#freshHubKey(id));
+  }
+
+  delivered(pos: number): void {
+    this.#later(async () => {
+      const thread = await this.thread();
+      if (pos <= thread.deliveredPos) return;
+      await this.context.vault.write(await this.#putThread({ ...thread, deliveredPos: pos }));
+      this.context.emit({ type: 'thread', room: this.id });
+    });
+  }
+
+  // ---- sending ----------------------------------------------------------------------------------------------------
+
+  async outbox(): Promise<OutboxRecord[]> {
+    return (await this.context.vault.range<OutboxRecord>('outbox', { prefix: `${this.id}/` })).map(({ value }) => value);
+  }
+
+  /** Something may be sendable now. */
+  pump(): void {
+    this.#later(() => this.#pump());
+  }
+
+  async #pump(): Promise<void> {
+    const { link, home } = this.context;
+    if (!link.ready || this.#inFlight !== null) return;
+    const loaded = await this.#load();
+    if (loaded?.record.pending) return this.#sendCommit(loaded.record);
+    const next = (await this.outbox()).find((record) => record.stage !== 'failed');
+    if (next?.sealed) return this.#sendMessage(next);
+    if (home.now() < this.#notBefore) return this.#retry(this.#notBefore - home.now());
+    if (!next) return;
+    if (!loaded?.group) return this.#create();
+    if (loaded.record.broken !== null) return;
+    if (ownGeneration(loaded.group) >= ROTATE_AFTER_MESSAGES) return this.#propose(loaded.group, { adds: [], removes: [] });
+    if (await this.#quarantined(loaded.group)) return this.#reconcile();
+    await this.#encrypt(loaded.record, loaded.group, next);
+  }
+
+  async #quarantined(group: Group): Promise<boolean> {
+    const { directory } = this.context;
+    const accounts = await directory.roster(this.id);
+    for (const member of members(group)) {
+      if (member.leaf !== ownLeaf(group) && (await directory.standing(accounts, member, member.key)) !== 'listed') return true;
+    }
+    return false;
+  }
+
+  async #encrypt(record: GroupRecord, group: Group, waiting: OutboxRecord): Promise<void> {
+    const { engine, home, self, vault } = this.context;
+    const thread = await this.thread();
+    const salt = home.random(16);
+    const content = encodeContent(textContent({
+      salt, sender: accountUri(self.server, self.account), room: this.#uri, text: waiting.text,
+      ...(waiting.replyTo ? { inReplyTo: idBytes(waiting.replyTo) } : {}),
+      ...(thread.lastId ? { lastSeen: thread.lastId } : {}),
+    }));
+    const made = await engine.protect(group, content, aadOf(frankingTag(salt, content)));
+    const sealed = { key: home.random(16), wire: made.message, content, epoch: epochOf(group) };
+    const ready: OutboxRecord = { ...waiting, stage: 'sealed', sealed };
+    const state = await this.#store(record, made.next, false);
+    await vault.write(...state, await vault.put('outbox', outboxKey(ready), ready));
+    wipeSpent(made.spent);
+    this.#sendMessage(ready);
+  }
+
+  #sendMessage(record: OutboxRecord): void {
+    const { key, wire } = record.sealed!;
+    if (this.context.link.send({ kind: 'submit', key, room: this.id, message: wire })) this.#inFlight = key;
+  }
+
+  #sendCommit(record: GroupRecord): void {
+    const { key, commit, welcome, groupInfo } = record.pending!;
+    if (this.context.link.send({ kind: 'commit', key, room: this.id, commit, welcome, groupInfo })) this.#inFlight = key;
+  }
+
+  refused(refused: Refused): void {
+    this.#later(async () => {
+      const loaded = await this.#load();
+      if (this.#inFlight !== null && equal(this.#inFlight, refused.key)) this.#inFlight = null;
+      if (loaded?.record.pending && equal(loaded.record.pending.key, refused.key)) await this.#commitRefused(loaded, refused);
+      else await this.#messageRefused(refused);
+      await this.#pump();
+    });
+  }
+
+  async #commitRefused(loaded: { record: GroupRecord; group: Group | null }, refused: Refused): Promise<void> {
+    const { vault, home } = this.context;
+    if (waits(refused)) {
+      this.#notBefore = home.now() + (refused.retryAfterMs ?? REFUSED_RETRY_MS);
+      return this.#retry(this.#notBefore - home.now());
+    }
+    if (loaded.group === null) {
+      // Somebody else created the group; its Welcome is on the way.
+      this.#cached = null;
+      await vault.write(vault.remove('groups', this.id), vault.remove('trees', this.id));
+    } else await vault.write(...(await this.#store({ ...loaded.record, pending: null }, loaded.group, false)));
+    // wrong_epoch: the winning commit comes by mail. Anything else would be refused again right away.
+    const wait = refused.code === 'wrong_epoch' ? RETRY_MS : refused.retryAfterMs ?? REFUSED_RETRY_MS;
+    this.#notBefore = home.now() + wait;
+    this.#retry(wait);
+  }
+
+  async #messageRefused(refused: Refused): Promise<void> {
+    const { vault, home, emit } = this.context;
+    const record = (await this.outbox()).find((one) => one.sealed && equal(one.sealed.key, refused.key));
+    if (!record) return;
+    if (waits(refused)) {
+      // Exactly these bytes again: another message must not overtake this one's place in the ratchet.
+      this.#inFlight = refused.key;
+      home.after(refused.retryAfterMs ?? RETRY_MS, () => {
+        if (this.#inFlight && equal(this.#inFlight, refused.key)) this.#inFlight = null;
+        this.pump();
+      });
+      return;
+    }
+    const late = refused.code === 'epoch_too_old' || refused.code === 'wrong_epoch';
+    const next: OutboxRecord = late
+      ? { ...record, stage: 'plain', sealed: null } : { ...record, stage: 'failed', sealed: null, failure: refused.code };
+    await vault.write(await vault.put('outbox', outboxKey(next), next));
+    if (late && Number(refused.details) > (await this.#epoch())) this.#notBefore = home.now() + RETRY_MS;
+    if (refused.code === 'restricted') emit({ type: 'standing' });
+    emit({ type: 'thread', room: this.id });
+  }
+
+  async #epoch(): Promise<number> {
+    const loaded = await this.#load();
+    return loaded?.group ? epochOf(loaded.group) : 0;
+  }
+
+  // ---- membership -------------------------------------------------------------------------------------------------
+
+  /** Everybody's listed devices in this room except this one, freshly fetched. */
+  async #listedDevices(): Promise<Map<string, { account: string; key: Bytes }>> {
+    const { directory, self } = this.context;
+    const found = new Map<string, { account: string; key: Bytes }>();
+    for (const account of await directory.roster(this.id)) {
+      const { list } = await directory.keys(account, true);
+      for (const entry of list?.entries ?? []) found.set(entry.device, { account, key: entry.mlsKey });
+    }
+    found.delete(deviceUri(self.server, self.device));
+    return found;
+  }
+
+  /** Key packages for those devices; one that is not exactly the listed device's is not used. */
+  async #claim(devices: Map<string, { account: string; key: Bytes }>): Promise<Bytes[]> {
+    if (devices.size === 0) return [];
+    const { api, engine } = this.context;
+    const ids = [...devices.keys()].map((uri) => parseUri(uri, 'd').id);
+    const answer: PackagesAnswer = await api.claimKeyPackages(this.id, ids);
+    return answer.packages.map((one) => fromBase64(one.key_package)).filter((bytes) => {
+      const who = engine.identityOf(bytes);
+      const listed = devices.get(who.device);
+      return listed !== undefined && equal(listed.key, who.key) && parseUri(who.account, 'u').id === listed.account;
+    });
+  }
+
+  /** Creates the group when the room has none and a device of somebody else can be added. */
+  async #create(): Promise<void> {
+    const { api, directory, engine, self, home } = this.context;
+    const room = await api.room(this.id);
+    await directory.pinRoster(this.id, room.accounts.map((one) => one.account));
+    if (room.epoch !== null) return; // a Welcome for this device is on the way, or another device will add it
+    const devices = await this.#listedDevices();
+    const adds = await this.#claim(devices);
+    const accounts = adds.map((bytes) => parseUri(engine.identityOf(bytes).account, 'u').id);
+    this.#lonely = !accounts.some((account) => account !== self.account);
+    if (this.#lonely) {
+      this.#notBefore = home.now() + REFUSED_RETRY_MS;
+      this.#retry(REFUSED_RETRY_MS);
+      this.context.emit({ type: 'chats' });
+      return;
+    }
+    const founded = await engine.createGroup(uuidBytes(this.id), this.#judge('strict'));
+    await this.#propose(founded, { adds, removes: [] }, true);
+  }
+
+  async #propose(group: Group, change: { adds: Bytes[]; removes: number[] }, creating = false): Promise<void> {
+    const { engine, home, vault } = this.context;
+    const made: Commit = await engine.commit(group, change, this.#judge('lenient'));
+    const next = serialise(made.next);
+    const loaded = creating ? null : await this.#load();
+    const record: GroupRecord = {
+      ...(loaded?.record ?? { ratchets: null, counter: 0, broken: null, rotatedMs: home.now() }),
+      pending: {
+        key: home.random(16), commit: made.commit, welcome: made.welcome, groupInfo: made.groupInfo,
+        nextTree: next.tree, nextRatchets: next.ratchets,
+      },
+    };
+    await vault.write(...(await this.#store(record, loaded?.group ?? null, false)));
+    this.#sendCommit(record);
+  }
+
+  /** Brings the group's leaves in line with the device lists, at a moment of its own; tells when that is done. */
+  reconcileSoon(done: () => Promise<void> = async () => undefined): void {
+    this.context.home.after((this.context.home.random(1)[0]! / 255) * JITTER_MS, () => {
+      this.#later(async () => {
+        this.#notBefore = 0;
+        await this.#reconcile();
+        await this.#pump();
+        await done();
+      });
+    });
+  }
+
+  /** Whether an answer with this key is for this room. */
+  awaits(key: Bytes): boolean {
+    return this.#inFlight !== null && equal(this.#inFlight, key);
+  }
+
+  /** True when messages wait for a device of the other side. */
+  get lonely(): boolean {
+    return this.#lonely;
+  }
+
+  async #reconcile(): Promise<void> {
+    const { link, home } = this.context;
+    const loaded = await this.#load();
+    if (!loaded?.group || loaded.record.broken !== null || loaded.record.pending || !link.ready || this.#inFlight !== null) return;
+    const listed = await this.#listedDevices();
+    const { group } = loaded;
+    const others = members(group).filter((member) => member.leaf !== ownLeaf(group));
+    const removes = others.filter((member) => {
+      const entry = listed.get(member.device);
+      return !entry || !equal(entry.key, member.key);
+    }).map((member) => member.leaf);
+    const present = new Set(others.map((member) => member.device));
+    const missing = new Map([...listed].filter(([device]) => !present.has(device)));
+    const adds = await this.#claim(missing);
+    const due = home.now() - loaded.record.rotatedMs > ROTATE_AFTER_MS;
+    if (adds.length > 0 || removes.length > 0 || due) await this.#propose(group, { adds, removes });
+  }
+}
+
+const waits = (refused: Refused): boolean => refused.code === 'limited' || refused.code === 'read_only';
+
+function idBytes(hex: string): Bytes {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+}

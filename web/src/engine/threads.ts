@@ -1,0 +1,177 @@
+/** Threads as screens show them, and what of them can be reported. Reads the store; sends nothing. */
+import { toBase64, type Bytes } from '../protocol/bytes';
+import { decodeContent, textOf } from '../protocol/content';
+import { encodeReportItem, verifyFrank } from '../protocol/franking';
+import type { Message, ReportPreview, ReportRow } from './contract';
+import type { Directory } from './directory';
+import type { Home } from './home';
+import { frankOf } from './receive';
+import {
+  newThread, padded, type KeptMessage, type MessageRecord, type OutboxRecord, type Thread,
+} from './records';
+import type { Vault } from './vault';
+
+export const REPORT_ITEMS = 30;
+/** How long messages of a deleted thread stay reportable, and nothing else. */
+export const KEPT_MS = 30 * 24 * 3600 * 1000;
+const PAGE = 50;
+const QUOTE_CHARACTERS = 140;
+
+export class Threads {
+  constructor(
+    private readonly home: Home,
+    private readonly vault: Vault,
+    private readonly directory: Directory,
+    private readonly account: string,
+  ) {}
+
+  async thread(room: string): Promise<Thread> {
+    return (await this.vault.get<Thread>('meta', `thread/${room}`)) ?? newThread();
+  }
+
+  /** Newest last. `before_seq` pages back; unsent messages come with the newest page. */
+  async page(room: string, beforeSeq?: number, limit = PAGE): Promise<{ messages: Message[]; more: boolean }> {
+    const thread = await this.thread(room);
+    const range = { prefix: `${room}/`, reverse: true, limit: limit + 1 };
+    const before = beforeSeq === undefined ? {} : { before: `${room}/${padded(beforeSeq)}` };
+    const rows = (await this.vault.range<MessageRecord>('messages', { ...range, ...before })).map(({ value }) => value).reverse();
+    const more = rows.length > limit;
+    const older = more ? rows[0]! : null;
+    const page = more ? rows.slice(1) : rows;
+    const messages = await this.#shown(room, page, older?.seq ?? null, thread);
+    if (beforeSeq === undefined) messages.push(...(await this.#unsent(room)));
+    return { messages, more };
+  }
+
+  async #shown(room: string, rows: MessageRecord[], before: number | null, thread: Thread): Promise<Message[]> {
+    const gaps = gapsBefore(rows, before ?? thread.baseSeq - 1);
+    const shown = rows.map((row, i) => ({ row, gap: gaps[i]! })).filter(({ row }) => row.kind !== 'effect');
+    return Promise.all(shown.map(({ row, gap }) => this.#message(room, row, gap, thread)));
+  }
+
+  async #message(room: string, row: MessageRecord, gap: number, thread: Thread): Promise<Message> {
+    return {
+      id: row.id, room, at_ms: row.atMs, seq: row.seq, mine: row.mine, sender: row.sender,
+      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text,
+      reply_to: await this.#quote(row.replyTo),
+      delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
+      gap_before: gap,
+    };
+  }
+
+  async #quote(id: string | null): Promise<Message['reply_to']> {
+    if (id === null) return null;
+    const key = await this.vault.get<string>('meta', `mid/${id}`);
+    const row = key === null ? null : await this.vault.get<MessageRecord>('messages', key);
+    return { id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false };
+  }
+
+  async #unsent(room: string): Promise<Message[]> {
+    const waiting = await this.vault.range<OutboxRecord>('outbox', { prefix: `${room}/` });
+    return Promise.all(waiting.map(({ value }) => this.unsent(value)));
+  }
+
+  /** What was written here and is not accepted yet. */
+  async unsent(record: OutboxRecord): Promise<Message> {
+    return {
+      id: record.id, room: record.room, at_ms: record.createdMs, seq: null, mine: true, sender: this.account, kind: 'text',
+      text: record.text, reply_to: await this.#quote(record.replyTo),
+      delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0,
+    };
+  }
+
+  /** Every franked message of a room that is still on this device, deleted threads included, oldest first. */
+  async #franked(room: string): Promise<MessageRecord[]> {
+    const kept = await this.vault.range<KeptMessage>('reports', { prefix: `${room}/` });
+    const here = await this.vault.range<MessageRecord>('messages', { prefix: `${room}/` });
+    const all = [...kept.map(({ value }) => value.message), ...here.map(({ value }) => value)];
+    return all.filter((row) => row.frank !== null && row.content !== null).sort((a, b) => a.seq! - b.seq!);
+  }
+
+  /** The franked messages that a report about `message` (or the newest) would carry: at most 30, ending there. */
+  async selection(room: string, message?: string): Promise<MessageRecord[]> {
+    const all = await this.#franked(room);
+    const end = message === undefined ? all.length - 1 : all.findIndex((row) => row.id === message);
+    return all.slice(Math.max(0, end + 1 - REPORT_ITEMS), end + 1);
+  }
+
+  async preview(account: string, room: string | null, message?: string): Promise<ReportPreview> {
+    if (room === null) return { room, account, rows: [], omitted_tail: 0 };
+    const rows = await this.selection(room, message);
+    const thread = await this.thread(room);
+    const last = rows.at(-1)?.seq ?? thread.headSeq;
+    const shown = await Promise.all(rows.map((row, i) => this.#reportRow(row, rows[i - 1] ?? null)));
+    return { room, account, rows: shown, omitted_tail: Math.max(0, thread.headSeq - last) };
+  }
+
+  async #reportRow(row: MessageRecord, before: MessageRecord | null): Promise<ReportRow> {
+    const gap = before === null ? 0 : row.seq! - before.seq! - 1;
+    return { seq: row.seq!, mine: row.mine, at_ms: row.atMs, text: wordsOf(row.content!), verified: await this.#verified(row), gap_before: gap };
+  }
+
+  async #verified(row: MessageRecord): Promise<boolean> {
+    const key = await this.directory.hubKey(row.frank!.hubKeyId);
+    return key !== null && verifyFrank(key, frankOf(row.frank!));
+  }
+
+  /** The items of a report: exactly the stored bytes and their proofs. */
+  async reportItems(room: string, message?: string): Promise<string[]> {
+    const rows = await this.selection(room, message);
+    return rows.map((row) => toBase64(encodeReportItem({ content: row.content!, ...frankOf(row.frank!) })));
+  }
+
+  /** Deletes a thread here. Its last 30 franked messages stay reportable for 30 days. */
+  async deleteThread(room: string): Promise<void> {
+    const untilMs = this.home.now() + KEPT_MS;
+    const keep = (await this.#franked(room)).slice(-REPORT_ITEMS);
+    const thread = await this.thread(room);
+    const writes = await Promise.all(keep.map((message) =>
+      this.vault.put('reports', `${room}/${padded(message.seq!)}`, { message, untilMs } satisfies KeptMessage)));
+    const rows = await this.vault.range<MessageRecord>('messages', { prefix: `${room}/` });
+    const removals = rows.flatMap(({ key, value }) => [
+      this.vault.remove('messages', key), ...(value.content ? [this.vault.remove('meta', `mid/${value.id}`)] : []),
+    ]);
+    const cleared: Thread = {
+      ...thread, baseSeq: thread.headSeq + 1, readSeq: thread.headSeq, unread: 0, last: null, deleted: true,
+    };
+    await this.vault.write(...writes, ...removals, await this.vault.put('meta', `thread/${room}`, cleared));
+  }
+
+  async dropExpired(): Promise<void> {
+    const kept = await this.vault.range<KeptMessage>('reports', { prefix: '' });
+    const over = kept.filter(({ value }) => value.untilMs < this.home.now());
+    await this.vault.write(...over.map(({ key }) => this.vault.remove('reports', key)));
+  }
+
+  async markRead(room: string): Promise<boolean> {
+    const thread = await this.thread(room);
+    if (thread.unread === 0) return false;
+    await this.vault.save('meta', `thread/${room}`, { ...thread, unread: 0, readSeq: thread.headSeq } satisfies Thread);
+    return true;
+  }
+}
+
+/**
+ * How many messages are missing before each row. `before` is the sequence number of the row just above the page.
+ * A tombstone stands for one missing message, so it takes one off the next gap.
+ */
+export function gapsBefore(rows: readonly Pick<MessageRecord, 'seq' | 'kind'>[], before: number): number[] {
+  let last = before;
+  let buried = 0;
+  return rows.map((row) => {
+    if (row.seq === null) {
+      if (row.kind === 'tombstone') buried++;
+      return 0;
+    }
+    const gap = Math.max(0, row.seq - last - 1 - buried);
+    last = Math.max(last, row.seq);
+    buried = 0;
+    return gap;
+  });
+}
+
+/** The words of a message as the report shows them: from the exact bytes, not from what the thread made of them. */
+function wordsOf(content: Bytes): string {
+  return textOf(decodeContent(content).part) ?? '';
+}
+
