@@ -44,8 +44,8 @@ def test_another_date_does_not_help_for_a_day(caller: Caller, world: World) -> N
         assert (again.status_code, again.content) == (403, refused.content)
     account = {"handle": "ana", "display_name": "Ana", "password": "correct horse battery", "device_name": "Phone"}
     version = caller.call("GET", "/terms").json()["version"]
-    body = {**account, "ticket": grown_up, "terms_version": version}
-    assert caller.call("POST", "/accounts", body).content == refused.content
+    form = {**account, "ticket": grown_up, "terms_version": version}
+    assert caller.call("POST", "/accounts", form).content == refused.content
     world.clock.now += DAY - HOUR
     assert caller.call("POST", "/age", {"year": 1990, "month": 5}).status_code == 403
     world.clock.now += HOUR
@@ -93,7 +93,7 @@ def test_no_date_of_birth_is_kept_of_anybody(caller: Caller, world: World) -> No
     assert whole_number.search('{"year":1987}')  # the control
 
 
-def test_a_ticket_is_good_for_its_hour(world: World) -> None:
+def test_a_ticket_is_good_for_its_hour() -> None:
     """Until then it carries the band; after that, nothing."""
     ticket = tickets.issue(KEY, PLACED, START + HOUR)
     assert tickets.redeem(KEY, ticket, START + HOUR - 1) == PLACED

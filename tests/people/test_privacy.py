@@ -33,6 +33,15 @@ def test_tokens_passwords_and_recovery_secrets_cannot_be_read_from_the_disk(call
     assert b"Ana" in everything
 
 
+def test_a_share_is_gone_from_the_disk_after_signing_out(caller: Caller, world: World) -> None:
+    """Freed pages are overwritten, and the log holds nothing after a checkpoint; before, as a control, it is found."""
+    share = base64.b64decode(caller.sign_up("ana").json()["share"])
+    assert share in _files(world)
+    caller.call("DELETE", "/sessions/current")
+    assert world.database._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    assert share not in _files(world)
+
+
 def test_secrets_print_nothing(world: World) -> None:
     """Neither bodies, nor arrivals, nor server facts show what they hold."""
     from kith.people.routes import SignIn  # noqa: PLC0415
