@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import structlog
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import MutableScopeHeaders
 from litestar.di import NamedDependency, Provide
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath
-from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
 
 from kith import __version__
 from kith.app.keys import Keys, manifest_json
@@ -29,8 +30,6 @@ log = structlog.get_logger("kith.http")
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a request body, unless a route says otherwise."""
-
-COOKIE = "__Host-kith"
 
 STATUS: dict[Code, int] = {
     "invalid": 400,
@@ -119,7 +118,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a foreign Origin before anything is read; add the headers."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
 
@@ -135,29 +134,29 @@ class Guard:
             return
         await self.app(scope, receive, with_headers)
 
-    def _foreign(self, scope: Scope) -> bool:
+    def _foreign(self, scope: HTTPScope) -> bool:
         if scope["method"] in SAFE_METHODS:
             return False
         headers = dict(scope["headers"])
         origin = headers.get(b"origin")
         if origin is None:  # not a browser's: then it may not lean on a browser's cookie
-            return COOKIE.encode() in headers.get(b"cookie", b"")
+            return sessions.COOKIE.encode() in headers.get(b"cookie", b"")
         return origin != self.origin
 
 
 async def _plain_error(send: Send, status: int, code: str, sentence: str) -> None:
     body = f'{{"error":{{"code":"{code}","message":"{sentence}"}}}}'.encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})  # type: ignore[typeddict-item]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def token_of(headers: Any, cookies: Any) -> str | None:  # noqa: ANN401  mappings of the framework
+def token_of(headers: Mapping[str, str], cookies: Mapping[str, str]) -> str | None:
     """The session token of a request: a bearer header wins over the cookie."""
     authorization = headers.get("authorization", "")
     if authorization[:7].lower() == "bearer ":
-        return str(authorization[7:].strip()) or None
-    return cookies.get(COOKIE)
+        return authorization[7:].strip() or None
+    return cookies.get(sessions.COOKIE)
 
 
 async def current_session(request: Request[Any, Any, Any], database: NamedDependency[Database]) -> sessions.Session:

@@ -22,7 +22,7 @@ def verify_audit(data: Path, head: str) -> tuple[str, bool]:
     """What the staff log's check says, and whether it is intact."""
     database = opened(data)
     try:
-        verdict = database.read_now(audit.verify, head or None)
+        verdict = database.read_now(audit.verify, audit.Head.parse(head) if head else None)
         return str(verdict), isinstance(verdict, audit.Intact)
     finally:
         database.close_now()

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 import uvicorn
 
+from kith.app import logs
 from kith.app.wiring import Kith
 
 log = structlog.get_logger("kith.serving")
@@ -92,6 +93,7 @@ async def running(kith: Kith) -> AsyncIterator[Kith]:
 
 async def run_server(data: Path) -> None:
     """`kith serve`: until SIGINT or SIGTERM."""
+    logs.configure()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,6 +7,7 @@ from pathlib import Path
 from kith.app import keys
 from kith.app.settings import SAMPLE, Settings, SettingsError
 from kith.ledger.database import Database, wall_clock
+from kith.reports import staffing
 
 
 def create(
@@ -51,3 +52,21 @@ def create(
     fresh.write_text(sample)
     Settings.load(fresh)
     fresh.replace(data / "kith.toml")
+
+
+def add_staff(data: Path, login: str, roles: tuple[str, ...], password: str) -> None:
+    """A staff account; refuses in words."""
+    from kith.app.wiring import projectors  # noqa: PLC0415  as above
+
+    if not (data / "kith.db").is_file():
+        raise SettingsError(f"{data} holds no server. Make one with `kith init`, or name its folder with --data.")
+    fit = staffing.password_will_do(password)
+    if fit.refused:
+        raise SettingsError(fit.reasons[0].because)
+    database = Database(data / "kith.db", projectors())
+    try:
+        decision = database.write_now(staffing.add_staff, login, staffing.hash_password(password), roles)
+    finally:
+        database.close_now()
+    if decision.refused:
+        raise SettingsError(decision.reasons[0].because)

@@ -1,0 +1,171 @@
+"""The composition root: what depends on what, in one file, read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from litestar import Router
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from kith.app import console, http, web
+from kith.app.jobs import Chore, Jobs, Reaction
+from kith.app.keys import Keys
+from kith.app.settings import Settings
+from kith.app.stream import Hub
+from kith.ledger import log as ledger
+from kith.ledger.database import Database, Projector, Projectors, Reader
+from kith.ledger.events import Event
+from kith.messaging import facts as room_facts
+from kith.messaging import limits as messaging_limits
+from kith.messaging import projections as messaging_projections
+from kith.messaging import reactions as messaging_reactions
+from kith.messaging import routes as messaging_routes
+from kith.people import limits as people_limits
+from kith.people import projections as people_projections
+from kith.people import retention as people_retention
+from kith.people import routes as people_routes
+from kith.people.server import ServerFacts
+from kith.reports import limits as reports_limits
+from kith.reports import projections as reports_projections
+from kith.reports import reactions as reports_reactions
+from kith.reports import routes as reports_routes
+from kith.reports.desk import Desk
+from kith.reports.sealing import EvidenceKey
+from kith.reports.shell import ConsoleFacts
+from kith.safety import flows as safety_flows
+from kith.safety import limits as safety_limits
+from kith.safety import projections as safety_projections
+from kith.safety import reactions as safety_reactions
+from kith.safety import routes as safety_routes
+
+MINUTE_S = 60.0
+HOUR_S = 3600.0
+
+
+def projectors() -> Projectors:
+    """Every room's projectors, merged: several rooms may draw their own picture of one event."""
+    merged: dict[type[Event], tuple[Projector, ...]] = {}
+    for module in (ledger, people_projections, messaging_projections, safety_projections, reports_projections):
+        for kind, own in module.PROJECTORS.items():
+            merged[kind] = (*merged.get(kind, ()), *own)
+    return merged
+
+
+LIMITS: Mapping[str, type] = {
+    "people": people_limits.Limits,
+    "messaging": messaging_limits.Limits,
+    "safety": safety_limits.Limits,
+    "reports": reports_limits.Limits,
+}
+
+
+class RoomFacts:
+    """What reports must know about rooms, handed over as functions."""
+
+    def was_member(self, reader: Reader, room: str, account: str, seq: int) -> bool:
+        """Was this account in the room when message `seq` was accepted?"""
+        return room_facts.was_member(reader, room, account, seq)
+
+    def head_seq(self, reader: Reader, room: str) -> int:
+        """The number of the room's last message."""
+        return room_facts.last_seq(reader, room)
+
+
+class Kith:
+    """One server: its settings, keys, database, applications and jobs."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.settings = Settings.load(data / "kith.toml")
+        self.keys = Keys(data / "keys")
+        self.database = Database(data / "kith.db", projectors())
+        self.database.create_tables()
+        self.server = ServerFacts(
+            name=self.settings.server_name,
+            origin=self.settings.origin,
+            ticket_key=self.keys.tickets,
+            clock=self.database.now,
+            also_held={"messaging": room_facts.held},
+        )
+        self.desk = Desk(EvidenceKey(self.keys.evidence))
+        self.hub = Hub(self.database, self.server, self.keys)
+        self.people = PeopleSide(self._people_app(), self.hub)
+        self.staff = self._staff_app()
+        self.jobs = Jobs(self.database, self._reactions(), self._chores())
+        self.database.listeners += [self.hub.listener, self.jobs.listener]
+
+    async def start(self) -> None:
+        """Begin what runs by itself."""
+        self.jobs.start()
+
+    async def stop(self) -> None:
+        """Stop, with everything confirmed on disk."""
+        await self.jobs.stop()
+        await self.database.close()
+
+    def _people_app(self) -> ASGIApp:
+        kit = reports_routes.ReportsKit(
+            rooms=RoomFacts(),
+            hub_key=self.keys.hub_key,
+            signing_key=self.keys.signing_key,
+            desk=self.desk,
+        )
+        return http.people_app(
+            database=self.database,
+            server=self.server,
+            keys=self.keys,
+            client=web.client_folder(),
+            routes=[
+                *people_routes.ROUTES,
+                *messaging_routes.ROUTES,
+                *safety_routes.ROUTES,
+                Router("/api/v1", route_handlers=reports_routes.ROUTES),
+            ],
+            provide={
+                "reports_kit": lambda: kit,
+                "notice_about": lambda: safety_flows.notice_for,
+            },
+        )
+
+    def _staff_app(self) -> ASGIApp:
+        facts = ConsoleFacts(origin=self.settings.staff_origin, desk=self.desk)
+        return console.console_app(self.database, facts, pages=[], templates=[], navigation=[])
+
+    def _reactions(self) -> list[Reaction]:
+        safety = safety_reactions.reaction(self.settings.rules)
+        return [
+            Reaction(messaging_reactions.READER, messaging_reactions.react),
+            Reaction(safety_reactions.READER, safety),
+            Reaction(reports_reactions.READER, reports_reactions.react),
+        ]
+
+    def _chores(self) -> list[Chore]:
+        def flow(name: str, every_s: float, do: Any, *args: Any) -> Chore:  # noqa: ANN401  a flow and its arguments
+            return Chore(name, every_s, lambda: self.database.write(do, *args))
+
+        return [
+            flow("people-retention", HOUR_S, people_retention.sweep),
+            flow("silence-becomes-an-answer", MINUTE_S, safety_flows.look_again, self.settings.rules),
+            Chore("hub-key-rotation", HOUR_S, self._rotate),
+        ]
+
+    async def _rotate(self) -> None:
+        self.keys.rotate(self.database.now())
+
+
+class PeopleSide:
+    """The people's port: the stream for sockets, everything else for Litestar."""
+
+    def __init__(self, app: ASGIApp, hub: Hub) -> None:
+        self._app = app
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sockets to the hub, the rest to the routes."""
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await self._hub(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
