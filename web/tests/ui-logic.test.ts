@@ -9,7 +9,7 @@ import { birthMonth, isRefused, REFUSAL_MS, rememberRefusal } from '../src/ui/ag
 import { deviceName } from '../src/ui/device-name';
 import { patience, sentence } from '../src/ui/errors';
 import { pieces, registrable, warning } from '../src/ui/links';
-import { bytesLeft, MESSAGE_BYTES } from '../src/ui/message-size';
+import { lettersLeft, MESSAGE_LENGTH } from '../src/ui/message-size';
 import { called, hue, initial } from '../src/ui/names';
 import { noticeAbout } from '../src/ui/notices';
 import { ASKED_GROUP, groups, typedBack } from '../src/ui/recovery-code';
@@ -122,9 +122,9 @@ test('deleting a young chat offers report and block first; a long-standing one d
   assert.equal(isRecent([], false, NOW), true);
 });
 test('a message may be long, and says so only near the end of its room', () => {
-  assert.equal(bytesLeft('x'.repeat(4000)), null);
-  assert.equal(bytesLeft('x'.repeat(MESSAGE_BYTES)), 0);
-  assert.ok((bytesLeft('ü'.repeat(MESSAGE_BYTES)) ?? 0) < 0);
+  assert.equal(lettersLeft('x'.repeat(4000)), null);
+  assert.equal(lettersLeft('x'.repeat(MESSAGE_LENGTH)), 0);
+  assert.equal(lettersLeft('x'.repeat(MESSAGE_LENGTH + 1)), -1);
 });
 
 // ---- time ----

@@ -144,16 +144,19 @@ export function merkle(leaves: readonly Bytes[], index: number): { root: Bytes; 
   return { root: nodeHash(sibling, below.root), path: [...below.path, sibling] };
 }
 
-/** Whether the hub key signed exactly this context and frank, alone or as one leaf of a batch. */
-export async function verifyFrank(hubPublicKey: Uint8Array, frank: Frank): Promise<boolean> {
-  if (frank.suite !== SUITE || frank.serverFrank.length !== 32) return false;
-  const tbs = integrityTbs(frank.serverFrank, frank.suite, frank.context);
-  const { proof } = frank;
+/** Whether the holder of the hub's key signed this TBS, alone or as one leaf of a batch. Never throws on bad input. */
+export async function verifyProof(hubPublicKey: Uint8Array, tbs: Uint8Array, proof: FrankProof): Promise<boolean> {
   if (proof.kind === 'single') return verifyWithLabel(hubPublicKey, 'FrankingIntegrityTBS', tbs, proof.signature);
   if (proof.batchSize < 2) return false; // a batch of one uses the single kind
   const root = rootFromPath(leafHash(tbs), proof.leafIndex, proof.batchSize, proof.path);
   if (root === null) return false;
   return verifyWithLabel(hubPublicKey, 'FrankingBatchTBS', batchTbs(proof.batchSize, root), proof.signature);
+}
+
+/** Whether the hub signed exactly this context and frank. */
+export async function verifyFrank(hubPublicKey: Uint8Array, frank: Frank): Promise<boolean> {
+  if (frank.suite !== SUITE || frank.serverFrank.length !== 32) return false;
+  return verifyProof(hubPublicKey, integrityTbs(frank.serverFrank, frank.suite, frank.context), frank.proof);
 }
 
 export async function signSingle(hub: Signer, frank: Uint8Array, context: FrankingContext): Promise<FrankProof> {
