@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +299,20 @@ def test_the_hash_of_nobody_is_in_the_present_form_and_opens_nothing() -> None:
     assert passwords._matches(passwords.NOBODY, "anything") is False
     assert passwords._matches(passwords.hash_now("correct horse"), "correct horse") is True
     assert passwords._matches("not a hash", "correct horse") is False
+
+
+def test_a_crowd_is_asked_to_come_back(world: World) -> None:
+    """Beyond the queue nothing is hashed; afterwards there is room again, and the limits say how much."""
+    server = replace(world.server, limits=Limits(hashing_threads=1, hashing_queue=2))
+
+    async def crowd() -> list[Any]:
+        tries = (server.hasher.verify(None, "correct horse") for _ in range(4))
+        together = await asyncio.gather(*tries, return_exceptions=True)
+        return [*together, await server.hasher.verify(None, "correct horse")]
+
+    answers = asyncio.run(crowd())
+    server.hasher.close()
+    assert [type(answer) for answer in answers] == [bool, bool, passwords.Busy, passwords.Busy, bool]
 
 
 def test_one_password_has_one_spelling() -> None:

@@ -30,5 +30,9 @@ class ServerFacts:
     clock: Callable[[], int] = wall_clock
     limits: Limits = DEFAULT
     also_held: Mapping[str, Held] = field(default_factory=dict)
-    hasher: Hasher = field(default_factory=Hasher, repr=False)
+    hasher: Hasher = field(init=False, repr=False)
     asked_age: Fleeting = field(default_factory=Fleeting, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make the pool as large as the limits say."""
+        object.__setattr__(self, "hasher", Hasher(self.limits.hashing_threads, self.limits.hashing_queue))
