@@ -107,6 +107,12 @@ export class EngineCore implements Engine {
     }
   }
 
+  /** Lets go of the connection and all timers; what is stored stays. */
+  stop(): void {
+    this.#session?.end();
+    this.#session = null;
+  }
+
   // ---- telling ----------------------------------------------------------------------------------------------------
 
   #emit(happening: Happening): void {
