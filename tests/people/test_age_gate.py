@@ -106,9 +106,7 @@ def test_an_altered_ticket_is_none(at: int, put: str) -> None:
     """Any other character anywhere, and the band is not believed."""
     ticket = tickets.issue(KEY, PLACED, START + HOUR)
     altered = ticket[: at % len(ticket)] + put + ticket[at % len(ticket) + 1 :]
-    redeemed = tickets.redeem(KEY, altered, START)
-    # base64 leaves spare bits in its last character: the same bytes may have another spelling
-    assert redeemed is None or (redeemed == PLACED and altered[:-1] == ticket[:-1]) or altered == ticket
+    assert (tickets.redeem(KEY, altered, START) is None) is (altered != ticket)
 
 
 @pytest.mark.parametrize("typed", ["", ".", "a.b", "é.é", "=" * 300, "a" * 10_000, "AAAA." + "A" * 43])

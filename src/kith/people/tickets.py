@@ -47,4 +47,7 @@ def _text(raw: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    if _text(raw) != text:  # base64 leaves spare bits in its last character
+        raise ValueError("not the one spelling of these bytes")
+    return raw
