@@ -8,6 +8,8 @@ from typing import Annotated, Protocol
 
 import msgspec
 from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from kith.ledger.database import Database, Reader
@@ -51,6 +53,12 @@ class ReportsKit:
     desk: Desk
 
 
+TheDatabase = NamedDependency[Database]
+TheServer = NamedDependency[ServerFacts]
+TheSession = NamedDependency[Session]
+TheKit = NamedDependency[ReportsKit]
+
+
 class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of `POST /reports`."""
 
@@ -76,7 +84,7 @@ class Appeal(msgspec.Struct, forbid_unknown_fields=True):
 
 @post("/reports", status_code=201, request_max_body_size=BODY_LIMIT)
 async def report(
-    data: Report, session: Session, database: Database, server: ServerFacts, reports_kit: ReportsKit
+    data: JSONBody[Report], session: TheSession, database: TheDatabase, server: TheServer, reports_kit: TheKit
 ) -> dict[str, object]:
     """Report somebody, with up to thirty messages and their franks."""
     items = _items(data, reports_kit.desk.limits)
@@ -142,14 +150,14 @@ def _must_be_room(server: str, room: str) -> None:
 
 
 @get("/reports")
-async def your_reports(session: Session, database: Database) -> list[dict[str, object]]:
+async def your_reports(session: TheSession, database: TheDatabase) -> list[dict[str, object]]:
     """One's own reports with status and outcome."""
     return await database.read(flows.your_reports, session.account)
 
 
 @post("/me/standing/{measure:str}/appeal", status_code=201)
 async def appeal(
-    measure: str, data: Appeal, session: Session, database: Database, reports_kit: ReportsKit
+    measure: FromPath[str], data: JSONBody[Appeal], session: TheSession, database: TheDatabase, reports_kit: TheKit
 ) -> dict[str, str]:
     """Ask for a measure against oneself to be looked at again, by somebody else."""
     if not data.text.strip():

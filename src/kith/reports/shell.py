@@ -4,13 +4,13 @@ A page of another room (for example `authorities/staff.py`) looks like this:
 
 ```python
 @get("/tips")                                     # static path; ids as {tip:str}
-async def tips(staff: Staff, database: Database) -> Template:
+async def tips(staff: TheStaff, database: TheDatabase) -> Template:
     require(staff, "child-safety")                # refuses with a page in words
     rows = await database.write(flows.list_tips, staff)    # a read of people's data is a flow: it writes its entry
     return page("tips.html", staff, title="CyberTips", rows=rows)
 
 @post("/tips/{tip:str}/approve")
-async def approve(staff: Staff, tip: str, request: AnyRequest, database: Database) -> Redirect:
+async def approve(staff: TheStaff, tip: FromPath[str], request: AnyRequest, database: TheDatabase) -> Redirect:
     require(staff, "child-safety")
     form = await read_form(request, Approval)     # a msgspec Struct that inherits Form
     await database.write(flows.approve, staff, tip, form.reason)
@@ -21,8 +21,8 @@ TEMPLATES = Path(__file__).parent / "templates"   # files that `{% extends "base
 NAVIGATION = (Link("/tips", "CyberTips", ("child-safety",)),)
 ```
 
-- `staff: Staff`, `database: Database`, `console: ConsoleFacts` are injected by name. Without a live session
-  the request is sent to the sign-in page before the handler runs.
+- `staff: TheStaff`, `database: TheDatabase`, `console: TheConsole` are injected by name; paths are `FromPath[str]`.
+  Without a live session the request is sent to the sign-in page before the handler runs.
 - **CSRF and Origin are checked by the console itself for every POST**, before the handler; every form holds
   `{{ csrf_field() }}`. A handler cannot forget it.
 - In a flow: `audit.write(tx, staff.entry("tip.read", tip_id, role="child-safety", case=case_id))`. `purpose` and the
@@ -41,8 +41,10 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.di import NamedDependency
 from litestar.response import Redirect, Template
 
+from kith.ledger.database import Database
 from kith.ledger.decision import Decision
 from kith.ledger.problem import Problem, invalid
 from kith.reports.desk import Desk
@@ -73,6 +75,11 @@ class ConsoleFacts:
     origin: str
     desk: Desk
     after_child_safety: str = ""
+
+
+TheStaff = NamedDependency[Staff]
+TheDatabase = NamedDependency[Database]
+TheConsole = NamedDependency[ConsoleFacts]
 
 
 class Form(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

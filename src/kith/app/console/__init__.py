@@ -22,11 +22,12 @@ import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
 from jinja2.runtime import Context
 from litestar import Litestar, Response, get, post
-from litestar.contrib.jinja import JinjaTemplateEngine
+from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.datastructures import Cookie, MutableScopeHeaders
 from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from litestar.template import TemplateConfig
 from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
@@ -36,7 +37,18 @@ from kith.app.console.words import filters
 from kith.ledger.database import Database
 from kith.ledger.problem import Code, Problem, not_found
 from kith.reports import staffing
-from kith.reports.shell import AnyRequest, ConsoleFacts, Form, Link, fields_of, go_to, read_form
+from kith.reports.shell import (
+    AnyRequest,
+    ConsoleFacts,
+    Form,
+    Link,
+    TheConsole,
+    TheDatabase,
+    TheStaff,
+    fields_of,
+    go_to,
+    read_form,
+)
 from kith.reports.staffing import Staff
 
 log = structlog.get_logger("kith.console")
@@ -128,7 +140,7 @@ async def _check_form(request: AnyRequest) -> None:
         raise Problem("forbidden", "This form is no longer valid. Go back, reload the page and try again.")
 
 
-async def _current_staff(request: AnyRequest, database: Database) -> Staff:
+async def _current_staff(request: AnyRequest, database: TheDatabase) -> Staff:
     """Who is signed in; leads to the sign-in page otherwise."""
     token = request.cookies.get(COOKIE, "")
     staff = await database.read(staffing.session_of, token)
@@ -160,7 +172,7 @@ async def sign_in_form() -> Template:
 
 
 @post("/sign-in")
-async def sign_in(request: AnyRequest, database: Database, console: ConsoleFacts) -> Template | Redirect:
+async def sign_in(request: AnyRequest, database: TheDatabase, console: TheConsole) -> Template | Redirect:
     """Start a session. Wrong name and wrong password get the same answer in the same time."""
     form = await read_form(request, SignIn)
     wait = await database.read(staffing.wait_before_attempt, form.login, console.desk.limits)
@@ -180,7 +192,7 @@ async def sign_in(request: AnyRequest, database: Database, console: ConsoleFacts
 
 
 @post("/sign-out")
-async def sign_out(staff: Staff, database: Database) -> Redirect:
+async def sign_out(staff: TheStaff, database: TheDatabase) -> Redirect:
     """End the session."""
     await database.write(staffing.sign_out, staff)
     answer = go_to("/sign-in")
@@ -238,7 +250,7 @@ _STATIC: Final = {path.name: path.read_bytes() for path in sorted((_HERE / "stat
 
 
 @get("/static/{name:str}", sync_to_thread=False)
-def static(name: str) -> Response[bytes]:
+def static(name: FromPath[str]) -> Response[bytes]:
     """A style sheet or a script of the console."""
     content = _STATIC.get(name)
     if content is None:
