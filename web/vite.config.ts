@@ -1,15 +1,21 @@
 /** How the people's client is built: static files only, no source maps, everything from one origin. */
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
 
 const SERVICE_WORKER = fileURLToPath(new URL('./src/sw.js', import.meta.url));
 
+/** Files that are served as they are: the manifest and the icons. */
+function publicFiles(): string[] {
+  const found = readdirSync(fileURLToPath(new URL('./public', import.meta.url)), { recursive: true, withFileTypes: true });
+  return found.filter((file) => file.isFile()).map((file) => `${file.parentPath}/${file.name}`.split('/public/')[1]!).sort();
+}
+
 /**
  * Emits /sw.js from src/sw.js, with `__PRECACHE__` replaced by the list of built files
- * and `__BUILD__` by a hash of that list, so that every build has its own cache name.
+ * and `__BUILD__` by a hash of that list and of the page, so that every build has its own cache name.
  */
 function serviceWorker(): Plugin {
   return {
@@ -17,8 +23,10 @@ function serviceWorker(): Plugin {
     generateBundle(_options, bundle) {
       if (!existsSync(SERVICE_WORKER)) return;
       const files = Object.keys(bundle).filter((name) => name.startsWith('assets/')).sort();
-      const list = JSON.stringify(['/', ...files.map((name) => `/${name}`)]);
-      const build = createHash('sha256').update(list).digest('hex').slice(0, 12);
+      const list = JSON.stringify(['/', ...files, ...publicFiles()].map((name) => `/${name}`.replace('//', '/')));
+      const page = bundle['index.html'];
+      const shell = page?.type === 'asset' ? page.source : '';
+      const build = createHash('sha256').update(list).update(shell).digest('hex').slice(0, 12);
       const source = readFileSync(SERVICE_WORKER, 'utf8')
         .replace('__PRECACHE__', list)
         .replace('__BUILD__', JSON.stringify(build));

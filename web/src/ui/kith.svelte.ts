@@ -67,6 +67,7 @@ export class Kith {
   /** After an operation that ends in an account on this device. */
   arrived(me: Me, phase: Phase = 'ready'): void {
     this.me = me;
+    this.reason = null;
     this.#enter(phase);
   }
 
@@ -91,6 +92,7 @@ export class Kith {
   async signOut(): Promise<void> {
     await this.engine.call('sign_out', {});
     this.#forget();
+    this.reason = null;
     this.phase = 'signed-out';
   }
 

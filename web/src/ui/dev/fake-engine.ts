@@ -9,8 +9,11 @@ import {
 
 type Doing = { [K in Op]: (args: Args<K>) => Promise<Result<K>> };
 const PHASES: Partial<Record<WorldName, Phase>> = {
-  'signed-out': 'signed-out', locked: 'locked', removed: 'locked', unsupported: 'unsupported', insecure: 'unsupported',
+  'signed-out': 'signed-out', locked: 'locked', removed: 'signed-out', unsupported: 'unsupported', insecure: 'unsupported',
   'needs-identity': 'needs-identity', 'needs-recovery': 'needs-recovery',
+};
+const REASONS: Partial<Record<WorldName, string>> = {
+  removed: 'You were signed out on this device.', insecure: 'Kith needs a secure connection (https).',
 };
 const refused = (code: string, message: string, rest: Partial<EngineError> = {}): EngineError => ({ code, message, ...rest });
 
@@ -72,7 +75,7 @@ export class FakeEngine implements Engine {
     start: async () => {
       const phase = PHASES[this.world] ?? 'ready';
       this.#tell({ type: 'connection', state: this.world === 'offline' || this.world === 'locked' ? 'offline' : 'online' });
-      const reason = this.world === 'removed' ? 'signed_out' : this.world === 'insecure' ? 'insecure' : undefined;
+      const reason = REASONS[this.world];
       return { phase, me: phase === 'ready' ? this.#me : null, ...(reason ? { reason } : {}) };
     },
     age: async ({ year }) => {

@@ -62,6 +62,9 @@ export class SignUp {
       });
       this.kith.madeIdentity(me, recovery_code);
     });
-    if (!made) this.kith.ceremony = null;
+    if (made) return;
+    this.kith.ceremony = null;
+    // The account may exist although the last step failed; the engine knows, and then offers to finish it.
+    await this.kith.start();
   }
 }
