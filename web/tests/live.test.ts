@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Person, type NewPerson } from '../src/town/person';
 import { serverProgram, TestServer } from './server';
@@ -40,4 +43,136 @@ test('two people meet, write, and each sees what the other wrote', { skip }, asy
   const answer = await anna.hear(room, 'Hello Anna!');
   assert.equal(answer.mine, false);
   assert.equal(answer.gap_before, 0);
+});
+
+test('a person who restarts reads on, and what was written meanwhile arrives', { skip }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kith-person-'));
+  const options = { origin: server.origin, folder, packages: { first: 10, refillBelow: 3, full: 10 } };
+  const carla = new Person(options);
+  people.push(carla);
+  await carla.signUp(newPerson('carla'));
+  const dave = await person('dave');
+  await dave.request(carla.me!.handle, 'Hi Carla');
+  const room = await carla.accept({ handle: dave.me!.handle });
+  await carla.hear(room, 'Hi Carla');
+  carla.stop();
+  await dave.send(room, 'while you were away');
+  await dave.send(room, 'and one more');
+  const again = new Person(options);
+  people.push(again);
+  assert.equal(await again.start(), 'ready');
+  await again.hear(room, 'and one more');
+  const rows = await again.messages(room);
+  assert.deepEqual(rows.map((row) => row.text), ['Hi Carla', 'while you were away', 'and one more']);
+  assert.deepEqual(rows.map((row) => row.gap_before), [0, 0, 0]);
+  await again.send(room, 'I am back');
+  await dave.hear(room, 'I am back');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('a second device joins by the recovery code, reads new messages, and can be signed out from the first', { skip }, async () => {
+  const erin = new Person({ origin: server.origin });
+  people.push(erin);
+  const who = newPerson('erin');
+  const code = await erin.signUp(who);
+  const finn = await person('finn');
+  await erin.request(finn.me!.handle, 'Hi Finn');
+  const room = await finn.accept({ handle: who.handle });
+  await finn.hear(room, 'Hi Finn');
+  const laptop = new Person({ origin: server.origin });
+  people.push(laptop);
+  assert.equal(await laptop.signIn(who.handle, who.password), 'needs-recovery');
+  await assert.rejects(laptop.call('unlock_identity', { recovery_code: code.replace(/^./, (letter) => (letter === 'A' ? 'B' : 'A')) }));
+  await laptop.call('unlock_identity', { recovery_code: code });
+  await laptop.eventually(async () => ((await laptop.call('chats', {})).some((chat) => chat.ready && chat.room === room) ? true : null), 'to be in the room');
+  await finn.eventually(async () => ((await finn.messages(room)).some((row) => row.kind === 'info') ? true : null), 'the note of a new device');
+  await finn.send(room, 'for both devices');
+  await Promise.all([erin.hear(room, 'for both devices'), laptop.hear(room, 'for both devices')]);
+  await laptop.send(room, 'from the laptop');
+  await Promise.all([erin.hear(room, 'from the laptop'), finn.hear(room, 'from the laptop')]);
+  const mine = (await erin.messages(room)).find((row) => row.text === 'from the laptop')!;
+  assert.equal(mine.mine, true);
+  const devices = await erin.call('devices', {});
+  const other = devices.find((device) => !device.current)!;
+  const began = Date.now();
+  const locked = new Promise<void>((resolve) => laptop.on((happening) => {
+    if (happening.type === 'phase' && happening.phase === 'signed-out') resolve();
+  }));
+  await erin.call('remove_device', { id: other.id });
+  await locked;
+  assert.ok(Date.now() - began < 5000);
+  await assert.rejects(laptop.call('chats', {}));
+  await finn.send(room, 'after the laptop left');
+  await erin.hear(room, 'after the laptop left');
+});
+
+test('without the password but with the recovery code a person comes back', { skip }, async () => {
+  const gina = new Person({ origin: server.origin });
+  people.push(gina);
+  const who = newPerson('gina');
+  const code = await gina.signUp(who);
+  const phone = new Person({ origin: server.origin });
+  people.push(phone);
+  const { me } = await phone.call('recover', { handle: who.handle, recovery_code: code.toLowerCase(), new_password: 'another long password', device_name: 'Phone' });
+  assert.equal(me.account_id, gina.me!.account_id);
+  assert.equal(me.device_registered, true);
+});
+
+test('a report carries proven messages, of both sides, and deleting the thread does not defeat it', { skip }, async () => {
+  const [hana, ivan] = [await person('hana'), await person('ivan')];
+  await hana.request(ivan.me!.handle, 'message 1');
+  const room = await ivan.accept({ handle: hana.me!.handle });
+  await ivan.hear(room, 'message 1');
+  for (const n of [2, 3]) await hana.send(room, `message ${n}`);
+  await ivan.send(room, 'an answer');
+  await ivan.hear(room, 'message 3');
+  await ivan.hear(room, 'an answer');
+  const rows = await ivan.messages(room);
+  const reported = rows.find((row) => row.text === 'message 3')!;
+  const preview = await ivan.call('report_preview', { account: hana.me!.account_id, room, message: reported.id });
+  assert.ok(preview.rows.every((row) => row.verified));
+  assert.equal(preview.rows.at(-1)!.text, 'message 3');
+  assert.equal(preview.rows.reduce((sum, row) => sum + row.gap_before, 0), 0);
+  const before = await ivan.report(hana.me!.account_id, room, 'other', 'a synthetic report', reported.id);
+  assert.equal(before.class, 'FULL');
+  await ivan.call('delete_thread', { room });
+  assert.deepEqual(await ivan.messages(room), []);
+  assert.equal((await ivan.call('chats', {}))[0]!.deleted, true);
+  const later = await ivan.call('report_preview', { account: hana.me!.account_id, room });
+  assert.equal(later.rows.length, 4);
+  assert.equal((await ivan.report(hana.me!.account_id, room, 'other')).class, 'FULL');
+  assert.ok((await ivan.call('reports', {})).length >= 1);
+  await hana.send(room, 'a new one');
+  const fresh = await ivan.hear(room, 'a new one');
+  assert.equal(fresh.gap_before, 0);
+  assert.equal((await ivan.call('chats', {}))[0]!.deleted, false);
+});
+
+test('after a block nothing arrives, and the blocked person is told nothing', { skip }, async () => {
+  const [jana, kai] = [await person('jana'), await person('kai')];
+  await jana.request(kai.me!.handle, 'Hello');
+  const room = await kai.accept({ handle: jana.me!.handle });
+  await kai.hear(room, 'Hello');
+  await kai.call('block', { account: jana.me!.account_id });
+  assert.equal((await kai.call('blocks', {})).length, 1);
+  const sent = await jana.send(room, 'are you there');
+  await jana.eventually(async () => {
+    const row = (await jana.messages(room)).find((one) => one.id === sent.id);
+    return row?.delivery === 'failed' ? true : null;
+  }, 'the message to fail');
+  assert.ok(!(await kai.messages(room)).some((row) => row.text === 'are you there'));
+});
+
+test('messages written while the server is down wait and arrive once, in order', { skip }, async () => {
+  const [lena, mo] = [await person('lena'), await person('mo')];
+  await lena.request(mo.me!.handle, 'Hello');
+  const room = await mo.accept({ handle: lena.me!.handle });
+  await mo.hear(room, 'Hello');
+  await server.stop('SIGKILL');
+  for (const n of [1, 2, 3]) await lena.send(room, `offline ${n}`);
+  assert.equal((await lena.messages(room)).at(-1)!.delivery, 'waiting');
+  await server.start();
+  await mo.hear(room, 'offline 3', 40_000);
+  assert.deepEqual((await mo.messages(room)).map((row) => row.text), ['Hello', 'offline 1', 'offline 2', 'offline 3']);
+  await lena.eventually(async () => ((await lena.messages(room)).every((row) => row.delivery !== 'waiting') ? true : null), 'everything to be sent');
 });

@@ -421,9 +421,13 @@ export class Room {
     const before = this.#cached?.group ?? null;
     const group = restore(pending.nextTree, pending.nextRatchets);
     const thread = await this.thread();
+    const here = { ...thread, pos: Math.max(thread.pos, accepted.roomPos) };
+    const known = new Set((before ? members(before) : members(group)).map((member) => member.device));
+    const notes = await this.#rosterNotes(members(group).filter((member) => !known.has(member.device)), here);
     const writes = await this.#store({ ...record, pending: null, broken: null, rotatedMs: home.now() }, group, true);
-    await vault.write(...writes, await this.#putThread({ ...thread, pos: Math.max(thread.pos, accepted.roomPos) }));
+    await vault.write(...writes, ...notes, await this.#putThread(here));
     if (before) wipeSpent(Object.values(before.state.keySchedule as unknown as Record<string, Uint8Array>));
+    emit({ type: 'thread', room: this.id });
     emit({ type: 'chats' });
   }
 
