@@ -89,16 +89,26 @@ def on_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Respon
     response = error_response(Problem(code, sentence))
     if error.status_code == 405:  # noqa: PLR2004
         response.status_code = 405
+    if code == "too_large":  # or the rest would be read after all, only to be thrown away
+        response.headers["Connection"] = "close"
     return response
 
 
 def _input_sentence(error: HTTPException) -> str:
+    """What is wrong with the input, as far as the framework tells; `data` is its own word for the body."""
     details = [
-        f"{item.get('key', 'body')}: {item.get('message', '')}"
+        f"{item['key']}: {item['message']}" if item.get("key") not in (None, "data") else str(item["message"])
         for item in (error.extra or [])
-        if isinstance(item, dict)
+        if isinstance(item, dict) and len(str(item.get("message", ""))) > len("'data'")
     ]
-    return f"That could not be read. {'; '.join(details)[:300]}" if details else "That could not be read as JSON."
+    if not details:
+        return "That could not be read as the JSON that this call takes."
+    return f"That could not be read. {'; '.join(details)[:300].rstrip('.')}."
+
+
+def on_depth(_: Request[Any, Any, Any], __: RecursionError) -> Response[dict[str, Any]]:
+    """JSON nested deeper than the decoder goes."""
+    return error_response(Problem("invalid", "That is nested too deeply. Send the JSON that this call takes."))
 
 
 def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
@@ -127,6 +137,8 @@ class Guard:
                 headers = MutableScopeHeaders.from_message(message)
                 for name, value in self.headers.items():
                     headers.setdefault(name, value)
+                if scope["path"].startswith("/api/"):
+                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         if self._foreign(scope):
@@ -192,7 +204,10 @@ def client_files(folder: Path) -> list[HTTPRouteHandler]:
         wanted = path.strip("/")
         if wanted.startswith(("api/", ".well-known/")):
             raise NotFoundException
-        file = _inside(folder, wanted) or folder / "index.html"
+        found = _inside(folder, wanted)
+        if found is None and wanted.startswith("assets/"):
+            raise NotFoundException  # of another build: the page in its place would be kept as if it were the script
+        file = found or folder / "index.html"
         if not file.is_file():
             text = "The client is not built. Run: make web (or: kith web build), then load this page again."
             return Response(text.encode(), media_type="text/plain; charset=utf-8", status_code=503)
@@ -233,7 +248,12 @@ def people_app(
     return Litestar(
         route_handlers=[*routes, well_known(server, keys), *client_files(client)],
         dependencies=dependencies,
-        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_bug},
+        exception_handlers={
+            Problem: on_problem,
+            HTTPException: on_http_exception,
+            RecursionError: on_depth,
+            Exception: on_bug,
+        },
         middleware=[lambda app: Guard(app, server.origin, SECURITY_HEADERS)],
         request_max_body_size=BODY_LIMIT,
         openapi_config=OpenAPIConfig(

@@ -23,6 +23,9 @@ from kith.messaging import limits as messaging_limits
 from kith.messaging import projections as messaging_projections
 from kith.messaging import reactions as messaging_reactions
 from kith.messaging import routes as messaging_routes
+from kith.messaging.flows import sweeping
+from kith.people import flows as people_flows
+from kith.people import handles
 from kith.people import limits as people_limits
 from kith.people import projections as people_projections
 from kith.people import retention as people_retention
@@ -32,6 +35,7 @@ from kith.reports import limits as reports_limits
 from kith.reports import projections as reports_projections
 from kith.reports import reactions as reports_reactions
 from kith.reports import routes as reports_routes
+from kith.reports import staff as reports_staff
 from kith.reports.desk import Desk
 from kith.reports.sealing import EvidenceKey
 from kith.reports.shell import ConsoleFacts
@@ -99,6 +103,7 @@ class Kith:
 
     async def start(self) -> None:
         """Begin what runs by itself."""
+        handles.skeleton("warm")  # its tables load once, and not while somebody waits
         self.jobs.start()
 
     async def stop(self) -> None:
@@ -132,7 +137,13 @@ class Kith:
 
     def _staff_app(self) -> ASGIApp:
         facts = ConsoleFacts(origin=self.settings.staff_origin, desk=self.desk)
-        return console.console_app(self.database, facts, pages=[], templates=[], navigation=[])
+        return console.console_app(
+            self.database,
+            facts,
+            pages=[*reports_staff.PAGES],
+            templates=[reports_staff.TEMPLATES],
+            navigation=[*reports_staff.NAVIGATION],
+        )
 
     def _reactions(self) -> list[Reaction]:
         safety = safety_reactions.reaction(self.settings.rules)
@@ -147,7 +158,10 @@ class Kith:
             return Chore(name, every_s, lambda: self.database.write(do, *args))
 
         return [
+            flow("birthdays", HOUR_S, people_flows.advance_bands),
             flow("people-retention", HOUR_S, people_retention.sweep),
+            flow("messaging-retention", MINUTE_S, sweeping.sweep),
+            flow("messaging-forgetting", HOUR_S, sweeping.forget),
             flow("silence-becomes-an-answer", MINUTE_S, safety_flows.look_again, self.settings.rules),
             Chore("hub-key-rotation", HOUR_S, self._rotate),
         ]
