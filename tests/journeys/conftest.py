@@ -3,21 +3,94 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
-from harness import chromium_path, launch
-from playwright.sync_api import Browser, sync_playwright
+from harness import BROWSER_ARGS, PHONE, Server, chromium_path, launch, served
+from person import Person
+from playwright.sync_api import Browser, Playwright, sync_playwright
+from staff_browser import Reviewer
+
+from kith.app import web
+
+Meet = Callable[..., Person]
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Real Chromium. Its absence fails in CI and is a loud skip elsewhere."""
+def playwright_here() -> Iterator[Playwright]:
+    """Playwright. The absence of Chromium fails in CI and is a loud skip elsewhere."""
     if chromium_path() is None:
         if os.environ.get("CI"):
             pytest.fail("CI must have Chromium: tools/chromium.py installs it")
         pytest.skip("no Chromium here: the browser journeys did NOT run (apt install chromium)")
     with sync_playwright() as playwright:
-        chromium = launch(playwright)
-        yield chromium
-        chromium.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright_here: Playwright) -> Iterator[Browser]:
+    """Real Chromium."""
+    chromium = launch(playwright_here)
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built client, copied, so that a build in the meantime does not pull files from under a journey."""
+    built = web.client_folder()
+    if not (built / "index.html").is_file():
+        pytest.fail("the client is not built: make web")
+    return Path(shutil.copytree(built, tmp_path_factory.mktemp("client") / "dist"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, client: Path) -> Iterator[Server]:
+    """One server for the journeys of a module."""
+    with served(tmp_path_factory.mktemp("journey"), client=client) as running:
+        yield running
+
+
+@pytest.fixture
+def meet(browser: Browser, server: Server) -> Iterator[Meet]:
+    """Meets people: `meet("Ann Lake")` is signed up and at her chats. At the end no console may have complained."""
+    with ExitStack() as stack:
+        met: list[Person] = []
+
+        def one(name: str, *, joined: bool = True, **facts: Any) -> Person:
+            context = browser.new_context(base_url=server.origin, viewport=PHONE, locale="en-GB")
+            stack.callback(context.close)
+            person = Person(context, name, **facts)
+            met.append(person)
+            if joined:
+                person.sign_up()
+                person.at_chats()
+            return person
+
+        yield one
+        assert {person.name: person.surprises() for person in met if person.surprises()} == {}
+
+
+@pytest.fixture
+def review(browser: Browser, server: Server) -> Iterator[Callable[..., Reviewer]]:
+    """Lets staff in: `review("rita", "reviewer")` is at the queue."""
+    with ExitStack() as stack:
+        present: list[Reviewer] = []
+
+        def one(login: str, *roles: str) -> Reviewer:
+            server.add_staff(login, *roles)
+            context = browser.new_context(
+                base_url=server.staff_origin, viewport={"width": 1200, "height": 900}, locale="en-GB"
+            )
+            stack.callback(context.close)
+            reviewer = Reviewer(context, login)
+            present.append(reviewer)
+            reviewer.sign_in()
+            return reviewer
+
+        yield one
+        assert {staff.login: staff.complaints for staff in present if staff.complaints} == {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright
 
 from kith.app import setting_up
 
@@ -32,6 +32,9 @@ BROWSER_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+STAFF_PASSWORD = "nine grey herons at dawn"
+PHONE = {"width": 390, "height": 844}
 
 
 def chromium_path() -> str | None:
@@ -57,6 +60,8 @@ class Server:
     staff_port: int
     rules: dict[str, str] = field(default_factory=dict)
     tipline: tuple[str, str, str] = ("", "", "")
+    client: Path | None = None
+    """A client to serve in place of web/dist."""
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -88,6 +93,10 @@ class Server:
             tipline=self.tipline,
         )
 
+    def add_staff(self, login: str, *roles: str) -> None:
+        """Add a member of staff, as `kith staff add` does; the server may be running."""
+        setting_up.add_staff(self.data, login, roles, STAFF_PASSWORD)
+
     def start(self) -> None:
         """Start it and wait until both ports answer."""
         with self.log.open("a") as log:
@@ -96,10 +105,14 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=self._environment(),
             )
         for port in (self.port, self.staff_port):
             self._wait_for(port)
+
+    def _environment(self) -> dict[str, str]:
+        named = {} if self.client is None else {"KITH_CLIENT_DIR": str(self.client)}
+        return {**os.environ, "PYTHONUNBUFFERED": "1", **named}
 
     def _wait_for(self, port: int) -> None:
         until = time.monotonic() + 30
@@ -139,34 +152,6 @@ def served(folder: Path, **options: Any) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-class Person:
-    """One person's browser: a profile of its own, in which anything the console complains of is noted."""
-
-    def __init__(self, browser: Browser, origin: str, **context: Any) -> None:
-        self.context: BrowserContext = browser.new_context(
-            base_url=origin, viewport=context.pop("viewport", {"width": 390, "height": 844}), locale="en-GB", **context
-        )
-        self.context.set_default_timeout(20_000)
-        self.complaints: list[str] = []
-        self.expected: tuple[str, ...] = ()
-        self.page: Page = self.new_page()
-
-    def new_page(self) -> Page:
-        """A tab."""
-        page = self.context.new_page()
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(f"pageerror: {error}"))
-        return page
-
-    def _heard(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not any(part in message.text for part in self.expected):
-            self.complaints.append(f"{message.type}: {message.text}")
-
-    def close(self) -> None:
-        """Close the profile."""
-        self.context.close()
 
 
 def launch(playwright: Playwright) -> Browser:

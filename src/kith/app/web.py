@@ -22,7 +22,9 @@ class WebError(RuntimeError):
 
 
 def client_folder() -> Path:
-    """Where the built client lies: the checkout's web/dist, else what the wheel carries."""
+    """Where the built client lies: KITH_CLIENT_DIR if set, the checkout's web/dist, else what the wheel carries."""
+    if named := os.environ.get("KITH_CLIENT_DIR"):
+        return Path(named)
     return WEB / "dist" if (WEB / "package.json").is_file() else PACKAGED
 
 
@@ -77,12 +79,17 @@ def _say(sentence: str) -> None:
     print(f"· {sentence}", flush=True)  # noqa: T201  it talks to a terminal
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _run(command: list[str], folder: Path, *, quiet: bool = False) -> None:
+    """Run a command; with `quiet` its output is shown only if it fails."""
     environment = {**os.environ, "PATH": f"{Path(node()[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     if command and command[0].endswith("uv"):
         environment = dict(os.environ)
-    done = subprocess.run(command, cwd=folder, env=environment, check=False)  # noqa: S603  our own commands
+    output = subprocess.PIPE if quiet else None
+    done = subprocess.run(  # noqa: S603  our own commands
+        command, cwd=folder, env=environment, check=False, stdout=output, stderr=subprocess.STDOUT if quiet else None
+    )
     if done.returncode:
+        sys.stderr.buffer.write(done.stdout or b"")
         raise WebError(f"`{' '.join(command)}` failed in {folder.name}/; the lines above say why.")
 
 
@@ -107,18 +114,28 @@ def install() -> None:
 
 
 def build() -> None:
-    """Build the client and the Node engine, unless nothing changed since the last build."""
+    """Build the client, unless nothing changed since the last build."""
+    _build(WEB / "dist", "build", "Building the people's client")
+
+
+def engine() -> Path:
+    """The same engine for Node, for synthetic people; built unless nothing changed. Returns its folder."""
+    _build(WEB / ".node", "build:node", "Building the same engine for synthetic people")
+    return WEB / ".node"
+
+
+def _build(folder: Path, name: str, saying: str) -> None:
     if not (WEB / "package.json").is_file():
-        raise WebError("This is an installed package; its client is built already.")
-    stamp = WEB / "dist" / ".kith"
-    print_ = _fingerprint()
-    if stamp.is_file() and stamp.read_text() == print_:
+        raise WebError("This is an installed package; its client is built already. For the demo, use a checkout.")
+    stamp = folder / ".kith"
+    sources = _fingerprint()
+    if stamp.is_file() and stamp.read_text() == sources:
         return
     install()
-    _say("Building the people's client")
-    _run([*npm(), "run", "--silent", "build"], WEB)
-    (WEB / "dist").mkdir(exist_ok=True)
-    stamp.write_text(print_)
+    _say(saying)
+    _run([*npm(), "run", "--silent", name], WEB, quiet=True)
+    folder.mkdir(exist_ok=True)
+    stamp.write_text(sources)
 
 
 def script(name: str) -> None:
