@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import BROWSER_ARGS, PHONE, Server, chromium_path, launch, served
+from harness import PHONE, Server, chromium_path, launch, served
 from person import Person
 from playwright.sync_api import Browser, Playwright, sync_playwright
 from staff_browser import Reviewer

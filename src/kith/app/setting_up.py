@@ -8,7 +8,6 @@ from kith.app import keys
 from kith.app.settings import SAMPLE, Settings, SettingsError
 from kith.ledger.database import Database, wall_clock
 from kith.reports import staffing
-from kith.reports import staffing
 
 
 def create(
@@ -71,21 +70,3 @@ def add_staff(data: Path, login: str, roles: tuple[str, ...], password: str) -> 
         database.close_now()
     if decision.refused:
         raise SettingsError(decision.reasons[0].because)
-
-
-def add_staff(data: Path, login: str, roles: tuple[str, ...], password: str) -> None:
-    """Add a member of staff to a server that may be running; a refusal is one sentence."""
-    from kith.app.wiring import projectors  # noqa: PLC0415  as above
-
-    if not (data / "kith.db").is_file():
-        raise SettingsError(f"{data} holds no server. Make one with `kith init`, or name its folder with --data.")
-    decision = staffing.password_will_do(password)
-    if decision.allowed:
-        hashed = staffing.hash_password(password)
-        database = Database(data / "kith.db", projectors())
-        try:
-            decision = database.write_now(staffing.add_staff, login, hashed, roles)
-        finally:
-            database.close_now()
-    if decision.refused:
-        raise SettingsError(" ".join(reason.because for reason in decision.reasons))
