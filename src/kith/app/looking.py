@@ -23,7 +23,11 @@ def verify_audit(data: Path, head: str) -> tuple[str, bool]:
     database = opened(data)
     try:
         verdict = database.read_now(audit.verify, audit.Head.parse(head) if head else None)
-        return str(verdict), isinstance(verdict, audit.Intact)
+        if isinstance(verdict, audit.Broken):
+            return f"Broken at entry {verdict.at}: {verdict.why}.", False
+        reads = database.read_now(audit.reads)
+        against = ", and agrees with the head kept outside" if verdict.anchored else ""
+        return f"Intact{against}: {verdict.head.seq} entries, {reads} of them reads of evidence. Head {verdict.head}", True
     finally:
         database.close_now()
 

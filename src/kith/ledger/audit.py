@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Self
 
 import msgspec
-from sqlalchemy import bindparam, desc, select
+from sqlalchemy import bindparam, desc, func, select
 
 from kith.ledger.database import Reader, Row, Tx
 from kith.ledger.schema import data, number, table, text
@@ -122,6 +122,11 @@ audit = table(
 _LAST = select(audit.c.seq, audit.c.hash).order_by(desc(audit.c.seq)).limit(1)
 _FROM = select(audit).where(audit.c.seq > bindparam("after_seq")).order_by(audit.c.seq).limit(_PAGE)
 _LOWEST = select(audit).order_by(audit.c.seq).limit(_PAGE)
+_READS = (
+    select(func.count())
+    .select_from(audit)
+    .where(audit.c.action.in_(("evidence.read", "note.read")), audit.c.outcome == "done")
+)
 _RECENT = select(audit).order_by(desc(audit.c.seq)).limit(bindparam("most"))
 
 
@@ -184,6 +189,11 @@ def head(reader: Reader) -> Head:
 def recent(reader: Reader, most: int = 100) -> list[Row]:
     """The newest entries, newest first, for the auditor's page."""
     return reader.all(_RECENT, most=most)
+
+
+def reads(reader: Reader) -> int:
+    """How many exhibits and notes staff have opened, each opening counted."""
+    return int(reader.value(_READS))
 
 
 def verify(reader: Reader, kept: Head | None = None) -> Intact | Broken:
