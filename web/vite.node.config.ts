@@ -5,13 +5,15 @@ import { defineConfig } from 'vite';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Every test file, the vector runner and the two ways to drive a synthetic person become one file each. */
+/** Every test file, the vector runner, the demo's town and the two ways to drive a synthetic person become one file each. */
 function entries(): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of readdirSync(here('./tests'))) {
     if (name.endsWith('.test.ts')) found[`tests/${name.slice(0, -3)}`] = here(`./tests/${name}`);
   }
-  const tools = { vectors: './tests/vectors.ts', town: './src/town/person.ts', stdio: './src/town/stdio.ts' };
+  const tools = {
+    vectors: './tests/vectors.ts', person: './src/town/person.ts', stdio: './src/town/stdio.ts', town: './src/town/town.ts',
+  };
   for (const [name, path] of Object.entries(tools)) if (existsSync(here(path))) found[name] = here(path);
   return found;
 }

@@ -27,8 +27,8 @@ export class Person {
   me: Me | null = null;
 
   /** A person at a device. Two persons on one `NodeDevice` are two tabs of one browser. */
-  constructor(options: PersonOptions, device = new NodeDevice(options)) {
-    this.#home = new NodeHome(device);
+  constructor(options: PersonOptions, device = new NodeDevice(options), home = new NodeHome(device)) {
+    this.#home = home;
     this.#engine = new EngineCore(this.#home, { packages: { ...townPackages, ...options.packages } });
     this.#engine.on((happening) => {
       if (happening.type === 'thread') void this.#tell(happening.room);
