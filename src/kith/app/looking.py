@@ -27,7 +27,8 @@ def verify_audit(data: Path, head: str) -> tuple[str, bool]:
             return f"Broken at entry {verdict.at}: {verdict.why}.", False
         reads = database.read_now(audit.reads)
         against = ", and agrees with the head kept outside" if verdict.anchored else ""
-        return f"Intact{against}: {verdict.head.seq} entries, {reads} of them reads of evidence. Head {verdict.head}", True
+        entries = f"{verdict.head.seq} entries, {reads} of them reads of evidence"
+        return f"Intact{against}: {entries}. Head {verdict.head}", True
     finally:
         database.close_now()
 
