@@ -195,9 +195,7 @@ class Town:
         if isinstance(message, Refusal):
             return message
         sender = Sender(by.account, by.device)
-        answer: Accepted | Refusal = self.do(
-            delivery.send, sender, key or os.urandom(16), message, hub=self.hub
-        )
+        answer: Accepted | Refusal = self.do(delivery.send, sender, key or os.urandom(16), message, hub=self.hub)
         return answer
 
     def mail(self, phone: Phone) -> list[delivery.Mail]:

@@ -129,7 +129,11 @@ async def online(url: str, town: Town, phone: Phone) -> AsyncIterator[Device]:
     """A phone that has heard HELLO."""
     headers = {"Authorization": f"Bearer {town.tokens[phone.device]}"}
     async with connect(
-        url, additional_headers=headers, subprotocols=["kith.v1"], compression=None, max_size=None  # type: ignore[list-item]
+        url,
+        additional_headers=headers,
+        subprotocols=["kith.v1"],
+        compression=None,
+        max_size=None,  # type: ignore[list-item]
     ) as socket_:
         device = Device(socket_, phone)
         hello = await device.next()

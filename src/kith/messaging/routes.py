@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from kith.ledger.database import Database, Reader
@@ -70,7 +72,9 @@ class RequestStored(msgspec.Struct, frozen=True):
 
 
 @post("/requests")
-async def send_request(data: NewRequest, session: Session, database: Database) -> RequestStored:
+async def send_request(
+    data: JSONBody[NewRequest], session: NamedDependency[Session], database: NamedDependency[Database]
+) -> RequestStored:
     """Ask to be connected with somebody."""
     if (data.handle is None) == (data.invite is None):
         raise Problem("invalid", "Give either a handle or an invite.")
@@ -112,7 +116,9 @@ class RequestLists(msgspec.Struct, frozen=True):
 
 
 @get("/requests")
-async def show_requests(session: Session, database: Database, notice_about: NoticeAbout) -> RequestLists:
+async def show_requests(
+    session: NamedDependency[Session], database: NamedDependency[Database], notice_about: NamedDependency[NoticeAbout]
+) -> RequestLists:
     """Who asked me, and whom I asked."""
     return await database.read(_lists, session.account, notice_about)
 
@@ -162,7 +168,9 @@ class AcceptedRequest(msgspec.Struct, frozen=True):
 
 
 @post("/requests/{request_id:str}/accept", status_code=200)
-async def accept_request(request_id: str, session: Session, database: Database) -> AcceptedRequest:
+async def accept_request(
+    request_id: FromPath[str], session: NamedDependency[Session], database: NamedDependency[Database]
+) -> AcceptedRequest:
     """Say yes."""
     answer = await database.write(requests.accept, session.account, request_id)
     if isinstance(answer, Refusal):
@@ -171,7 +179,9 @@ async def accept_request(request_id: str, session: Session, database: Database) 
 
 
 @post("/requests/{request_id:str}/decline", status_code=204)
-async def decline_request(request_id: str, session: Session, database: Database) -> None:
+async def decline_request(
+    request_id: FromPath[str], session: NamedDependency[Session], database: NamedDependency[Database]
+) -> None:
     """Say no, silently."""
     refusal = await database.write(requests.decline, session.account, request_id)
     if refusal is not None:
@@ -179,7 +189,9 @@ async def decline_request(request_id: str, session: Session, database: Database)
 
 
 @delete("/requests/{request_id:str}", status_code=204)
-async def cancel_request(request_id: str, session: Session, database: Database) -> None:
+async def cancel_request(
+    request_id: FromPath[str], session: NamedDependency[Session], database: NamedDependency[Database]
+) -> None:
     """Take my request back."""
     refusal = await database.write(requests.cancel, session.account, request_id)
     if refusal is not None:
@@ -194,7 +206,7 @@ class NewInvite(msgspec.Struct, frozen=True):
 
 
 @post("/invites")
-async def make_invite(session: Session, database: Database) -> NewInvite:
+async def make_invite(session: NamedDependency[Session], database: NamedDependency[Database]) -> NewInvite:
     """A link with which one person may ask me, once."""
     made = await database.write(requests.invite, session.account)
     if isinstance(made, Refusal):
@@ -227,13 +239,15 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/rooms")
-async def show_rooms(session: Session, database: Database) -> list[Room]:
+async def show_rooms(session: NamedDependency[Session], database: NamedDependency[Database]) -> list[Room]:
     """My rooms."""
     return await database.read(_rooms, session.account)
 
 
 @get("/rooms/{room_id:str}")
-async def show_room(room_id: str, session: Session, database: Database) -> Room:
+async def show_room(
+    room_id: FromPath[str], session: NamedDependency[Session], database: NamedDependency[Database]
+) -> Room:
     """One of my rooms, with the public state of its group."""
     room = await database.read(_room_of, session.account, room_id)
     if room is None:
@@ -288,7 +302,9 @@ class DevicesView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/accounts/{account_id:str}/devices")
-async def show_devices(account_id: str, session: Session, database: Database) -> DevicesView:
+async def show_devices(
+    account_id: FromPath[str], session: NamedDependency[Session], database: NamedDependency[Database]
+) -> DevicesView:
     """The devices of somebody whom I am connected or share a room with, or my own."""
     view = await database.read(_devices, session.account, account_id)
     if view is None:
@@ -340,7 +356,12 @@ class PackagesKept(msgspec.Struct, frozen=True):
 
 
 @post("/me/key-packages", status_code=200, request_max_body_size=PACKAGES_BODY)
-async def put_packages(data: NewPackages, session: Session, database: Database, server: ServerFacts) -> PackagesLeft:
+async def put_packages(
+    data: JSONBody[NewPackages],
+    session: NamedDependency[Session],
+    database: NamedDependency[Database],
+    server: NamedDependency[ServerFacts],
+) -> PackagesLeft:
     """Leave key packages, so that others can add this device while it is away."""
     try:  # two signatures each: away from the loop, and before the flow
         offers, last = await asyncio.to_thread(_offers, data, session, server.name, database.now())
@@ -353,7 +374,9 @@ async def put_packages(data: NewPackages, session: Session, database: Database, 
     return PackagesLeft(left.available)
 
 
-def _offers(data: NewPackages, session: Session, server: str, now_ms: int) -> tuple[list[Offered], Offered | None]:
+def _offers(
+    data: JSONBody[NewPackages], session: NamedDependency[Session], server: str, now_ms: int
+) -> tuple[list[Offered], Offered | None]:
     def read(package: bytes) -> Offered:
         return read_offer(package, server=server, account=session.account, device=session.device, now_ms=now_ms)
 
@@ -361,7 +384,7 @@ def _offers(data: NewPackages, session: Session, server: str, now_ms: int) -> tu
 
 
 @get("/me/key-packages")
-async def show_packages(session: Session, database: Database) -> PackagesKept:
+async def show_packages(session: NamedDependency[Session], database: NamedDependency[Database]) -> PackagesKept:
     """How many key packages this device has left."""
     return PackagesKept(*await database.read(key_packages.available, session.device))
 
@@ -389,7 +412,12 @@ class ClaimView(msgspec.Struct, frozen=True):
 
 
 @post("/rooms/{room_id:str}/key-packages", status_code=200)
-async def claim_packages(room_id: str, data: NewClaim, session: Session, database: Database) -> ClaimView:
+async def claim_packages(
+    room_id: FromPath[str],
+    data: JSONBody[NewClaim],
+    session: NamedDependency[Session],
+    database: NamedDependency[Database],
+) -> ClaimView:
     """Fetch key packages to add devices of this room's people to its group."""
     sender = Sender(session.account, session.device)
     claim = await database.write(key_packages.claim, sender, room_id, data.devices)

@@ -77,7 +77,7 @@ def ask(
     words = "" if handle is None else handle.strip().lower()
     if handle is not None:
         _take_back_same(tx, account, words, limits)
-        target, hashed = facts.by_handle(tx, handle), b""
+        target, hashed = facts.by_handle(tx, handle.strip()), b""
     else:
         hashed = hash_of(token or "")
         target = tx.value(_INVITER, hashed=hashed, now=tx.now)
