@@ -301,6 +301,7 @@ def console_app(
         },
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
+        logging_config=None,
     )
     # Around the app, not inside: answers to unknown paths need the Host check and the headers too.
     return Gate(app, facts.origin)
