@@ -194,6 +194,18 @@ class World:
             lambda reader: reader.all(store.QUEUE, one="child-safety", two="general", three="appeals", most=100)
         )
 
+    def exhibits(self, case: str) -> list[Row]:
+        """The rows of a case's exhibits."""
+        return self.database.read_now(lambda reader: reader.all(store.EXHIBITS, of_case=case))
+
+    def notes(self, case: str) -> list[Row]:
+        """The rows of a case's sealed notes."""
+        return self.database.read_now(lambda reader: reader.all(store.SEALED_NOTES, of_case=case))
+
+    def raw(self, sql: str) -> list[Any]:
+        """Whatever the database holds."""
+        return list(self.database._writer.execute(sql))
+
     def report(
         self, chat: Chat | None, reporter: str, reported: str, items: list[ReportItem] | None = None, **how: Any
     ) -> flows.Filed:
