@@ -25,7 +25,7 @@ import {
   messageKey, newThread, outboxKey, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Self,
   type Thread,
 } from './records';
-import type { Vault } from './vault';
+import { Unsealable, type Vault } from './vault';
 
 export interface RoomContext {
   home: Home;
@@ -53,6 +53,7 @@ const JITTER_MS = 1_200;
 
 const FOREIGN_EDIT = 'Somebody tried to change a message that is not theirs.';
 const BROKEN = 'This device cannot follow the chat any more. It will be added again.';
+const UNVERIFIED = 'The server shows keys for this chat that do not check out, so nothing is changed or sent with them.';
 const UNLISTED = 'A device was added that its account does not list. Nothing is sent until it is removed.';
 
 /** "Not now": the server cannot be reached or wants us to wait. Never a verdict. */
@@ -67,6 +68,7 @@ export class Room {
   #cancelRetry: (() => void) | null = null;
   #notBefore = 0;
   #lonely = false;
+  #warned = false;
   readonly #uri: string;
 
   constructor(private readonly context: RoomContext, readonly id: string) {
@@ -156,8 +158,11 @@ export class Room {
   }
 
   #report(error: unknown): void {
-    if (error instanceof Error && error.name === 'Unsealable') return; // locked meanwhile
-    console.error('room', this.id, error);
+    if (error instanceof Unsealable) return; // locked meanwhile
+    if (!isRefusal(error)) return console.error('room', this.id, error);
+    if (this.#warned) return;
+    this.#warned = true;
+    this.note(`${UNVERIFIED} (${(error as Error).message})`).catch((again: unknown) => console.error('room', this.id, again));
   }
 
   #retry(ms: number): void {
