@@ -429,21 +429,33 @@ class TipDrafted(Event, frozen=True, kw_only=True, tag="authorities:tip:drafted"
     staff: str
 
 
-class TipApproved(Event, frozen=True, kw_only=True, tag="authorities:tip:approved"):
-    """A second person approved submission. Writer: authorities.flows.approve."""
+class TipEdited(Event, frozen=True, kw_only=True, tag="authorities:tip:edited"):
+    """Somebody changed a draft, and so may not approve it. Writer: authorities.flows.edit."""
 
     tip: str
     staff: str
 
 
+class TipApproved(Event, frozen=True, kw_only=True, tag="authorities:tip:approved"):
+    """A second person approved exactly this paper (SHA-256 of the XML, hex). Writer: authorities.flows.approve."""
+
+    tip: str
+    staff: str
+    paper: str
+
+
 class TipMoved(Event, frozen=True, kw_only=True, tag="authorities:tip:moved"):
-    """A CyberTip changed state; each call is journalled before and after. Writer: authorities.flows."""
+    """A CyberTip changed state; each call is journalled before and after. Writer: authorities.flows.
+
+    `test`: the call went to a test environment; such reports are never counted with real ones.
+    """
 
     tip: str
     state: str
     call: str | None = None
     code: int | None = None
     report_id: str | None = None
+    test: bool | None = None
 
 
 class PreservationStarted(Event, frozen=True, kw_only=True, tag="authorities:preservation:started"):
@@ -453,6 +465,14 @@ class PreservationStarted(Event, frozen=True, kw_only=True, tag="authorities:pre
     tip: str
     case: str
     until_ms: int
+
+
+class PreservationEnded(Event, frozen=True, kw_only=True, tag="authorities:preservation:ended"):
+    """The time of keeping is over: the key was destroyed, and with it everything sealed. Writer: authorities.flows."""
+
+    preservation: str
+    tip: str
+    case: str
 
 
 class StaffAdded(Event, frozen=True, kw_only=True, tag="reports:staff:added"):
