@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import PHONE, Server, chromium_path, launch, served
-from person import Person
-from playwright.sync_api import Browser, Playwright, sync_playwright
-from staff_browser import Reviewer
+from person import Meet, Person
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
+from staff_browser import Review, Reviewer
 
 from kith.app import web
 
-Meet = Callable[..., Person]
+expect.set_options(timeout=20_000)  # a busy machine is slow; nothing here waits longer than it must
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,7 @@ def meet(browser: Browser, server: Server) -> Iterator[Meet]:
 
 
 @pytest.fixture
-def review(browser: Browser, server: Server) -> Iterator[Callable[..., Reviewer]]:
+def review(browser: Browser, server: Server) -> Iterator[Review]:
     """Lets staff in: `review("rita", "reviewer")` is at the queue."""
     with ExitStack() as stack:
         present: list[Reviewer] = []

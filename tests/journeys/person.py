@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, WebSocket, expect
 
@@ -160,8 +162,24 @@ class Person:
         self.at_chats()
 
     def go(self, where: str) -> None:
-        """Follow a link inside the client."""
-        self.page.evaluate("where => { location.hash = where }", where)
+        """Go to a screen of the client, by way of the chats so that it opens anew."""
+        self.page.evaluate("() => { location.hash = '#/' }")
+        if where != "#/":
+            self.at_chats()
+            self.page.evaluate("where => { location.hash = where }", where)
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Ask the interface from her page, cookie and all, as an altered client could: status, headers, body."""
+        answer = self.page.evaluate(
+            """async ([method, path, body]) => {
+                const headers = body === null ? {} : {'Content-Type': 'application/json'};
+                const answer = await fetch(path, {method, headers, body: body === null ? null : JSON.stringify(body)});
+                const text = await answer.text();
+                return {status: answer.status, headers: [...answer.headers], text};
+            }""",
+            [method, path, body],
+        )
+        return {**answer, "body": json.loads(answer["text"]) if answer["text"] else None}
 
     # First contact ---------------------------------------------------------------------------
 
@@ -294,3 +312,7 @@ class Person:
             yield
         finally:
             self.page = before
+
+
+Meet = Callable[..., Person]
+"""`meet("Ann Lake")`: somebody who is signed up and at her chats."""

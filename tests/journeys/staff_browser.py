@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from harness import STAFF_PASSWORD
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, expect
@@ -74,3 +75,7 @@ class Reviewer:
         self.page.get_by_label(re.compile(f"^{outcome}")).check()
         self.page.get_by_label(re.compile("^Reason")).fill(reason)
         self.button("Decide and go on").click()
+
+
+Review = Callable[..., Reviewer]
+"""`review("rita", "reviewer")`: somebody who is at the queue."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -234,3 +235,16 @@ def test_an_empty_log_is_intact_but_not_where_a_head_says_otherwise(database: Da
     """Dropping the table's rows is a cut like any other."""
     assert database.read_now(audit.verify) == Intact(Head(0, GENESIS), anchored=False)
     assert isinstance(database.read_now(audit.verify, Head(4, b"\x05" * 32)), Broken)
+
+
+def test_reads_are_counted_apart_from_acts(database: Database) -> None:
+    """Every opening of a message or note that happened, and nothing else."""
+    for action, outcome in (
+        ("evidence.read", "done"),
+        ("evidence.read", "refused"),
+        ("note.read", "done"),
+        ("case.claimed", "done"),
+    ):
+        entry = msgspec.structs.replace(access(1), action=action, outcome=outcome)
+        database.write_now(audit.write, entry)
+    assert database.read_now(audit.reads) == 2

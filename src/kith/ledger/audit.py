@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Self
 
 import msgspec
-from sqlalchemy import bindparam, desc, func, select
+from sqlalchemy import bindparam, desc, func, or_, select
 
 from kith.ledger.database import Reader, Row, Tx
 from kith.ledger.schema import data, number, table, text
@@ -125,7 +125,7 @@ _LOWEST = select(audit).order_by(audit.c.seq).limit(_PAGE)
 _READS = (
     select(func.count())
     .select_from(audit)
-    .where(audit.c.action.in_(("evidence.read", "note.read")), audit.c.outcome == "done")
+    .where(or_(audit.c.action == "evidence.read", audit.c.action == "note.read"), audit.c.outcome == "done")
 )
 _RECENT = select(audit).order_by(desc(audit.c.seq)).limit(bindparam("most"))
 
