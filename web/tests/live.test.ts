@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Person, type NewPerson } from '../src/town/person';
+import { NodeDevice, Person, type NewPerson } from '../src/town/person';
 import { serverProgram, TestServer } from './server';
 
 const program = serverProgram();
@@ -175,4 +175,72 @@ test('messages written while the server is down wait and arrive once, in order',
   await mo.hear(room, 'offline 3', 40_000);
   assert.deepEqual((await mo.messages(room)).map((row) => row.text), ['Hello', 'offline 1', 'offline 2', 'offline 3']);
   await lena.eventually(async () => ((await lena.messages(room)).every((row) => row.delivery !== 'waiting') ? true : null), 'everything to be sent');
+});
+
+test('two people who write first at the same moment end up in one group, and both messages arrive', { skip }, async () => {
+  const [nora, otto] = [await person('nora'), await person('otto')];
+  await nora.request(otto.me!.handle, '');
+  const room = await otto.accept({ handle: nora.me!.handle });
+  await nora.chatWith(otto.me!.handle);
+  await Promise.all([nora.send(room, 'from nora'), otto.send(room, 'from otto')]);
+  await Promise.all([nora.hear(room, 'from otto', 40_000), otto.hear(room, 'from nora', 40_000)]);
+});
+
+test('several devices that appear at once all join, and everybody reads everything after', { skip }, async () => {
+  const [pia, quin] = [new Person({ origin: server.origin }), new Person({ origin: server.origin })];
+  people.push(pia, quin);
+  const [piaWho, quinWho] = [newPerson('pia'), newPerson('quin')];
+  const [piaCode, quinCode] = [await pia.signUp(piaWho), await quin.signUp(quinWho)];
+  await pia.request(quinWho.handle, 'Hello');
+  const room = await quin.accept({ handle: piaWho.handle });
+  await quin.hear(room, 'Hello');
+  const others = [new Person({ origin: server.origin }), new Person({ origin: server.origin }), new Person({ origin: server.origin })];
+  people.push(...others);
+  await Promise.all([
+    others[0]!.signIn(piaWho.handle, piaWho.password, piaCode), others[1]!.signIn(quinWho.handle, quinWho.password, quinCode),
+    others[2]!.signIn(piaWho.handle, piaWho.password, piaCode),
+  ]);
+  await Promise.all(others.map((one) => one.eventually(
+    async () => ((await one.call('chats', {})).some((chat) => chat.room === room && chat.ready) ? true : null), 'to join', 60_000)));
+  await others[2]!.send(room, 'from the third device');
+  await Promise.all([pia, quin, ...others].map((one) => one.hear(room, 'from the third device', 60_000)));
+});
+
+test('two tabs of one browser share one connection, both write, and one takes over when the other closes', { skip }, async () => {
+  const device = new NodeDevice({ origin: server.origin });
+  const [one, two] = [new Person({ origin: server.origin }, device), new Person({ origin: server.origin }, device)];
+  people.push(one, two);
+  const who = newPerson('rosa');
+  await one.signUp(who);
+  const sam = await person('sam');
+  await one.request(sam.me!.handle, 'Hello');
+  const room = await sam.accept({ handle: who.handle });
+  await sam.hear(room, 'Hello');
+  assert.equal(await two.start(), 'ready');
+  await Promise.all([one.send(room, 'from one'), two.send(room, 'from two')]);
+  await Promise.all([sam.hear(room, 'from one'), sam.hear(room, 'from two')]);
+  await sam.send(room, 'to both');
+  await Promise.all([one.hear(room, 'to both'), two.hear(room, 'to both')]);
+  one.stop();
+  await two.send(room, 'alone now');
+  await sam.hear(room, 'alone now');
+  await sam.send(room, 'still here');
+  await two.hear(room, 'still here');
+  assert.deepEqual((await two.messages(room)).map((row) => row.gap_before).filter((gap) => gap > 0), []);
+});
+
+test('a message is marked delivered when a device of the other side has it, and reading clears the count', { skip }, async () => {
+  const [tara, udo] = [await person('tara'), await person('udo')];
+  await tara.request(udo.me!.handle, 'Hello');
+  const room = await udo.accept({ handle: tara.me!.handle });
+  await udo.hear(room, 'Hello');
+  await tara.eventually(async () => ((await tara.messages(room)).some((row) => row.delivery === 'delivered') ? true : null), 'delivered');
+  assert.equal((await udo.call('chats', {}))[0]!.unread, 1);
+  await udo.call('mark_read', { room });
+  assert.equal((await udo.call('chats', {}))[0]!.unread, 0);
+  const hello = (await udo.messages(room))[0]!;
+  await udo.send(room, 'an answer to that', hello.id);
+  const answer = await tara.hear(room, 'an answer to that');
+  assert.equal(answer.reply_to?.text, 'Hello');
+  assert.equal(answer.reply_to?.mine, true);
 });

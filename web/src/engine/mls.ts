@@ -92,28 +92,40 @@ const keyRetentionConfig = {
   maximumForwardRatchetSteps: 2000,
 };
 
-/** One seam for all failures; what is not the library's or a parser's is somebody else's and passes. */
+/** What a judge threw: not ours to translate. */
+class JudgeFailed {
+  constructor(readonly error: unknown) {}
+}
+
+/** The judge, with what it throws marked as its own. */
+const marked = (judge: Judge): Judge => async (who, key) => {
+  try {
+    return await judge(who, key);
+  } catch (error) {
+    throw new JudgeFailed(error);
+  }
+};
+
+/** One seam for all failures: what the judge threw passes unchanged, everything else becomes an `MlsError`. */
 async function seam<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw translated(error);
+    throw error instanceof JudgeFailed ? error.error : translated(error);
   }
 }
 
-function translated(error: unknown): unknown {
+/** Bytes from strangers can make the library fail in any way; none of them may look like anything but a refusal. */
+function translated(error: unknown): MlsError {
   if (error instanceof MlsError) return error;
   if (error instanceof Malformed || error instanceof CodecError) return new MlsError('Malformed', error.message);
   if (error instanceof CryptoError) return new MlsError('BadTag', 'could not be decrypted');
   if (error instanceof CryptoVerificationError) return new MlsError('BadSignature', error.message);
   if (error instanceof LibraryError) return new MlsError(faultOf(error.message), error.message);
-  // WebCrypto's OperationError is a failed AEAD or HPKE opening; TypeError and RangeError are the library's own slips.
-  if (error instanceof DOMException) return new MlsError('BadTag', 'could not be decrypted');
-  if (error instanceof TypeError || error instanceof RangeError) return new MlsError('Malformed', error.message);
-  if (error instanceof Error && /open|decrypt|decap/i.test(`${error.name} ${error.message}`)) {
-    return new MlsError('BadTag', 'could not be decrypted');
-  }
-  return error;
+  // WebCrypto's OperationError, or the HPKE library's own: an opening that failed.
+  const text = error instanceof Error ? `${error.name} ${error.message}` : 'unknown failure';
+  if (error instanceof DOMException || /open|decrypt|decap/i.test(text)) return new MlsError('BadTag', 'could not be decrypted');
+  return new MlsError('Malformed', text);
 }
 
 function faultOf(message: string): MlsFault {
@@ -242,7 +254,7 @@ export class MlsEngine {
       paddingConfig: { kind: 'alwaysPad', paddingLength: padding },
       authService: {
         validateCredential: async (credential, key) =>
-          credential.credentialType === 'basic' && judge(readIdentity(credential), copy(key)),
+          credential.credentialType === 'basic' && marked(judge)(readIdentity(credential), copy(key)),
       },
     };
   }
@@ -403,7 +415,7 @@ export class MlsEngine {
     if (content.contentType !== 'application' || content.sender.senderType !== 'member' || content.sender.leafIndex !== sender.leaf) {
       throw new MlsError('Malformed', 'the message is not what it said it is');
     }
-    if (!(await judge(sender, sender.key))) throw new MlsError('PolicyRefused', 'this device may not be in the group');
+    if (!(await marked(judge)(sender, sender.key))) throw new MlsError('PolicyRefused', 'this device may not be in the group');
     return {
       kind: 'application', sender, epoch: Number(pm.epoch), aad: copy(content.authenticatedData),
       plaintext: copy(content.applicationData), next: { state: { ...state, secretTree: opened.tree } },

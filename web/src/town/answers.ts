@@ -8,7 +8,7 @@ export function answerTo(person: Townsperson, text: string, turn: number): strin
 }
 
 const FIRST_MS = 1_000;
-const LONGEST_MS = 4_000;
+const LONGEST_MS = 3_500;
 const PER_CHARACTER_MS = 35;
 
 /** How long somebody types: 1 to 4 seconds. `chance` is between 0 and 1. */
@@ -18,6 +18,8 @@ export function typingMs(text: string, chance: number): number {
 
 interface Row { mine: boolean; kind: string; text: string }
 
+const WELCOME_BACK = 'You’re back, on something new! Our old messages stayed on the old one. Where were we?';
+
 /**
  * The words a townsperson has not answered yet: those after her own last message. Empty when it is not her turn,
  * so that what was read once is never answered twice, also after a restart.
@@ -26,4 +28,18 @@ export function unanswered(messages: readonly Row[]): string {
   const said = messages.filter((message) => message.kind === 'text');
   const last = said.map((message) => message.mine).lastIndexOf(true);
   return said.slice(last + 1).map((message) => message.text).join('\n');
+}
+
+/** Whether the newest thing in the chat is that the other person set Kith up again. */
+export function isBack(messages: readonly Row[]): boolean {
+  const last = messages.at(-1);
+  return last?.kind === 'info' && /set up Kith again/.test(last.text);
+}
+
+/** What a townsperson writes next in a chat with somebody from outside; null when it is not her turn. */
+export function nextWords(person: Townsperson, messages: readonly Row[]): string | null {
+  const words = unanswered(messages);
+  if (isBack(messages)) return WELCOME_BACK;
+  if (words === '') return null;
+  return answerTo(person, words, messages.filter((message) => message.mine && message.kind === 'text').length);
 }

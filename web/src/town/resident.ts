@@ -1,11 +1,13 @@
 /** A townsperson at her device: the web client's own engine, in this process, with a folder for a disk. */
 import type { Args, Chat, Happening, Message, Op, ReceivedRequest, Result } from '../engine/contract';
 import { Person } from './person';
-import { answerTo, typingMs, unanswered } from './answers';
+import { nextWords, typingMs } from './answers';
 import { HANDLES, type Townsperson } from './townspeople';
 
 const LOOK_EVERY_MS = 300;
 const THREAD_PAGE = 30;
+/** Everything that comes within this time gets one answer together. */
+const READING_MS = 500;
 const DEVICE = 'Kith’s demo';
 
 export class Resident {
@@ -129,21 +131,18 @@ export class Resident {
     if (this.#typing.has(room)) return;
     const chat = (await this.call('chats', {})).find((one) => one.room === room);
     if (!chat || !chat.writable || chat.blocked || HANDLES.has(chat.handle)) return;
-    if (this.#typing.has(room) || unanswered(await this.messages(room)) === '') return;
+    if (this.#typing.has(room) || nextWords(this.who, await this.messages(room)) === null) return;
     this.#typing.add(room);
     try {
-      await pause(typingMs('', Math.random()));
-      const messages = await this.messages(room);
-      const turn = messages.filter((message) => message.mine).length;
-      const text = answerTo(this.who, unanswered(messages), turn);
+      await pause(READING_MS);
+      const text = nextWords(this.who, await this.messages(room));
+      if (text === null) return;
       await this.call('mark_read', { room });
-      await pause(typingMs(text, Math.random()) / 2);
+      await pause(typingMs(text, Math.random()));
       await this.call('send', { room, text });
     } finally {
       this.#typing.delete(room);
     }
-    // What was written while she typed has its answer, unless it came after she had read.
-    await this.#answer(room);
   }
 
   stop(): void {

@@ -55,7 +55,7 @@ export const TOWNSPEOPLE: readonly Townsperson[] = [
   {
     handle: 'emil', name: 'Grandpa Emil', age: 71,
     topics: [
-      { about: /\b(chess)\b/i, says: 'I moved my bishop on Sunday. It is still your turn.' },
+      { about: /\b(chess|bishop|knight|rook|queen|pawn|checkmate|[a-h][1-8])\b/i, says: 'I moved my bishop on Sunday. It is still your turn.' },
       { about: /\b(school|test|homework|math)/i, says: 'I was bad at fractions too. One day they stop asking.' },
       { about: /\b(phone|tablet|computer)\b/i, says: 'I found the letters with the little dots on top. I am unstoppable now.' },
     ],
