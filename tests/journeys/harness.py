@@ -18,6 +18,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, Playwright
 
 from kith.app import setting_up
+from kith.app.settings import Operator
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -89,7 +90,9 @@ class Server:
             port=self.port,
             staff_port=self.staff_port,
             rules=self.rules,
-            operator="Kith test community",
+            operator=Operator(
+                name="Kith test community", first_name="Tess", last_name="Tester", email="safety@kith.example"
+            ),
             tipline=self.tipline,
         )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from kith.app import keys
-from kith.app.settings import SAMPLE, Settings, SettingsError
+from kith.app.settings import SAMPLE, Operator, Settings, SettingsError
 from kith.ledger.database import Database, wall_clock
 from kith.reports import staffing
+from kith.safety.rules import RULE_IDS
 
 
 def create(
@@ -19,7 +20,7 @@ def create(
     port: int = 8000,
     staff_port: int = 8001,
     rules: dict[str, str] | None = None,
-    operator: str = "",
+    operator: Operator | None = None,
     tipline: tuple[str, str, str] = ("", "", ""),
 ) -> None:
     """Make everything once; refuses a folder that already holds a server."""
@@ -31,14 +32,19 @@ def create(
         raise SettingsError(f"{name!r} is no server name: give a host without scheme and port, such as kith.example.")
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     endpoint, user, password_file = tipline
+    operator = operator or Operator()
+    modes = rules or dict.fromkeys(sorted(RULE_IDS), "shadow")
     sample = SAMPLE.format(
         server_name=name,
         origin=origin.rstrip("/"),
         staff_origin=staff_origin.rstrip("/"),
         port=port,
         staff_port=staff_port,
-        rules="\n".join(f'"{rule}" = "{mode}"' for rule, mode in (rules or {"many-first-contacts": "shadow"}).items()),
-        operator=operator,
+        rules="\n".join(f'"{rule}" = "{mode}"' for rule, mode in modes.items()),
+        operator=operator.name,
+        first_name=operator.first_name,
+        last_name=operator.last_name,
+        email=operator.email,
         tipline=endpoint,
         tipline_user=user,
         tipline_password_file=password_file,

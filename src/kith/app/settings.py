@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 import msgspec
 
+from kith.app.keys import read_secret
+
 Mode = Literal["shadow", "live"]
 
 
@@ -26,7 +28,17 @@ class Tipline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: str = ""
     username: str = ""
     password_file: str = ""
+    """A 0600 file that holds the password alone."""
     production: bool = False
+
+    def credentials(self) -> tuple[str, str]:
+        """User name and password; both empty while none are set."""
+        if not (self.username and self.password_file):
+            return "", ""
+        try:
+            return self.username, read_secret(Path(self.password_file), 1).decode().strip()
+        except UnicodeDecodeError:
+            raise SettingsError(f"{self.password_file} holds no text. Write the password into it.") from None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,9 +88,9 @@ staff_port = {staff_port}
 
 [operator]
 name = "{operator}"
-first_name = ""
-last_name = ""
-email = ""
+first_name = "{first_name}"
+last_name = "{last_name}"
+email = "{email}"
 
 # CyberTips go nowhere until an endpoint is set. The test environment is the default;
 # production = true is needed for real reports.

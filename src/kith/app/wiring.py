@@ -13,8 +13,16 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from kith.app import console, http, web
 from kith.app.jobs import Chore, Jobs, Reaction
 from kith.app.keys import Keys
-from kith.app.settings import Settings
+from kith.app.settings import Settings, SettingsError
 from kith.app.stream import Hub
+from kith.authorities import limits as authorities_limits
+from kith.authorities import preservation
+from kith.authorities import projections as authorities_projections
+from kith.authorities import reactions as authorities_reactions
+from kith.authorities.draft import Operator
+from kith.authorities.environment import Destination
+from kith.authorities.office import Office
+from kith.authorities.submitter import Submitter
 from kith.ledger import log as ledger
 from kith.ledger.database import Database, Projector, Projectors, Reader
 from kith.ledger.events import Event
@@ -44,15 +52,25 @@ from kith.safety import limits as safety_limits
 from kith.safety import projections as safety_projections
 from kith.safety import reactions as safety_reactions
 from kith.safety import routes as safety_routes
+from kith.safety.rules import RULE_IDS
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
+SUBMIT_S = 2.0
+"""How often approved CyberTips are looked for; each call then follows the one before at once."""
 
 
 def projectors() -> Projectors:
     """Every room's projectors, merged: several rooms may draw their own picture of one event."""
     merged: dict[type[Event], tuple[Projector, ...]] = {}
-    for module in (ledger, people_projections, messaging_projections, safety_projections, reports_projections):
+    for module in (
+        ledger,
+        people_projections,
+        messaging_projections,
+        safety_projections,
+        reports_projections,
+        authorities_projections,
+    ):
         for kind, own in module.PROJECTORS.items():
             merged[kind] = (*merged.get(kind, ()), *own)
     return merged
@@ -63,6 +81,7 @@ LIMITS: Mapping[str, type] = {
     "messaging": messaging_limits.Limits,
     "safety": safety_limits.Limits,
     "reports": reports_limits.Limits,
+    "authorities": authorities_limits.Limits,
 }
 
 
@@ -84,6 +103,9 @@ class Kith:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.settings = Settings.load(data / "kith.toml")
+        unknown = sorted(set(self.settings.rules) - RULE_IDS)
+        if unknown:
+            raise SettingsError(f"There is no rule {', '.join(unknown)}. Rules: {', '.join(sorted(RULE_IDS))}.")
         self.keys = Keys(data / "keys")
         self.database = Database(data / "kith.db", projectors())
         self.database.create_tables()
@@ -95,6 +117,16 @@ class Kith:
             also_held={"messaging": room_facts.held},
         )
         self.desk = Desk(EvidenceKey(self.keys.evidence))
+        username, password = self.settings.tipline.credentials()
+        operator = self.settings.operator
+        self.office = Office(
+            server=self.settings.server_name,
+            key=self.evidence,
+            operator=Operator(first_name=operator.first_name, last_name=operator.last_name, email=operator.email),
+            destination=Destination(self.settings.tipline.endpoint, self.settings.tipline.production),
+            has_credentials=bool(username and password),
+        )
+        self.submitter = Submitter(self.database, self.office, username, password)
         self.hub = Hub(self.database, self.server, self.keys)
         self.people = PeopleSide(self._people_app(), self.hub)
         self.staff = self._staff_app()
@@ -151,6 +183,7 @@ class Kith:
             Reaction(messaging_reactions.READER, messaging_reactions.react),
             Reaction(safety_reactions.READER, safety),
             Reaction(reports_reactions.READER, reports_reactions.react),
+            Reaction(authorities_reactions.READER, authorities_reactions.reaction(self.office)),
         ]
 
     def _chores(self) -> list[Chore]:
@@ -163,6 +196,9 @@ class Kith:
             flow("messaging-retention", MINUTE_S, sweeping.sweep),
             flow("messaging-forgetting", HOUR_S, sweeping.forget),
             flow("silence-becomes-an-answer", MINUTE_S, safety_flows.look_again, self.settings.rules),
+            Chore("cybertips", SUBMIT_S, self.submitter.run_once),
+            flow("preservation-integrity", 7 * 24 * HOUR_S, preservation.check_integrity, self.office),
+            flow("preservation-ends", HOUR_S, preservation.end_due),
             Chore("hub-key-rotation", HOUR_S, self._rotate),
         ]
 

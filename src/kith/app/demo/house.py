@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from kith.app import keys, setting_up
 from kith.app.demo.obstacles import Obstacle
-from kith.app.settings import Settings
+from kith.app.settings import Operator, Settings
 from kith.safety.rules import RULE_IDS
 
 NAME = "kith.localhost"
@@ -43,7 +43,7 @@ def _create(folder: Path, port: int, *, password_file: Path) -> None:
         port=port,
         staff_port=port + 1,
         rules=dict.fromkeys(sorted(RULE_IDS), "live"),
-        operator="Kith's demo",
+        operator=Operator(name="Kith's demo", first_name="Dana", last_name="Demo", email="safety@kith.example"),
         tipline=(tipline(port + 2), TIPLINE_USER, str(password_file)),
     )
     keys.write_secret(folder / password_file.name, secrets.token_urlsafe(24).encode())
