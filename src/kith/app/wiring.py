@@ -116,12 +116,13 @@ class Kith:
             clock=self.database.now,
             also_held={"messaging": room_facts.held},
         )
-        self.desk = Desk(EvidenceKey(self.keys.evidence))
+        evidence = EvidenceKey(self.keys.evidence)
+        self.desk = Desk(evidence)
         username, password = self.settings.tipline.credentials()
         operator = self.settings.operator
         self.office = Office(
             server=self.settings.server_name,
-            key=self.evidence,
+            key=evidence,
             operator=Operator(first_name=operator.first_name, last_name=operator.last_name, email=operator.email),
             destination=Destination(self.settings.tipline.endpoint, self.settings.tipline.production),
             has_credentials=bool(username and password),
