@@ -89,7 +89,7 @@ def add_appeal(world: World, account: str, original: str) -> str:
 
 def app_for(world: World, origin: str) -> ASGIApp:
     """The console as the server mounts it."""
-    facts = ConsoleFacts(origin=origin, desk=world.desk)
+    facts = ConsoleFacts(origin=origin, desk=world.desk, after_child_safety="/tips/new?case={case}")
     return console_app(
         world.database, facts, pages=staff.PAGES, templates=[staff.TEMPLATES], navigation=staff.NAVIGATION
     )

@@ -88,9 +88,12 @@ async def report(
 ) -> dict[str, object]:
     """Report somebody, with up to thirty messages and their franks."""
     items = _items(data, reports_kit.desk.limits)
+    if not _is_id(server.name, data.account):
+        raise not_found()
     examined = Examined()
     if data.room is not None:
-        _must_be_room(server.name, data.room)
+        if not _is_id(server.name, data.room):
+            raise invalid("The room is not an id.")
         parties = Parties(server=server.name, reporter=session.account, reported=data.account, room=data.room)
         examined = await _examine(items, parties, database, reports_kit)
     filing = flows.Filing(
@@ -142,11 +145,12 @@ async def _examine(items: list[ReportItem], parties: Parties, database: Database
     )
 
 
-def _must_be_room(server: str, room: str) -> None:
+def _is_id(server: str, text: str) -> bool:
     try:
-        room_uri(server, room)
+        room_uri(server, text)
     except Malformed:
-        raise invalid("The room is not an id.") from None
+        return False
+    return True
 
 
 @get("/reports")

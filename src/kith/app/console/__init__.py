@@ -22,12 +22,12 @@ import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
 from jinja2.runtime import Context
 from litestar import Litestar, Response, get, post
-from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.datastructures import Cookie, MutableScopeHeaders
 from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
+from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Redirect, Template
 from litestar.template import TemplateConfig
 from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
@@ -232,7 +232,7 @@ def _on_http(_: AnyRequest, error: HTTPException) -> Template:
 
 
 def _on_bug(request: AnyRequest, error: Exception) -> Template:
-    log.error("bug", route=request.scope.get("path_template", "?"), error=type(error).__name__)
+    log.error("bug", route=request.scope.get("path_template", "?"), error=type(error).__name__, exc_info=error)
     return _error_page("Something broke on our side. It has been noted.", 500)
 
 
