@@ -17,10 +17,11 @@ ADULT = (1990, 5)
 
 @dataclass
 class Traffic:
-    """Everything that left the browser: bodies of requests and frames of the stream."""
+    """Everything that left the browser, bodies of requests and frames of the stream, and the frames that came."""
 
     requests: list[tuple[str, bytes]] = field(default_factory=list)
     frames: list[bytes] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
 
     def note_request(self, request: Request) -> None:
         """A request, from a page or a worker."""
@@ -29,6 +30,7 @@ class Traffic:
     def note_socket(self, socket: WebSocket) -> None:
         """A WebSocket; its frames from now on."""
         socket.on("framesent", lambda payload: self.frames.append(_bytes(payload)))
+        socket.on("framereceived", lambda payload: self.heard.append(_bytes(payload)))
 
     def bodies(self, path: str) -> list[bytes]:
         """Bodies sent to `path`."""
