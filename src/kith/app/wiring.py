@@ -19,6 +19,7 @@ from kith.authorities import limits as authorities_limits
 from kith.authorities import preservation
 from kith.authorities import projections as authorities_projections
 from kith.authorities import reactions as authorities_reactions
+from kith.authorities import staff as authorities_staff
 from kith.authorities.draft import Operator
 from kith.authorities.environment import Destination
 from kith.authorities.office import Office
@@ -169,13 +170,13 @@ class Kith:
         )
 
     def _staff_app(self) -> ASGIApp:
-        facts = ConsoleFacts(origin=self.settings.staff_origin, desk=self.desk)
+        facts = ConsoleFacts(origin=self.settings.staff_origin, desk=self.desk, after_child_safety="/tips/of/{case}")
         return console.console_app(
             self.database,
             facts,
-            pages=[*reports_staff.PAGES],
-            templates=[reports_staff.TEMPLATES],
-            navigation=[*reports_staff.NAVIGATION],
+            pages=[*reports_staff.PAGES, *authorities_staff.pages(self.office)],
+            templates=[reports_staff.TEMPLATES, authorities_staff.TEMPLATES],
+            navigation=[*reports_staff.NAVIGATION, *authorities_staff.NAVIGATION],
         )
 
     def _reactions(self) -> list[Reaction]:
