@@ -195,7 +195,7 @@ class Kith:
         return [
             flow("birthdays", HOUR_S, people_flows.advance_bands),
             flow("people-retention", HOUR_S, people_retention.sweep),
-            flow("messaging-retention", MINUTE_S, sweeping.sweep),
+            Chore("messaging-retention", MINUTE_S, self._sweep_rooms),
             flow("messaging-forgetting", HOUR_S, sweeping.forget),
             flow("silence-becomes-an-answer", MINUTE_S, safety_flows.look_again, self.settings.rules),
             Chore("cybertips", SUBMIT_S, self.submitter.run_once),
@@ -203,6 +203,10 @@ class Kith:
             flow("preservation-ends", HOUR_S, preservation.end_due),
             Chore("hub-key-rotation", HOUR_S, self._rotate),
         ]
+
+    async def _sweep_rooms(self) -> None:
+        while await self.database.write(sweeping.sweep):  # each flow does a short piece and says if there is more
+            pass
 
     async def _rotate(self) -> None:
         self.keys.rotate(self.database.now())

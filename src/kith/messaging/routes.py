@@ -363,6 +363,9 @@ async def put_packages(
     server: NamedDependency[ServerFacts],
 ) -> PackagesLeft:
     """Leave key packages, so that others can add this device while it is away."""
+    stored = (await database.read(key_packages.available, session.device)).available
+    if data.packages and stored + len(data.packages) > DEFAULTS.key_packages_stored:  # before anything is verified
+        raise problem(key_packages.too_many(stored, DEFAULTS))
     try:  # two signatures each: away from the loop, and before the flow
         offers, last = await asyncio.to_thread(_offers, data, session, server.name, database.now())
     except Malformed as flaw:

@@ -87,8 +87,7 @@ def store_packages(
         return Refusal("invalid", "A key package was uploaded before; make fresh ones.")
     stored = available(tx, device).available
     if stored + len(packages) > limits.key_packages_stored:
-        most = limits.key_packages_stored
-        return Refusal("invalid", f"At most {most} key packages are kept and {stored} are here; send fewer.")
+        return too_many(stored, limits)
     if last_resort is not None:
         tx.run(store.LAST_RESORT_GONE, whose=device)
     for offer in offers:
@@ -103,6 +102,12 @@ def store_packages(
             not_after_ms=offer.not_after_ms,
         )
     return available(tx, device)
+
+
+def too_many(stored: int, limits: Limits) -> Refusal:
+    """More key packages than are kept."""
+    most = limits.key_packages_stored
+    return Refusal("invalid", f"At most {most} key packages are kept and {stored} are here; send fewer.")
 
 
 def available(reader: Reader, device: str) -> Available:
