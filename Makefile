@@ -18,8 +18,8 @@ setup: .venv/.ready ## make .venv with every Python package, exactly as locked
 web: .venv/.ready ## build the people's client into web/dist (skipped when nothing changed)
 	@$(BIN)/kith web build
 
-demo: .venv/.ready web ## a small town of synthetic people on http://localhost:8000
-	@$(BIN)/kith demo
+demo: .venv/.ready web ## a small town of synthetic people on http://localhost:8000 (PORT=8100 for another)
+	@$(BIN)/kith demo $(if $(PORT),--port $(PORT))
 
 demo-reset: .venv/.ready ## forget the demo's data
 	@rm -rf var/demo

@@ -64,9 +64,8 @@ def main():
             "The Python package registry cannot be reached. Check the network and run the same command again.",
         )
     say("Installing Python packages, exactly those of uv.lock")
-    groups = [] if os.environ.get("KITH_SETUP") != "demo" else ["--no-dev"]
     run(
-        [uv, "sync", "--locked", "--inexact", "--quiet", *groups],
+        [uv, "sync", "--locked", "--inexact", "--quiet"],
         "The Python packages could not be installed; the lines above say which.",
     )
     with open(os.path.join(VENV, ".ready"), "w") as stamp:
