@@ -240,9 +240,11 @@ def photograph(browser: Browser, origin: str, shot: Shot, look: Look, out: Path,
     language = "&lang=ar-XB" if look.mirrored and not steps else ""
     try:
         page.goto(f"{origin}/fake.html?world={shot.world}{language}{shot.where}")
+        page.wait_for_load_state("networkidle")
         for step in steps:
             step(page)
-        page.wait_for_timeout(120)
+        page.locator("h1").last.wait_for(state="attached")
+        page.wait_for_timeout(150)
         if look.mirrored and steps:
             speak_mirrored(page)
         page.screenshot(path=str(out / f"{shot.name}.{look.name}.png"))
