@@ -109,7 +109,7 @@ def install() -> None:
     if stamp.is_file() and stamp.read_text() == lock:
         return
     _say("Installing web packages, exactly those of package-lock.json")
-    _run([*npm(), "ci", "--no-audit", "--no-fund", "--loglevel=error"], WEB)
+    _run([*npm(), "ci", "--no-audit", "--no-fund", "--loglevel=error"], WEB, quiet=True)
     stamp.write_text(lock)
 
 
