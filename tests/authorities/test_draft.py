@@ -227,7 +227,7 @@ def test_a_draft_is_sealed_and_its_words_are_nowhere_on_disk(bureau: Bureau, tmp
 def test_drafting_reads_evidence_and_says_so_in_the_staff_log(bureau: Bureau) -> None:
     """Even a machine's read is an entry."""
     tip = bureau.drafted()
-    assert [(row.actor, row.case) for row in bureau.entries("evidence.read")] == [("server", bureau.tip(tip).case)]
+    assert [(row.actor, row.case) for row in bureau.entries("tip.evidence-read")] == [("server", bureau.tip(tip).case)]
 
 
 def test_replaying_the_ledger_gives_the_same_tips(bureau: Bureau, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def draft(tx: Tx, case: str, staff: str, office: Office) -> str | None:
     key = sealed.new_key(tx, tip, office.key)
     tx.put(store.papers, tip=tip, sealed=sealed.seal_paper(key, first_paper(facts)))
     tx.append(TipDrafted(tip=tip, case=case, account=facts.reported.id, staff=staff))
-    _enter_server(tx, "evidence.read", case, case, purpose="drafting a CyberTip")
+    _enter_server(tx, "tip.evidence-read", case, case, purpose="drafting a CyberTip")
     _enter_server(tx, "tip.drafted", tip, case)
     return tip
 
