@@ -93,4 +93,4 @@ def review(browser: Browser, server: Server) -> Iterator[Review]:
             return reviewer
 
         yield one
-        assert {staff.login: staff.complaints for staff in present if staff.complaints} == {}
+        assert {staff.login: staff.surprises() for staff in present if staff.surprises()} == {}

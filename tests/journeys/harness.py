@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -9,16 +10,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from playwright.sync_api import Browser, Page, Playwright
 
 from kith.app import setting_up
 from kith.app.settings import Operator
+from kith.app.tipline import Tipline
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -95,6 +98,9 @@ class Server:
             ),
             tipline=self.tipline,
         )
+        settings = self.data / "kith.toml"
+        named = 'first_name = "Olu"\nlast_name = "Ade"\nemail = "safety@kith.example"'
+        settings.write_text(settings.read_text().replace('first_name = ""\nlast_name = ""\nemail = ""', named))
 
     def add_staff(self, login: str, *roles: str) -> None:
         """Add a member of staff, as `kith staff add` does; the server may be running."""
@@ -142,6 +148,43 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise
+
+
+class PracticeTipline:
+    """The practice CyberTipline, serving from a thread of its own for as long as the block runs."""
+
+    USERNAME, PASSWORD = "journey", "six white geese"
+
+    def __init__(self) -> None:
+        self.line = Tipline(self.USERNAME, self.PASSWORD)
+        self.endpoint = ""
+        self._loop = asyncio.new_event_loop()
+        self._done = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        ready = threading.Event()
+
+        async def serve() -> None:
+            async with self.line.listening() as self.endpoint:
+                ready.set()
+                await self._done.wait()
+
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(serve(),), daemon=True)
+        self._thread.start()
+        assert ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._done.set)
+        self._thread.join(10)
+        self._loop.close()
+
+    def settings(self, folder: Path) -> tuple[str, str, str]:
+        """Endpoint, user name and password file, as `kith.toml` wants them."""
+        file = folder / "tipline-password"
+        file.touch(0o600)
+        file.write_text(self.PASSWORD)
+        return self.endpoint, self.USERNAME, str(file)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ class Reviewer:
         self.context = context
         self.login = login
         self.complaints: list[str] = []
+        self._expected: list[str] = []
         context.set_default_timeout(20_000)
         self.page = context.new_page()
         self.page.on("console", self._heard)
@@ -24,6 +25,14 @@ class Reviewer:
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+
+    def expects(self, *parts: str) -> None:
+        """A complaint that holds one of these is no surprise."""
+        self._expected += parts
+
+    def surprises(self) -> list[str]:
+        """What the console complained of without being expected to."""
+        return [said for said in self.complaints if not any(part in said for part in self._expected)]
 
     def button(self, name: str | re.Pattern[str]) -> Locator:
         """The button whose name starts so (keys stand behind the name)."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from harness import Server
+from harness import PracticeTipline, Server, served
 from person import Meet, Person
 from playwright.sync_api import expect
 from staff_browser import Review, Reviewer
@@ -15,8 +18,23 @@ from staff_browser import Review, Reviewer
 pytestmark = pytest.mark.browser
 
 
-def test_the_whole_chain(meet: Meet, review: Review, server: Server) -> None:
-    """Two and then three people meet, talk, and one harms another: report, review, decision, notice, appeal."""
+@pytest.fixture(scope="module")
+def tipline() -> Iterator[PracticeTipline]:
+    """Where CyberTips go here."""
+    with PracticeTipline() as practice:
+        yield practice
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, client: Path, tipline: PracticeTipline) -> Iterator[Server]:
+    """A server that knows the practice CyberTipline."""
+    folder = tmp_path_factory.mktemp("chain")
+    with served(folder, client=client, tipline=tipline.settings(folder)) as running:
+        yield running
+
+
+def test_the_whole_chain(meet: Meet, review: Review, server: Server, tipline: PracticeTipline) -> None:
+    """Three people meet, one harms another: report, review, decision, CyberTip, appeal, and everything at once."""
     mia = meet("Mia Brook", born=(2012, 3))
     noor = meet("Noor Field")
     otto = meet("Otto Gray")
@@ -26,8 +44,9 @@ def test_the_whole_chain(meet: Meet, review: Review, server: Server) -> None:
     mia_reports(mia, otto)
     cara = review("cara", "child-safety", "reviewer")
     cara_decides(cara)
-    otto_learns_and_asks_for_review(otto, mia)
     carl = review("carl", "child-safety")
+    the_cybertip_goes_out(cara, carl, tipline)
+    otto_learns_and_asks_for_review(otto, mia)
     carl_overturns(carl)
     otto_is_restored(otto)
     mia_is_answered(mia)
@@ -96,7 +115,45 @@ def cara_decides(cara: Reviewer) -> None:
     cara.page.get_by_role("button", name=re.compile("^Show the reporter")).click()
     expect(cara.page.get_by_text("He found me online.")).to_be_visible()
     cara.decide("child-safety", "No new conversations", days=7)
-    expect(cara.page.get_by_role("heading", name="Decision")).to_have_count(0)
+    expect(cara.page.get_by_role("heading", name=re.compile("^CyberTip"))).to_be_visible()
+
+
+def the_cybertip_goes_out(cara: Reviewer, carl: Reviewer, tipline: PracticeTipline) -> None:
+    """Drafted by itself; whoever wrote it cannot approve; the second person reads, approves, and it arrives whole."""
+    cara.page.goto("/tips")
+    cara.page.get_by_role("link", name=re.compile("^CyberTip ")).click()
+    cara.button("Read it").click()
+    expect(cara.page.get_by_text("Somebody you should not tell your parents about").first).to_be_visible()
+    cara.page.get_by_label("Remarks for the investigator").fill("Drafted within the hour.")
+    cara.button("Save changes").click()
+    cara.button("Read it").click()
+    cara.button("Approve and send").click()
+    expect(cara.page.get_by_role("alert")).to_be_visible()
+    cara.expects("409 (Conflict)")
+    assert tipline.line.calls == []
+
+    carl.page.goto("/tips")
+    carl.page.get_by_role("link", name=re.compile("^CyberTip ")).click()
+    carl.button("Read it").click()
+    carl.button("Approve and send").click()
+    finished_on(carl)
+    (tip,) = tipline.line.finished()
+    said = tip.body.decode()
+    assert "Somebody you should not tell your parents about" in said
+    assert "Online Enticement of Children for Sexual Acts" in said
+    assert "Drafted within the hour." in said
+    carl.page.goto("/kept")
+    expect(carl.page.get_by_role("link", name=re.compile("^[0-9a-f]{8}$"))).to_have_count(1)
+
+
+def finished_on(staff: Reviewer) -> None:
+    """The CyberTip that is open on the screen says that it is finished."""
+    expect(staff.page.get_by_role("heading", name="Where it stands")).to_be_visible()
+    until = time.monotonic() + 30
+    while "Finished" not in staff.page.locator("dl.facts dd").first.inner_text():
+        assert time.monotonic() < until, staff.page.locator("main").inner_text()
+        staff.page.wait_for_timeout(500)
+        staff.page.reload()
 
 
 def otto_learns_and_asks_for_review(otto: Person, mia: Person) -> None:
@@ -151,11 +208,11 @@ def mia_is_answered(mia: Person) -> None:
 
 
 def the_staff_log_holds(server: Server) -> None:
-    """The chain is intact, and every opening is counted: one message and two notes."""
+    """The chain is intact; every opening counts: a message, two notes, the CyberTip thrice, the server for its draft."""
     checked = kith("audit", "verify", "--data", str(server.data))
     assert checked.returncode == 0
     assert checked.stdout.startswith("Intact: ")
-    assert " 3 of them reads of evidence" in checked.stdout
+    assert " 7 of them reads of evidence" in checked.stdout
 
 
 def kith(*arguments: str) -> subprocess.CompletedProcess[str]:

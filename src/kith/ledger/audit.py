@@ -122,10 +122,12 @@ audit = table(
 _LAST = select(audit.c.seq, audit.c.hash).order_by(desc(audit.c.seq)).limit(1)
 _FROM = select(audit).where(audit.c.seq > bindparam("after_seq")).order_by(audit.c.seq).limit(_PAGE)
 _LOWEST = select(audit).order_by(audit.c.seq).limit(_PAGE)
+_OPENINGS = ("evidence.read", "note.read", "tip.read", "tip.evidence-read")
+"""Acts that show somebody, or the server itself, what was handed in."""
 _READS = (
     select(func.count())
     .select_from(audit)
-    .where(or_(audit.c.action == "evidence.read", audit.c.action == "note.read"), audit.c.outcome == "done")
+    .where(or_(*(audit.c.action == action for action in _OPENINGS)), audit.c.outcome == "done")
 )
 _RECENT = select(audit).order_by(desc(audit.c.seq)).limit(bindparam("most"))
 
@@ -192,7 +194,7 @@ def recent(reader: Reader, most: int = 100) -> list[Row]:
 
 
 def reads(reader: Reader) -> int:
-    """How many exhibits and notes staff have opened, each opening counted."""
+    """How often something that was handed in was opened: messages, notes, CyberTips."""
     return int(reader.value(_READS))
 
 
