@@ -313,3 +313,48 @@ test('a share that is taken away locks the device at its next call', { skip }, a
   await b.person.eventually(async () => (phases.includes('signed-out') ? true : null), 'the lock');
   await assert.rejects(b.person.call('chats', {}));
 });
+
+test('a device that opens without a connection is locked, and opens by itself when the server is back', { skip }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kith-locked-'));
+  const { a, b, room } = await pair(folder);
+  b.person.stop();
+  const again = reopened(b.options);
+  again.home.reachable = false;
+  assert.equal(await again.person.start(), 'locked');
+  await assert.rejects(again.person.call('thread', { room }));
+  again.home.reachable = true;
+  await again.person.eventually(async () => {
+    try {
+      return (await again.person.call('chats', {})).length > 0 ? true : null;
+    } catch {
+      return null;
+    }
+  }, 'to be unlocked');
+  await a.person.send(room, 'welcome back');
+  await again.person.hear(room, 'welcome back');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('a message to a chat that does not exist fails instead of waiting for ever', { skip }, async () => {
+  const { b } = await pair();
+  const nowhere = '0b0e7c0e-0000-4000-8000-00000000beef';
+  await b.person.send(nowhere, 'to nobody');
+  await b.person.eventually(async () => ((await b.person.messages(nowhere))[0]?.delivery === 'failed' ? true : null), 'the failure');
+});
+
+test('the same refusal again and again does not become a storm', { skip }, async () => {
+  const { a, b, room } = await pair();
+  let sent = 0;
+  b.home.fromDevice = (frame) => {
+    if (frame[0] !== SUBMIT) return [frame];
+    sent++;
+    if (sent > 3) return [frame];
+    b.home.inject([18, frame[1], 'limited', 'Slow down.', 300]);
+    return [];
+  };
+  const began = Date.now();
+  await b.person.send(room, 'patient');
+  await a.person.hear(room, 'patient');
+  assert.equal(sent, 4);
+  assert.ok(Date.now() - began >= 900);
+});

@@ -1,6 +1,6 @@
 /** A home whose server lies, loses and delays: the real server with somebody in between. */
 import { decode, encode } from '@msgpack/msgpack';
-import type { Answer, Socket, SocketEvents } from '../src/engine/home';
+import { Unreachable, type Answer, type Socket, type SocketEvents } from '../src/engine/home';
 import { NodeHome } from '../src/engine/home-node';
 
 export type Frame = unknown[];
@@ -12,10 +12,13 @@ export class LyingHome extends NodeHome {
   fromDevice: (frame: Frame) => Frame[] = (frame) => [frame];
   /** Returns another answer to a request, or the one given. */
   answer: (method: string, path: string, answer: Answer) => Answer = (_method, _path, answer) => answer;
+  /** False: no request and no connection gets through. */
+  reachable = true;
   #socket: Socket | null = null;
   #events: SocketEvents | null = null;
 
   override async request(method: string, path: string, body?: unknown): Promise<Answer> {
+    if (!this.reachable) throw new Unreachable('cut off');
     return this.answer(method, path, await super.request(method, path, body));
   }
 

@@ -33,6 +33,7 @@ const STREAM_LOCK = 'kith:stream';
 /** Work that can wait is done a little after connecting. */
 const IDLE_MS = 1_500;
 const REPLACED_WAIT_MS = 5_000;
+const UNLOCK_RETRY_MS = 5_000;
 const MAX_TEXT_CHARACTERS = 10_000;
 
 type TabMessage =
@@ -69,6 +70,7 @@ class Session {
 
   end(): void {
     this.ended.abort();
+    this.vault.close();
     this.link.stop();
     this.rooms.forEach((room) => room.stop());
   }
@@ -81,10 +83,11 @@ export class EngineCore implements Engine {
   readonly #listeners = new Set<(happening: Happening) => void>();
   #session: Session | null = null;
   #phase: Phase = 'signed-out';
+  #cancelRetry: (() => void) | null = null;
 
   constructor(private readonly home: Home, private readonly options: CoreOptions = {}) {
     this.#api = new Api(home);
-    this.#api.onSignedOut = () => void this.#remotelySignedOut();
+    this.#api.onSignedOut = () => this.#background(() => this.#remotelySignedOut());
     home.listen((message) => this.#heard(message as TabMessage));
   }
 
@@ -109,6 +112,7 @@ export class EngineCore implements Engine {
 
   /** Lets go of the connection and all timers; what is stored stays. */
   stop(): void {
+    this.#cancelRetry?.();
     this.#session?.end();
     this.#session = null;
   }
@@ -162,8 +166,17 @@ export class EngineCore implements Engine {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (error.code === 'unauthenticated') return { phase: 'signed-out', me: null, reason: 'You were signed out on this device.' };
+      this.#tryAgain();
       return this.#answer('locked', null, error.message);
     }
+  }
+
+  /** Locked because the server could not be reached: opens by itself when it can be. */
+  #tryAgain(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.home.after(UNLOCK_RETRY_MS, () => {
+      if (this.#phase === 'locked') this.#background(() => this.#start());
+    });
   }
 
   #answer(phase: Phase, me: Me | null, reason?: string): Result<'start'> {
@@ -183,12 +196,12 @@ export class EngineCore implements Engine {
   }
 
   async #signedIn(answer: SessionAnswer): Promise<Me> {
+    this.stop();
     await this.home.backend.erase();
     const record: SessionRecord = { account: answer.account_id, device: answer.device_id, token: answer.token ?? null };
     this.home.setToken(record.token);
     await this.home.backend.write([{ store: 'keys', key: 'session', value: encode(record).slice() }]);
     await this.#open(record, fromBase64(answer.share), answer.me);
-    this.home.tell({ say: 'signed-in' } satisfies TabMessage);
     return answer.me;
   }
 
@@ -237,6 +250,7 @@ export class EngineCore implements Engine {
       session.rooms.clear(); // another tab may have moved every group since
       session.link.start();
     });
+    this.home.tell({ say: 'signed-in' } satisfies TabMessage);
   }
 
   /** Ends the session here and forgets all of it: the share is gone, so nothing sealed could be read again anyway. */

@@ -6,7 +6,7 @@
  */
 import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
 import { decodeContent, encodeContent, messageId, textContent, type Content } from '../protocol/content';
-import type { Accepted, Mail, Refused } from '../protocol/frames';
+import type { Accepted, ClientFrame, Mail, Refused } from '../protocol/frames';
 import { aadOf, frankingTag } from '../protocol/franking';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
 import type { Api, PackagesAnswer } from './api';
@@ -57,7 +57,7 @@ const UNVERIFIED = 'The server shows keys for this chat that do not check out, s
 const UNLISTED = 'A device was added that its account does not list. Nothing is sent until it is removed.';
 
 /** "Not now": the server cannot be reached or wants us to wait. Never a verdict. */
-const isNotNow = (error: unknown): error is Problem => error instanceof Problem;
+const NOT_NOW = new Set(['offline', 'limited', 'read_only', 'server']);
 
 export class Room {
   #tail: Promise<unknown> = Promise.resolve();
@@ -69,6 +69,7 @@ export class Room {
   #notBefore = 0;
   #lonely = false;
   #warned = false;
+  #stopped = false;
   readonly #uri: string;
 
   constructor(private readonly context: RoomContext, readonly id: string) {
@@ -83,6 +84,7 @@ export class Room {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#cancelHole?.();
     this.#cancelRetry?.();
     this.#waiting.clear();
@@ -149,12 +151,23 @@ export class Room {
     this.#later(() => this.#drain());
   }
 
-  /** Runs in turn; "not now" is tried again, anything else is a bug and is seen. */
+  /** Runs in turn; "not now" is tried again, a final no ends what waits for it, anything else is a bug and is seen. */
   #later(work: () => Promise<void>): void {
+    if (this.#stopped) return;
     this.run(work).catch((error: unknown) => {
-      if (isNotNow(error)) this.#retry(error.more.retry_after_ms ?? RETRY_MS);
-      else this.#report(error);
+      if (!(error instanceof Problem)) this.#report(error);
+      else if (NOT_NOW.has(error.code)) this.#retry(error.more.retry_after_ms ?? RETRY_MS);
+      else if (!this.#stopped) this.run(() => this.#failNext(error.code)).catch((again: unknown) => this.#report(again));
     });
+  }
+
+  /** The server said no to what the next message needs: that message failed, and may be tried again by the person. */
+  async #failNext(code: string): Promise<void> {
+    const { vault, emit } = this.context;
+    const next = (await this.outbox()).find((record) => record.stage === 'plain');
+    if (!next) return;
+    await vault.write(await vault.put('outbox', outboxKey(next), { ...next, stage: 'failed', failure: code } satisfies OutboxRecord));
+    emit({ type: 'thread', room: this.id });
   }
 
   #report(error: unknown): void {
@@ -166,6 +179,7 @@ export class Room {
   }
 
   #retry(ms: number): void {
+    if (this.#stopped) return;
     this.#cancelRetry?.();
     this.#cancelRetry = this.context.home.after(ms, () => {
       this.#later(async () => {
@@ -355,6 +369,7 @@ export class Room {
     const notes = await this.#rosterNotes(done.added, here);
     await vault.write(...(await this.#store(record, done.next, true)), ...notes, await this.#putThread(here));
     this.#inFlight = null;
+    this.#notBefore = 0;
     wipeSpent(done.spent);
     emit({ type: 'thread', room: this.id });
   }
@@ -490,12 +505,12 @@ export class Room {
 
   async #pump(): Promise<void> {
     const { link, home } = this.context;
-    if (!link.ready || this.#inFlight !== null) return;
+    if (this.#stopped || !link.ready || this.#inFlight !== null) return;
+    if (home.now() < this.#notBefore) return this.#retry(this.#notBefore - home.now());
     const loaded = await this.#load();
     if (loaded?.record.pending) return this.#sendCommit(loaded.record);
     const next = (await this.outbox()).find((record) => record.stage !== 'failed');
     if (next?.sealed) return this.#sendMessage(next);
-    if (home.now() < this.#notBefore) return this.#retry(this.#notBefore - home.now());
     if (!next) return;
     if (!loaded?.group) return this.#create();
     if (loaded.record.broken !== null) return;
@@ -533,12 +548,17 @@ export class Room {
 
   #sendMessage(record: OutboxRecord): void {
     const { key, wire } = record.sealed!;
-    if (this.context.link.send({ kind: 'submit', key, room: this.id, message: wire })) this.#inFlight = key;
+    this.#submit({ kind: 'submit', key, room: this.id, message: wire });
   }
 
   #sendCommit(record: GroupRecord): void {
     const { key, commit, welcome, groupInfo } = record.pending!;
-    if (this.context.link.send({ kind: 'commit', key, room: this.id, commit, welcome, groupInfo })) this.#inFlight = key;
+    this.#submit({ kind: 'commit', key, room: this.id, commit, welcome, groupInfo });
+  }
+
+  #submit(frame: Extract<ClientFrame, { key: Uint8Array }>): void {
+    this.#inFlight = frame.key as Bytes;
+    if (!this.context.link.send(frame)) this.#inFlight = null;
   }
 
   refused(refused: Refused): void {
@@ -555,7 +575,7 @@ export class Room {
     const { vault, home } = this.context;
     if (waits(refused)) {
       this.#notBefore = home.now() + (refused.retryAfterMs ?? REFUSED_RETRY_MS);
-      return this.#retry(this.#notBefore - home.now());
+      return;
     }
     if (loaded.group === null) {
       // Somebody else created the group; its Welcome is on the way.
@@ -565,7 +585,6 @@ export class Room {
     // wrong_epoch: the winning commit comes by mail. Anything else would be refused again right away.
     const wait = refused.code === 'wrong_epoch' ? RETRY_MS : refused.retryAfterMs ?? REFUSED_RETRY_MS;
     this.#notBefore = home.now() + wait;
-    this.#retry(wait);
   }
 
   async #messageRefused(refused: Refused): Promise<void> {
@@ -628,18 +647,19 @@ export class Room {
     const room = await api.room(this.id);
     await directory.pinRoster(this.id, room.accounts.map((one) => one.account));
     if (room.epoch !== null) return; // a Welcome for this device is on the way, or another device will add it
-    const devices = await this.#listedDevices();
-    const adds = await this.#claim(devices);
-    const accounts = adds.map((bytes) => parseUri(engine.identityOf(bytes).account, 'u').id);
-    this.#lonely = !accounts.some((account) => account !== self.account);
+    const devices = [...(await this.#listedDevices())];
+    // Theirs first: without any of them there is nobody to write to, and our own packages would be spent for nothing.
+    const theirs = await this.#claim(new Map(devices.filter(([, device]) => device.account !== self.account)));
+    this.#lonely = theirs.length === 0;
     if (this.#lonely) {
       this.#notBefore = home.now() + REFUSED_RETRY_MS;
       this.#retry(REFUSED_RETRY_MS);
       this.context.emit({ type: 'chats' });
       return;
     }
+    const ours = await this.#claim(new Map(devices.filter(([, device]) => device.account === self.account)));
     const founded = await engine.createGroup(uuidBytes(this.id), this.#judge('strict'));
-    await this.#propose(founded, { adds, removes: [] }, true);
+    await this.#propose(founded, { adds: [...theirs, ...ours], removes: [] }, true);
   }
 
   async #propose(group: Group, change: { adds: Bytes[]; removes: number[] }, creating = false): Promise<void> {

@@ -26,9 +26,19 @@ export async function rootKey(local: CryptoKey, share: Uint8Array, account: stri
 
 export class Vault {
   readonly #backend: Backend;
+  #closed = false;
 
   constructor(private readonly home: Home, private readonly root: CryptoKey) {
     this.#backend = home.backend;
+  }
+
+  /** After this nothing is read or written any more: work that is still under way ends with `Unsealable`. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new Unsealable('This device was locked.');
   }
 
   #algorithm(iv: Bytes, store: StoreName, key: string): AesGcmParams {
@@ -47,6 +57,7 @@ export class Vault {
   }
 
   async #open(store: StoreName, key: string, sealed: Bytes): Promise<unknown> {
+    this.#checkOpen();
     let plain: ArrayBuffer;
     try {
       const iv = sealed.slice(0, IV_SIZE);
@@ -77,8 +88,9 @@ export class Vault {
   }
 
   /** One strict transaction. */
-  write(...writes: Write[]): Promise<void> {
-    return this.#backend.write(writes);
+  async write(...writes: Write[]): Promise<void> {
+    this.#checkOpen();
+    await this.#backend.write(writes);
   }
 
   async save(store: StoreName, key: string, value: unknown): Promise<void> {
