@@ -242,8 +242,10 @@ class Person:
 
     def say(self, text: str) -> None:
         """Send a message."""
-        self.page.get_by_role("textbox", name="Message").fill(text)
+        composer = self.page.get_by_role("textbox", name="Message")
+        composer.fill(text)
         self.button("Send").click()
+        expect(composer).to_have_value("")
 
     def row(self, text: str) -> Locator:
         """The row of a message."""

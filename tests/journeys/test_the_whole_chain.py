@@ -208,7 +208,7 @@ def mia_is_answered(mia: Person) -> None:
 
 
 def the_staff_log_holds(server: Server) -> None:
-    """The chain is intact; every opening counts: a message, two notes, the CyberTip thrice, the server for its draft."""
+    """The chain is intact; every opening counts: a message, two notes, the CyberTip thrice, the draft itself."""
     checked = kith("audit", "verify", "--data", str(server.data))
     assert checked.returncode == 0
     assert checked.stdout.startswith("Intact: ")
