@@ -15,6 +15,7 @@ import { noticeAbout } from '../src/ui/notices';
 import { ASKED_GROUP, groups, typedBack } from '../src/ui/recovery-code';
 import { address, parse, SETTINGS_PAGES, view, type Route } from '../src/ui/routes';
 import { appealState, limiting, stillWorks, what } from '../src/ui/standing';
+import { ruleName } from '../src/ui/rule-name';
 import { isRecent, rows } from '../src/ui/thread-rows';
 import { ago, brief, day, joined } from '../src/ui/time';
 
@@ -293,4 +294,12 @@ test('the country is guessed from the browser, and no guess is made where none i
   assert.equal(guess(['en-GB', 'en']), 'GB');
   assert.equal(guess(['en', 'de-AT']), 'AT');
   assert.equal(guess(['en', 'constructor']), '');
+});
+
+// ---- rules ----
+test('a rule is named by the standard it enforces, and never crashes on an unknown one', () => {
+  const standards = [{ id: 'spam', title: 'Spam', text: 'x' }];
+  assert.equal(ruleName('spam', standards), 'Spam');
+  assert.equal(ruleName('first-contacts-unanswered', undefined), 'Many requests that nobody answered');
+  assert.equal(ruleName('constructor', standards), 'constructor');
 });

@@ -1,6 +1,6 @@
 /** What the page knows, kept current by what the engine tells. One instance per page, handed down by context. */
 import { createContext } from 'svelte';
-import type { Chat, Engine, Happening, Me, Notice, Phase, ReceivedRequest } from '../engine/contract';
+import type { Chat, Engine, Happening, Me, Notice, Phase, ReceivedRequest, Result } from '../engine/contract';
 import { sentence } from './errors';
 import { called } from './names';
 import { Resource } from './resource.svelte';
@@ -44,11 +44,14 @@ export class Kith {
   readonly chats: Resource<Chat[]>;
   readonly requests;
   readonly notices: Resource<Notice[]>;
+  /** Terms and standards; loaded by the screens that show them. */
+  readonly terms: Resource<Result<'terms'>>;
 
   constructor(readonly engine: Engine) {
     this.chats = new Resource(() => engine.call('chats', {}));
     this.requests = new Resource(() => engine.call('requests', {}));
     this.notices = new Resource(() => engine.call('notices', {}));
+    this.terms = new Resource(() => engine.call('terms', {}));
     engine.on((happening) => this.#hear(happening));
   }
 

@@ -20,7 +20,7 @@ const OPEN = { can_start_conversations: true, can_send: true, measures: [], hist
 
 export function limitedBy(now: number): Measure {
   return {
-    id: uuid(900), what: 'no_new_conversations', rule: 'Many requests to people who did not know you',
+    id: uuid(900), what: 'no_new_conversations', rule: 'first-contacts-unanswered',
     because: 'Your account sent 40 requests in one day, and 37 were declined or blocked.',
     since_ms: now - 2 * DAY, until_ms: now + 5 * DAY, limit: null, appeal: null, appeal_until_ms: now + 18 * DAY, reversed_ms: null,
   };
@@ -28,7 +28,7 @@ export function limitedBy(now: number): Measure {
 
 export function suspendedBy(now: number): Measure {
   return {
-    ...limitedBy(now), id: uuid(901), what: 'suspended', rule: 'Bullying or threats',
+    ...limitedBy(now), id: uuid(901), what: 'suspended', rule: 'respect',
     because: 'A reviewer looked at messages that were reported to us and decided that they break this standard.',
     since_ms: now - DAY, until_ms: now + 6 * DAY, appeal: 'open',
   };
@@ -122,7 +122,7 @@ export function thread(chat: Chat, now: number): Message[] {
 export function received(now: number): ReceivedRequest[] {
   const notice: Notice = {
     id: uuid(500), rule: 'new-account-many-requests', about: uuid(300), since_ms: now - HOUR,
-    text: "This account is new and has messaged many people it isn't connected to.",
+    text: "This account is new and has messaged many people it isn't connected to. You never owe anyone a reply or a photo.",
   };
   return [
     { request: uuid(400), account: uuid(300), handle: 'marco_22', display_name: 'marco_22', joined_ms: now - 3 * DAY, mutual: 0, sent_ms: now - HOUR, notice },
