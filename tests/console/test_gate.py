@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
 from console.conftest import Console
+from console.scene import PASSWORD
+from kith.app.console import Hashing
+from kith.ledger.problem import Problem
 from kith.people import sessions
 from kith.reports import staffing
+from kith.reports.staffing import Login
+from reports.world import PASSWORD_HASH
 
 STATIC = ["tokens.css", "console.css", "console.js", "icon.svg"]
 
@@ -139,3 +145,16 @@ def test_a_body_without_end_is_refused(console: Console) -> None:
     ada = console.as_("ada")
     assert ada.submit("/sign-out", {"x": "y" * 70_000}).status_code == 413
     assert ada.submit("/sign-out", {"x": "y" * 5_000}).status_code == 400
+
+
+def test_a_rush_of_sign_ins_is_told_to_wait() -> None:
+    """Two are checked at a time and a few may wait; the rest hear so at once instead of piling up."""
+
+    async def rush() -> list[bool | BaseException]:
+        hashing = Hashing(threads=1, most_waiting=2)
+        login = Login("somebody", PASSWORD_HASH)
+        return await asyncio.gather(*(hashing.check(login, PASSWORD) for _ in range(8)), return_exceptions=True)
+
+    answers = asyncio.run(rush())
+    assert answers[:3] == [True] * 3
+    assert all(isinstance(answer, Problem) and answer.code == "limited" for answer in answers[3:])

@@ -10,7 +10,9 @@ from kith.ledger.limits import DAY
 from kith.people import enforcement
 from kith.reports import flows, review, store
 from kith.reports.consequences import Choice
+from kith.reports.desk import Desk
 from kith.reports.evidence import Examined
+from kith.reports.limits import Limits
 from kith.reports.taxonomy import BY_ID
 from reports.world import World
 
@@ -98,6 +100,9 @@ def test_a_flood_is_slowed_and_made_up_items_do_not_fill_the_disk(world: World) 
     filed = world.report(chat, me, them, [*chat.items, *elsewhere.items], minor_involved=True)
     assert filed.report_class == "PARTIAL"
     assert count(world, "exhibits") == 1
+    world.desk = Desk(world.desk.key, Limits(reports_per_day_ever=world.desk.limits.reports_per_day_at_most + 1))
+    filing = flows.Filing(reporter=me, account=them, category="other", minor_involved=True)
+    assert isinstance(world.do(flows.file, filing, Examined(), world.desk), Decision)
     world.clock.now += DAY
     world.report(None, me, them, category="scam")
 
@@ -172,3 +177,13 @@ def test_a_rule_opens_one_case_and_asking_again_changes_nothing(world: World) ->
 
 def _cases_about(world: World, account: str) -> list[Row]:
     return world.database.read_now(lambda reader: reader.all(store.CASES_ABOUT, about=account))
+
+
+def test_an_export_names_ones_own_reports_and_appeals_only(world: World) -> None:
+    """What this room holds about a person, as far as it is hers to see."""
+    me, them = world.account("me"), world.account("them")
+    world.report(None, me, them, note="mine")
+    mine, theirs = world.ask(flows.held, me), world.ask(flows.held, them)
+    assert [row["account"] for row in mine["reports_sent"]] == [them]
+    assert theirs == {"reports_sent": [], "appeals": []}
+    assert me not in str(theirs)

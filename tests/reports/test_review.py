@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kith.ledger import audit
+from kith.ledger import audit, log
 from kith.ledger.audit import Intact
-from kith.ledger.database import Row
+from kith.ledger.database import Row, Tx
 from kith.ledger.decision import Decision
+from kith.ledger.events import CaseProposed
 from kith.ledger.limits import DAY
 from kith.people import enforcement
-from kith.reports import casebook, flows, keeping, review, store
+from kith.reports import casebook, flows, keeping, reactions, review, store
 from kith.reports.consequences import Choice, Grounds, may_follow
 from kith.reports.desk import Desk
 from kith.reports.keeping import Opened
@@ -121,6 +123,28 @@ def test_an_admin_is_no_reviewer(world: World) -> None:
     boss = world.staff("boss", "admin")
     assert world.ask(casebook.queue, boss, world.desk.limits).waiting == []
     assert world.do(review.claim, boss, case.case, world.desk.limits).refused
+
+
+def test_a_decision_written_while_the_claim_lapsed_still_counts_unless_somebody_took_over(world: World) -> None:
+    """Nobody loses what they typed; but evidence stays closed until the case is taken again."""
+    scene = Open(world)
+    world.clock.now += 30 * 60_000
+    assert isinstance(scene.open(), Decision)
+    choice = Choice(action="no_action", policy=BY_ID["spam"], severity="low")
+    ben = world.staff("ben", "reviewer")
+    scene.claim(ben)
+    assert scene.decide(choice).refused
+    world.do(review.release, ben, scene.case)
+    scene.claim(scene.ada)
+    world.clock.now += 30 * 60_000
+    assert scene.decide(choice).allowed
+
+
+def test_an_old_claim_decides_nothing(world: World) -> None:
+    """A tab left open overnight."""
+    scene = Open(world)
+    world.clock.now += world.desk.limits.claim_ms + world.desk.limits.claim_grace_ms
+    assert scene.decide(Choice(action="no_action", policy=BY_ID["spam"], severity="low")).refused
 
 
 # Evidence ----------------------------------------------------------------------------------------
@@ -342,6 +366,16 @@ def test_a_case_moved_to_child_safety_keeps_its_evidence(world: World) -> None:
     assert len(scene.open(staff=cleo)) == 5
 
 
+def test_a_moved_case_stands_where_child_safety_stands(world: World) -> None:
+    """Not with the points of a lesser category."""
+    scene = Open(world, category="other")
+    [before] = world.open_cases()
+    world.do(review.escalate, scene.ada, scene.case, world.desk)
+    [after] = world.open_cases()
+    assert after.priority >= 70 > before.priority
+    assert after.due_ms < before.due_ms
+
+
 def test_a_case_moved_beside_another_hands_its_evidence_over(world: World) -> None:
     """One open case per person and queue: exhibits, verdicts, notes and reports go into the one that is there."""
     scene = Open(world)
@@ -390,3 +424,61 @@ def test_every_standard_has_guidance_and_ids_are_unique() -> None:
         assert policy.looks_for
         assert "no_action" in policy.actions
         assert policy.actions == ("no_action",) or not policy.standard.support
+
+
+# No entry, no act --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", ["open", "note", "claim", "decide", "escalate", "release", "show"])
+def test_without_an_entry_nothing_happens(world: World, monkeypatch: pytest.MonkeyPatch, act: str) -> None:
+    """If the staff log cannot be written, nothing is read, taken, moved or decided."""
+    scene = Open(world)
+    true = next(row.exhibit for row in scene.exhibits() if row.side == "reported" and not row.flaw)
+    scene.judge("breaks-standards", true)
+    [(report,)] = world.raw("select report from reports")
+    before = _everything(world)
+
+    def full(*_: object) -> None:
+        raise OSError("no space for the staff log")
+
+    monkeypatch.setattr(audit, "write", full)
+    acts: dict[str, Callable[[], object]] = {
+        "open": scene.open,
+        "note": lambda: world.do(review.open_note, scene.ada, scene.case, report, world.desk),
+        "claim": lambda: scene.claim(scene.ada),
+        "decide": lambda: scene.decide(SUSPEND),
+        "escalate": lambda: world.do(review.escalate, scene.ada, scene.case, world.desk),
+        "release": lambda: world.do(review.release, scene.ada, scene.case),
+        "show": lambda: world.do(casebook.show, scene.ada, scene.case, world.desk.limits),
+    }
+    with pytest.raises(OSError, match="no space"):
+        acts[act]()
+    assert _everything(world) == before
+    monkeypatch.undo()
+    acts[act]()
+    assert _everything(world) != before
+
+
+def _everything(world: World) -> list[Any]:
+    tables = ("events", "cases", "evidence_views", "verdicts", "measures", "audit")
+    return [world.raw(f"select * from {name}") for name in tables]  # noqa: S608  names of tables
+
+
+def test_a_proposed_case_is_opened_from_the_ledger(world: World) -> None:
+    """The reaction reads what safety wrote; rules about children go to their queue."""
+    one, other = world.account("one"), world.account("other")
+
+    def propose(tx: Tx) -> None:
+        tx.append(CaseProposed(account=one, rule="many-unanswered", features={}))
+        tx.append(CaseProposed(account=other, rule="adults-to-children", features={}))
+
+    world.do(propose)
+    react = reactions.reaction({"adults-to-children"})
+
+    def advance(tx: Tx) -> None:
+        for recorded in log.read_from(tx, 0):
+            react(tx, recorded)
+
+    world.do(advance)
+    world.do(advance)
+    assert {row.account: row.queue for row in world.open_cases()} == {one: "general", other: "child-safety"}

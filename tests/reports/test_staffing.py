@@ -134,3 +134,14 @@ def test_a_pseudonym_is_stable_and_says_nothing(world: World) -> None:
 def test_staff_passwords_are_long_enough(password: str, will_do: bool) -> None:
     """And not endless."""
     assert staffing.password_will_do(password).allowed is will_do
+
+
+def test_a_new_password_ends_the_old_sessions(world: World) -> None:
+    """For the command line; the old one no longer fits."""
+    world.staff("ada", "reviewer")
+    assert world.do(staffing.set_password, "ADA", staffing.hash_password("another long phrase")).allowed
+    assert world.raw("select * from staff_sessions") == []
+    known = world.ask(staffing.find_login, "ada")
+    assert staffing.password_fits(known, "another long phrase")
+    assert not staffing.password_fits(known, "correct horse battery")
+    assert world.do(staffing.set_password, "nobody", PASSWORD_HASH).refused

@@ -15,6 +15,7 @@ from kith.app.jobs import Chore, Jobs, Reaction
 from kith.app.keys import Keys
 from kith.app.settings import Settings, SettingsError
 from kith.app.stream import Hub
+from kith.authorities import flows as authorities_flows
 from kith.authorities import limits as authorities_limits
 from kith.authorities import preservation
 from kith.authorities import projections as authorities_projections
@@ -40,6 +41,8 @@ from kith.people import projections as people_projections
 from kith.people import retention as people_retention
 from kith.people import routes as people_routes
 from kith.people.server import ServerFacts
+from kith.reports import flows as reports_flows
+from kith.reports import keeping as reports_keeping
 from kith.reports import limits as reports_limits
 from kith.reports import projections as reports_projections
 from kith.reports import reactions as reports_reactions
@@ -115,7 +118,7 @@ class Kith:
             origin=self.settings.origin,
             ticket_key=self.keys.tickets,
             clock=self.database.now,
-            also_held={"messaging": room_facts.held},
+            also_held={"messaging": room_facts.held, "reports": reports_flows.held},
         )
         evidence = EvidenceKey(self.keys.evidence)
         self.desk = Desk(evidence)
@@ -201,11 +204,17 @@ class Kith:
             Chore("cybertips", SUBMIT_S, self.submitter.run_once),
             flow("preservation-integrity", 7 * 24 * HOUR_S, preservation.check_integrity, self.office),
             flow("preservation-ends", HOUR_S, preservation.end_due),
+            Chore("evidence-ends", HOUR_S, self._forget_evidence),
             Chore("hub-key-rotation", HOUR_S, self._rotate),
         ]
 
     async def _sweep_rooms(self) -> None:
         while await self.database.write(sweeping.sweep):  # each flow does a short piece and says if there is more
+            pass
+
+    async def _forget_evidence(self) -> None:
+        held = authorities_flows.holds_case
+        while await self.database.write(reports_keeping.forget, self.desk.limits, held):
             pass
 
     async def _rotate(self) -> None:

@@ -67,7 +67,7 @@ def file(tx: Tx, filing: Filing, examined: Examined, desk: Desk) -> Filed | Deci
         over_budget=today >= limits.reports_per_day,
     )
     flooding = today >= limits.reports_per_day_at_most
-    if flooding and not triage.child_safety(known):
+    if today >= limits.reports_per_day_ever or (flooding and not triage.child_safety(known)):
         return refuse("report-flood", "You have sent very many reports today. Try again tomorrow.")
     case = _case_for(tx, filing.account, triage.of_report(known, tx.now, limits), "report")
     report = str(uuid4())
@@ -142,6 +142,15 @@ def _own_report(reader: Reader, row: Row) -> dict[str, object]:
         "status": status,
         "outcome": outcome,
     }
+
+
+def held(reader: Reader, account: str) -> object:
+    """What this room holds about an account, as far as it is hers to see: for her export."""
+    asked = [
+        {"appeal": row.appeal, "measure": row.measure, "sent_ms": row.filed_ms, "outcome": row.outcome}
+        for row in reader.all(store.APPEALS_OF, about=account)
+    ]
+    return {"reports_sent": your_reports(reader, account), "appeals": asked}
 
 
 # Appeals -----------------------------------------------------------------------------------------

@@ -17,7 +17,13 @@ class Limits:
     reports_per_day_at_most: int = limit(
         100, "reports", "beyond this only child-safety reports are taken, and of them only what is proven is kept"
     )
+    reports_per_day_ever: int = limit(
+        1_000, "reports", "no person sends this many; beyond it everything waits for tomorrow, so that the disk lasts"
+    )
     claim_ms: int = limit(10 * MINUTE, "ms", "a forgotten case is free again soon; every act extends it")
+    claim_grace_ms: int = limit(
+        HOUR, "ms", "a decision being written while the claim lapsed still counts, if nobody else took the case"
+    )
     due_imminent_ms: int = limit(15 * MINUTE, "ms", "somebody may be in danger now")
     due_severe_ms: int = limit(4 * HOUR, "ms", "within one shift")
     due_moderate_ms: int = limit(24 * HOUR, "ms", "the next day")

@@ -18,13 +18,14 @@ from kith.ledger.events import (
     CaseClaimed,
     CaseDecided,
     CaseEscalated,
+    CaseRaised,
     CaseReleased,
     VerdictGiven,
 )
 from kith.ledger.log import record
 from kith.ledger.signals import Changed
 from kith.people import enforcement
-from kith.reports import keeping, store
+from kith.reports import keeping, store, triage
 from kith.reports.consequences import Choice, Grounds, Verdict, may_follow, may_work_on, step_of
 from kith.reports.desk import Desk
 from kith.reports.evidence import read_exhibit
@@ -86,10 +87,13 @@ def release(tx: Tx, staff: Staff, case: str) -> Decision:
     return decision
 
 
-def _held(tx: Tx, staff: Staff, case: str) -> Row | None:
-    """The open case, if this person holds it and still has the role for it."""
+def _held(tx: Tx, staff: Staff, case: str, *, grace_ms: int = 0) -> Row | None:
+    """The open case, if this person holds it and still has the role for it.
+
+    `grace_ms`: how long a lapsed claim still counts while nobody else has taken the case.
+    """
     row = tx.one(store.CASE, id=case)
-    if row is None or row.closed_ms is not None or _held_by(row, tx.now) != staff.id:
+    if row is None or row.closed_ms is not None or _held_by(row, tx.now - grace_ms) != staff.id:
         return None
     original = _origin_of(tx, row)
     return row if may_open(staff.roles, row.queue, origin=_queue_of(original)).allowed else None
@@ -199,7 +203,7 @@ def exposure(reader: Reader, staff: str, limits: Limits) -> Exposure:
 
 def give_verdicts(tx: Tx, staff: Staff, case: str, verdicts: dict[str, Verdict], limits: Limits) -> Decision:
     """Judge exhibits one by one. Only those of a case that this person holds."""
-    row = _held(tx, staff, case)
+    row = _held(tx, staff, case, grace_ms=limits.claim_grace_ms)
     if row is None or row.measure is not None:
         _enter(tx, staff, tx.one(store.CASE, id=case), ("verdict.given", case), _NOT_HELD)
         return _NOT_HELD
@@ -214,7 +218,7 @@ def give_verdicts(tx: Tx, staff: Staff, case: str, verdicts: dict[str, Verdict],
 
 def decide(tx: Tx, staff: Staff, case: str, choice: Choice, desk: Desk) -> Decision:
     """Close a case with a decision; a measure goes through `people.enforcement` alone."""
-    row = _held(tx, staff, case)
+    row = _held(tx, staff, case, grace_ms=desk.limits.claim_grace_ms)
     if row is None or row.measure is not None:
         _enter(tx, staff, tx.one(store.CASE, id=case), ("case.decided", case), _NOT_HELD)
         return _NOT_HELD
@@ -301,6 +305,11 @@ def escalate(tx: Tx, staff: Staff, case: str, desk: Desk) -> Decision:
     tx.append(
         CaseEscalated(case=case, queue="child-safety", staff=staff.id, into=None if other is None else other.case)
     )
+    now_about = row if other is None else other
+    place = triage.of_escalation(tx.now, desk.limits)
+    if place.above(now_about.priority):
+        due = min(place.due_ms, now_about.due_ms)
+        tx.append(CaseRaised(case=now_about.case, priority=place.priority, because=place.because, due_ms=due))
     return ALLOW
 
 
@@ -313,7 +322,7 @@ class Ruling(NamedTuple):
 
 def decide_appeal(tx: Tx, staff: Staff, case: str, ruling: Ruling, desk: Desk) -> Decision:
     """Uphold or overturn; overturning takes the measure back in the same transaction."""
-    row = _held(tx, staff, case)
+    row = _held(tx, staff, case, grace_ms=desk.limits.claim_grace_ms)
     decision = _NOT_HELD if row is None or row.measure is None else _may_decide_appeal(tx, staff, row)
     _enter(tx, staff, row or tx.one(store.CASE, id=case), (f"appeal.{ruling.outcome}", case), decision)
     if row is None or decision.refused:
@@ -325,7 +334,7 @@ def decide_appeal(tx: Tx, staff: Staff, case: str, ruling: Ruling, desk: Desk) -
     if reason:
         keeping.put_note(tx, keeping.key_of(tx, case, desk.key), str(uuid4()), "decision", reason)
     known: Facts = {"case": case, "measure": row.measure, "outcome": outcome, "own_reason": bool(reason)}
-    answer = Decision("allow" if outcome == "overturned" else "refuse", (Reason("appeal", f"appeal {outcome}"),))
+    answer = Decision("allow" if outcome == "overturned" else "refuse", (Reason("appeal", _ANSWER[outcome]),))
     tx.append(
         AppealDecided(
             appeal=asked.appeal,
@@ -337,9 +346,16 @@ def decide_appeal(tx: Tx, staff: Staff, case: str, ruling: Ruling, desk: Desk) -
         )
     )
     if outcome == "overturned":
-        enforcement.reverse(tx, row.measure, "A second person looked at it and took it back.")
+        enforcement.reverse(tx, row.measure, _ANSWER[outcome])
     tx.publish(Changed(row.account, "standing"))
     return ALLOW
+
+
+_ANSWER: Final[dict[str, str]] = {
+    "upheld": "Somebody else looked at it again, and it stays.",
+    "overturned": "Somebody else looked at it again and took it back.",
+}
+"""What the person reads about her appeal."""
 
 
 def _may_decide_appeal(tx: Tx, staff: Staff, row: Row) -> Decision:

@@ -154,6 +154,18 @@ def change_roles(tx: Tx, by: Staff, target: str, wanted: Collection[str]) -> Dec
     return decision
 
 
+def set_password(tx: Tx, login: str, password_hash: str, *, by: str = "operator") -> Decision:
+    """Give a member of staff a new password; for the command line. Their sessions end."""
+    row = tx.one(store.LOGIN, name=login.casefold())
+    if row is None:
+        return refuse("staff-unknown", "There is no such login.", "staff")
+    tx.run(store.SET_PASSWORD, id=row.staff, new_hash=password_hash)
+    tx.run(store.END_SESSIONS_OF, id=row.staff)
+    tx.run(store.FORGET_ATTEMPTS, hash_=_name_hash(login))
+    audit.write(tx, audit.Access(actor=by, role="admin", action="staff.password", object=row.staff, purpose="staffing"))
+    return ALLOW
+
+
 def end_staff(tx: Tx, target: str, *, by: str = "operator") -> Decision:
     """Close a staff account: sessions and password are gone, the pseudonym stays in the log."""
     row = tx.one(store.STAFF, id=target)

@@ -311,7 +311,6 @@ EXHIBITS = (
     .where(exhibits.c.case == bindparam("of_case"))
     .order_by(reports.c.filed_ms, exhibits.c.report, exhibits.c.place)
 )
-EXHIBIT = select(exhibits).where(exhibits.c.exhibit == bindparam("id"), exhibits.c.case == bindparam("of_case"))
 NOTE = select(notes).where(notes.c.note == bindparam("id"), notes.c.case == bindparam("of_case"))
 NOTES = select(notes.c.note, notes.c.kind).where(notes.c.case == bindparam("of_case"))
 SEALED_NOTES = select(notes).where(notes.c.case == bindparam("of_case"))
@@ -334,12 +333,9 @@ FORGET_VIEWS = delete(views).where(views.c.case == bindparam("of_case"))
 FORGET_KEY = delete(case_keys).where(case_keys.c.case == bindparam("of_case"))
 FORGET_VERDICT = delete(verdicts).where(verdicts.c.exhibit == bindparam("id"))
 MOVE_VERDICTS = update(verdicts).where(verdicts.c.case == bindparam("of_case")).values(case=bindparam("to_case"))
-VERDICTS = select(verdicts).where(verdicts.c.case == bindparam("of_case"))
 VIEWS_SINCE = (
     select(func.count()).select_from(views).where(views.c.staff == bindparam("by"), views.c.at_ms > bindparam("since"))
 )
-VIEWED = select(views.c.object).where(views.c.case == bindparam("of_case")).distinct()
-
 # Appeals -----------------------------------------------------------------------------------------
 
 APPEAL = select(appeals).where(appeals.c.measure == bindparam("of_measure"))
@@ -359,7 +355,6 @@ LOGIN = (
     .join(staff, staff.c.staff == staff_logins.c.staff)
     .where(staff_logins.c.login == bindparam("name"))
 )
-LOGIN_NAME = select(staff_logins.c.login).where(staff_logins.c.staff == bindparam("id"))
 SET_ROLES = update(staff).where(staff.c.staff == bindparam("id")).values(roles=bindparam("new_roles"))
 SET_ENDED = update(staff).where(staff.c.staff == bindparam("id")).values(ended_ms=bindparam("at"))
 SET_PASSWORD = (

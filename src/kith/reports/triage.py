@@ -118,6 +118,16 @@ def of_rule(rule: str, now: int, limits: Limits, *, child: bool) -> Place:
     )
 
 
+def of_escalation(now: int, limits: Limits) -> Place:
+    """The place of a case that a reviewer handed to child safety."""
+    return Place(
+        queue="child-safety",
+        priority=_BASE["severe"] + CHILD,
+        due_ms=now + due_after("severe", limits),
+        because="a reviewer moved it to child safety; severity severe",
+    )
+
+
 def of_appeal(what: str, now: int, limits: Limits) -> Place:
     """The place of an appeal: who cannot write at all waits least."""
     suspended = what == "suspended"

@@ -49,7 +49,7 @@ from kith.reports.shell import (
     go_to,
     read_form,
 )
-from kith.reports.staffing import Staff
+from kith.reports.staffing import Login, Staff
 
 log = structlog.get_logger("kith.console")
 
@@ -149,8 +149,26 @@ async def _current_staff(request: AnyRequest, database: TheDatabase) -> Staff:
     return staff
 
 
-_HASHING: Final = ThreadPoolExecutor(2, thread_name_prefix="staff-password")
-"""Argon2id takes 19 MiB and tens of milliseconds: off the loop, and never more than two at once."""
+class Hashing:
+    """Password checks: off the loop, two at a time because each takes 19 MiB, and never a long queue."""
+
+    def __init__(self, threads: int = 2, most_waiting: int = 32) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="staff-password")
+        self._most = threads + most_waiting
+        self._under_way = 0
+
+    async def check(self, login: Login, password: str) -> bool:
+        """Does the password fit? A Problem when too many ask at once."""
+        if self._under_way >= self._most:
+            raise Problem("limited", "Many people are signing in. Wait a few seconds, then try again.")
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, staffing.password_fits, login, password)
+        finally:
+            self._under_way -= 1
+
+
+_HASHING: Final = Hashing()
 
 # Signing in --------------------------------------------------------------------------------------
 
@@ -180,8 +198,7 @@ async def sign_in(request: AnyRequest, database: TheDatabase, console: TheConsol
         minutes = -(-wait // 60_000)
         return _sign_in_page(f"Too many attempts for this name. Try again in {minutes} min.", status=429)
     login = await database.read(staffing.find_login, form.login)
-    loop = asyncio.get_running_loop()
-    fits = await loop.run_in_executor(_HASHING, staffing.password_fits, login, form.password)
+    fits = await _HASHING.check(login, form.password)
     if not fits or login.staff is None:
         await database.write(staffing.note_failed_attempt, form.login, console.desk.limits)
         return _sign_in_page("That name and password do not go together.", status=401)
