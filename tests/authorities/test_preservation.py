@@ -147,6 +147,7 @@ def test_integrity_is_checked_every_week_and_damage_is_said(bureau: Bureau) -> N
     bureau.clock.now += 7 * DAY
     assert bureau.do(preservation.check_integrity, bureau.office) == []
     assert [row.outcome for row in bureau.entries("preservation.checked")] == ["done"]
+    assert bureau.kept()[0].damaged_ms is None
 
     def damage(tx: Tx) -> None:
         row = Row(tx.one(store.BUNDLE, id=kept.preservation) or {})
@@ -158,6 +159,7 @@ def test_integrity_is_checked_every_week_and_damage_is_said(bureau: Bureau) -> N
     for _ in range(2):
         bureau.clock.now += 7 * DAY
         assert bureau.do(preservation.check_integrity, bureau.office) == [kept.preservation]
+        assert bureau.kept()[0].damaged_ms == bureau.clock.now
 
 
 def test_a_manifest_tells_a_missing_an_added_and_a_changed_part() -> None:

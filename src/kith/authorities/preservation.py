@@ -46,6 +46,7 @@ class Kept(NamedTuple):
     until_ms: int
     ended_ms: int | None
     checked_ms: int | None
+    damaged_ms: int | None
     sealed_hash: str | None
 
 
@@ -99,6 +100,7 @@ def list_kept(reader: Reader) -> list[Kept]:
             until_ms=row.until_ms,
             ended_ms=row.ended_ms,
             checked_ms=row.checked_ms,
+            damaged_ms=row.damaged_ms,
             sealed_hash=row.sealed_hash,
         )
         for row in reader.all(store.PRESERVED)
@@ -113,7 +115,7 @@ def check_integrity(tx: Tx, office: Office) -> list[str]:
         good = _is_good(tx, row, office)
         _enter(tx, "preservation.checked", row.preservation, row.case, outcome="done" if good else "failed")
         # A damaged one is looked at again next week too, so that it stays in sight.
-        tx.run(store.BUNDLE_CHECKED, id=row.preservation, at=tx.now)
+        tx.run(store.BUNDLE_CHECKED, id=row.preservation, at=tx.now, damaged=None if good else tx.now)
         if not good:
             damaged.append(str(row.preservation))
     return damaged

@@ -105,7 +105,8 @@ bundles = table(
     text("preservation", "id of what is kept", key=True),
     data("sealed", "report, evidence, account rows and envelopes with a manifest of hashes, under the tip's data key"),
     text("sealed_hash", "SHA-256 of the sealed bytes"),
-    number("checked_ms", "when its integrity was last found good"),
+    number("checked_ms", "when its integrity was last looked at"),
+    number("damaged_ms", "when it was found damaged, if the last look found that", null=True),
     purpose="preservation for one year after a CyberTip (18 USC 2258A(h))",
     retention=_KEPT,
     kind="personal",
@@ -203,7 +204,7 @@ WAIT_OVER = delete(waits).where(waits.c.tip == bindparam("of_tip"))
 PRESERVATION = select(preservations).where(preservations.c.preservation == bindparam("id"))
 PRESERVATION_OF = select(preservations).where(preservations.c.tip == bindparam("of_tip"))
 PRESERVED = (
-    select(preservations, bundles.c.sealed_hash, bundles.c.checked_ms)
+    select(preservations, bundles.c.sealed_hash, bundles.c.checked_ms, bundles.c.damaged_ms)
     .join(bundles, bundles.c.preservation == preservations.c.preservation, isouter=True)
     .order_by(preservations.c.until_ms)
 )
@@ -219,7 +220,11 @@ BUNDLES_TO_CHECK = (
     .join(preservations, preservations.c.preservation == bundles.c.preservation)
     .where(bundles.c.checked_ms <= bindparam("before"))
 )
-BUNDLE_CHECKED = update(bundles).where(bundles.c.preservation == bindparam("id")).values(checked_ms=bindparam("at"))
+BUNDLE_CHECKED = (
+    update(bundles)
+    .where(bundles.c.preservation == bindparam("id"))
+    .values(checked_ms=bindparam("at"), damaged_ms=bindparam("damaged"))
+)
 BUNDLE_GONE = delete(bundles).where(bundles.c.preservation == bindparam("id"))
 ENVELOPES = (
     select(messaging.envelopes)

@@ -51,11 +51,11 @@ class Submitter:
         if self._office.may_send().refused:
             return 0
         await self._database.write(flows.recover, self._office)
-        made = 0
+        due = await self._database.read(flows.due)
+        if not due:  # most of the time; making a client costs more than asking
+            return 0
         async with self._client() as client:
-            for tip in await self._database.read(flows.due):
-                made += await self._advance(client, tip)
-        return made
+            return sum([await self._advance(client, tip) for tip in due])
 
     async def check(self) -> Decision:
         """At start-up: may anything be sent, and does the receiver know these credentials?"""
