@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from kith.ledger.database import Reader
+from kith.ledger.database import Database, Reader
 from kith.ledger.events import (
     Blocked,
     CaseProposed,
     Event,
     MeasureImposed,
+    NoticesForgotten,
     NoticeShown,
     NoticeWithdrawn,
     RequestSent,
     RuleFired,
 )
 from kith.ledger.limits import DAY, HOUR
+from kith.ledger.log import replay
 from kith.people import enforcement
 from kith.safety import flows, store
 from kith.safety.features import Features
@@ -311,6 +314,34 @@ def test_a_block_by_a_stranger_says_nothing_about_first_contacts(town: Town) -> 
         town.accept(request)
     town.happen(*(Blocked(by=f"stranger-{number}", account="ann") for number in range(30)))
     assert town.events(RuleFired) == []
+
+
+def test_old_notices_and_firings_are_forgotten_and_a_replay_agrees(town: Town, tmp_path: Path) -> None:
+    """Not early, not late; the projections of a replay are the live ones."""
+    limited(town)
+    town.now += 1
+    town.ask("mallory", "bystander")
+    town.database.write_now(flows.dismiss, "bystander", town.database.read_now(flows.notices_of, "bystander")[0].id)
+
+    def rows(reader: Reader) -> list[object]:
+        return [*reader.all(select(store.notices)), *reader.all(select(store.firings))]
+
+    town.now += DEFAULT.state_kept_ms - 2
+    town.database.write_now(flows.forget_old)
+    assert len(town.database.read_now(rows)) == 3
+    town.now += 1
+    town.database.write_now(flows.forget_old)
+    assert len(town.database.read_now(rows)) == 1
+    again = Database(tmp_path / "again.db", town.database.projectors)
+    again.create_tables()
+    replay(town.database, again)
+    assert again.read_now(rows) == town.database.read_now(rows)
+    again.close_now()
+    town.now += 1
+    town.database.write_now(flows.forget_old)
+    town.database.write_now(flows.forget_old)
+    assert town.database.read_now(rows) == []
+    assert len(town.events(NoticesForgotten)) == 2
 
 
 def kept(town: Town) -> list[int]:

@@ -298,6 +298,12 @@ class NoticeWithdrawn(Event, frozen=True, kw_only=True, tag="safety:notice:withd
     to: str
 
 
+class NoticesForgotten(Event, frozen=True, kw_only=True, tag="safety:notices:forgotten"):
+    """Notices and firings of rules up to a time are past their retention. Writer: safety.flows.forget_old."""
+
+    before_ms: int
+
+
 # Reports -----------------------------------------------------------------------------------------
 
 

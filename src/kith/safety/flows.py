@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from kith.ledger.database import Reader, Row, Tx, decode_json
-from kith.ledger.events import NoticeDismissed, NoticeWithdrawn, RuleFired
+from kith.ledger.events import NoticeDismissed, NoticesForgotten, NoticeWithdrawn, RuleFired
 from kith.ledger.signals import Changed
 from kith.people import enforcement, facts
 from kith.people.standing import Measure
@@ -183,9 +183,13 @@ def look_again(tx: Tx, modes: Modes, limits: Limits = DEFAULT) -> int:
 
 
 def forget_old(tx: Tx, limits: Limits = DEFAULT) -> None:
-    """Retention of behavioural features."""
-    tx.run(store.STATES_OLD, before=tx.now - limits.state_kept_ms)
-    tx.run(store.ROOMS_OLD, before=tx.now - limits.state_kept_ms)
+    """Retention of behavioural features, notices and firings."""
+    before = tx.now - limits.state_kept_ms
+    tx.run(store.STATES_OLD, before=before)
+    tx.run(store.ROOMS_OLD, before=before)
+    oldest = [tx.value(store.OLDEST_NOTICE), tx.value(store.OLDEST_FIRING)]
+    if any(at is not None and at <= before for at in oldest):
+        tx.append(NoticesForgotten(before_ms=before))
 
 
 def notices_of(reader: Reader, person: str) -> list[Notice]:

@@ -39,7 +39,7 @@ class Limits:
     contacts_kept: int = limit(
         256, "first contacts per account", "bounds memory; far above what the messaging room lets anyone send in a week"
     )
-    state_kept_ms: int = limit(90 * DAY, "milliseconds", "retention of behavioural features")
+    state_kept_ms: int = limit(90 * DAY, "milliseconds", "retention of behavioural features, notices and firings")
     friction_ms: int = limit(7 * DAY, "milliseconds", "one week slows a campaign and is bearable for the innocent")
     friction_requests_per_day: int = limit(3, "requests per day", "enough for an ordinary day's new contacts")
     fire_again_ms: int = limit(DAY, "milliseconds", "one firing per rule, account and day; more says nothing new")

@@ -6,6 +6,7 @@ from kith.ledger.database import Projectors, Tx
 from kith.ledger.events import (
     Blocked,
     NoticeDismissed,
+    NoticesForgotten,
     NoticeShown,
     NoticeWithdrawn,
     RequestCancelled,
@@ -40,6 +41,11 @@ def _withdrawn(tx: Tx, event: NoticeWithdrawn) -> None:
     tx.run(store.NOTICE_OVER, id=event.notice, at=tx.now)
 
 
+def _forgotten(tx: Tx, event: NoticesForgotten) -> None:
+    tx.run(store.NOTICES_FORGOTTEN, before=event.before_ms)
+    tx.run(store.FIRINGS_FORGOTTEN, before=event.before_ms)
+
+
 def _request_over(tx: Tx, event: RequestDeclined | RequestCancelled | RequestExpired) -> None:
     if event.target is not None:
         tx.run(store.NOTICES_OVER, reader_=event.target, whom=event.requester, at=tx.now)
@@ -54,6 +60,7 @@ PROJECTORS: Projectors = {
     NoticeShown: (_shown,),
     NoticeDismissed: (_dismissed,),
     NoticeWithdrawn: (_withdrawn,),
+    NoticesForgotten: (_forgotten,),
     RequestDeclined: (_request_over,),
     RequestCancelled: (_request_over,),
     RequestExpired: (_request_over,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, and_, bindparam, delete, null, select, update
+from sqlalchemy import Index, and_, bindparam, delete, func, null, select, update
 
 from kith.ledger.schema import number, table, text
 
@@ -38,7 +38,7 @@ firings = table(
     number("at_ms", "when it fired last"),
     number("live", "1 = with effects, 0 = in shadow"),
     purpose="so that a rule speaks once, not at every further act",
-    retention="life of the account",
+    retention="90 days",
     kind="projection",
 )
 
@@ -130,3 +130,7 @@ NOTICES_OVER = (
     )
     .values(over_ms=bindparam("at"))
 )
+OLDEST_NOTICE = select(func.min(notices.c.shown_ms))
+OLDEST_FIRING = select(func.min(firings.c.at_ms))
+NOTICES_FORGOTTEN = delete(notices).where(notices.c.shown_ms <= bindparam("before"))
+FIRINGS_FORGOTTEN = delete(firings).where(firings.c.at_ms <= bindparam("before"))
