@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
+import { unusedSuites } from './vite.suites.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -19,6 +20,7 @@ function entries(): Record<string, string> {
 }
 
 export default defineConfig({
+  resolve: { alias: unusedSuites },
   build: {
     ssr: true,
     target: 'node20',

@@ -97,8 +97,8 @@ export class EngineCore implements Engine {
   }
 
   async call<K extends Op>(op: K, args: Args<K>): Promise<Result<K>> {
-    const handler = this.#ops[op] as Handlers[K] | undefined;
-    if (!handler) throw new Problem('invalid', 'There is no such operation.');
+    const handler = Object.hasOwn(this.#ops, op) ? (this.#ops[op] as Handlers[K]) : null;
+    if (handler === null) throw new Problem('invalid', 'There is no such operation.');
     try {
       return await handler(args);
     } catch (error) {

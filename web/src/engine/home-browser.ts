@@ -146,6 +146,12 @@ export class BrowserHome implements Home {
     return () => clearTimeout(timer);
   }
 
+  network(changed: () => void): () => void {
+    const names = ['online', 'offline'];
+    names.forEach((name) => self.addEventListener(name, changed));
+    return () => names.forEach((name) => self.removeEventListener(name, changed));
+  }
+
   async unsupported(): Promise<string | null> {
     if (!self.isSecureContext || !crypto.subtle) return 'Kith needs a secure connection (https).';
     if (!('locks' in navigator) || !('indexedDB' in self) || typeof BigInt !== 'function') return TOO_OLD;

@@ -223,6 +223,10 @@ export class NodeHome implements Home {
     this.device.listeners.add(heard);
   }
 
+  network(): () => void {
+    return () => undefined; // Node tells nothing about the network; a dead connection shows by silence
+  }
+
   after(ms: number, work: () => void): () => void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);

@@ -63,6 +63,8 @@ export interface Home {
   listen(heard: (message: unknown) => void): void;
   /** Calls once after `ms`; returns how to call it off. */
   after(ms: number, work: () => void): () => void;
+  /** Calls whenever the device's network came, went or changed; returns how to stop. */
+  network(changed: () => void): () => void;
   /** Why this place cannot run the engine, or null. */
   unsupported(): Promise<string | null>;
   /** The origin that invitation links start with. */

@@ -20,6 +20,8 @@ const FIRST_DELAY_MS = 400;
 const LONGEST_DELAY_MS = 30_000;
 const PING_EVERY_MS = 25_000;
 const SILENCE_MS = 60_000;
+/** After the network changed, a connection that says nothing for so long is taken for dead. */
+const PROBE_MS = 4_000;
 const ACK_AFTER_MS = 20;
 /** Failed attempts before asking whether the session is still alive. */
 const DOUBT_AFTER = 2;
@@ -33,6 +35,7 @@ export class Link {
   #acks: MailId[] = [];
   #cancelAck: (() => void) | null = null;
   #cancelTimer: (() => void) | null = null;
+  #stopListening: (() => void) | null = null;
   #generation = 0;
 
   constructor(private readonly home: Home, private readonly events: LinkEvents) {}
@@ -45,12 +48,14 @@ export class Link {
     if (!this.#stopped) return;
     this.#stopped = false;
     this.#failures = 0;
+    this.#stopListening = this.home.network(() => this.#networkChanged());
     this.#connect();
   }
 
   stop(): void {
     this.#stopped = true;
     this.#generation++;
+    this.#stopListening?.();
     this.#cancelTimer?.();
     this.#cancelAck?.();
     this.#cancelAck = null;
@@ -110,6 +115,23 @@ export class Link {
       }
       this.send({ kind: 'ping' });
       this.#watch(generation);
+    });
+  }
+
+  /** Whoever waits for the next attempt tries now; whoever is connected asks whether that is still true. */
+  #networkChanged(): void {
+    if (!this.#socket) {
+      this.#cancelTimer?.();
+      this.#connect();
+    } else if (this.#ready) this.#probe(this.#generation, this.#lastHeard);
+  }
+
+  #probe(generation: number, heard: number): void {
+    this.send({ kind: 'ping' });
+    this.home.after(PROBE_MS, () => {
+      if (generation !== this.#generation || this.#lastHeard !== heard) return;
+      this.#socket?.close();
+      this.#closed();
     });
   }
 
