@@ -16,7 +16,8 @@ from uuid import UUID
 from kith.protocol.identity import Identity
 from kith.protocol.mls.framing import CommitHeader, parse_commit
 from kith.protocol.mls.group_info import GroupInfo, parse_group_info
-from kith.protocol.mls.ratchet_tree import LeafNode, leaves_of
+from kith.protocol.mls.leaf_node import LeafNode
+from kith.protocol.mls.ratchet_tree import leaves_of
 from kith.protocol.mls.welcome import parse_welcome
 from kith.protocol.uris import parse_uri
 from kith.protocol.wire import Malformed, vector

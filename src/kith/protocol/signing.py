@@ -1,6 +1,6 @@
 """SignWithLabel and VerifyWithLabel of RFC 9420 section 5.1.2, with Ed25519."""
 
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -13,12 +13,20 @@ SIGNATURE: Final = 64
 """Bytes of an Ed25519 signature."""
 
 
+class Signer(Protocol):
+    """A signature key or a handle to one. Ed25519PrivateKey is one."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """The 64-byte Ed25519 signature."""
+        ...
+
+
 def signed_content(label: str, content: bytes) -> bytes:
     """`SignContent`: V("MLS 1.0 " + label) then V(content). The label keeps uses of one key apart."""
     return vector(b"MLS 1.0 " + label.encode("ascii")) + vector(content)
 
 
-def sign_with_label(private: Ed25519PrivateKey, label: str, content: bytes) -> bytes:
+def sign_with_label(private: Signer, label: str, content: bytes) -> bytes:
     """The 64-byte signature over the labelled content."""
     return private.sign(signed_content(label, content))
 

@@ -13,16 +13,20 @@ class Malformed(ValueError):  # noqa: N818 - a statement about bytes, used as a 
     """Bytes that do not follow their format. The text says what is wrong and never quotes the input."""
 
 
-def vector(data: bytes) -> bytes:
-    """`opaque data<V>`: the minimal varint length, then the bytes. Longer than `MAX_VECTOR` is Malformed."""
-    size = len(data)
+def length_prefix(size: int) -> bytes:
+    """The minimal varint for the length of a vector. Longer than `MAX_VECTOR` is Malformed."""
     if size < _SIX_BITS:
-        return bytes((size,)) + data
+        return bytes((size,))
     if size < _FOURTEEN_BITS:
-        return (0x4000 | size).to_bytes(2, "big") + data
+        return (0x4000 | size).to_bytes(2, "big")
     if size > MAX_VECTOR:
         raise Malformed("a vector is too long to be encoded")
-    return (0x8000_0000 | size).to_bytes(4, "big") + data
+    return (0x8000_0000 | size).to_bytes(4, "big")
+
+
+def vector(data: bytes) -> bytes:
+    """`opaque data<V>`: the minimal varint length, then the bytes. Longer than `MAX_VECTOR` is Malformed."""
+    return length_prefix(len(data)) + data
 
 
 class Reader:

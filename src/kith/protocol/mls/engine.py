@@ -68,6 +68,8 @@ class Settings:
     """Longest lifetime of a key package; None accepts any (for vectors and foreign peers)."""
     proposals: frozenset[int] = frozenset({1, 3})
     """Proposal types accepted from others: Add and Remove. Update is 2, GroupContextExtensions 7."""
+    extensions: frozenset[int] = frozenset()
+    """Group extension types that a group may have. Kith's have none."""
     by_reference: bool = False
     """Whether proposals may travel apart from the commit that refers to them."""
     pad: bool = True

@@ -4,18 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from kith.protocol.mls.ratchet_tree import (
-    MAX_LEAF_EXTENSION_BYTES,
-    SOURCE_KEY_PACKAGE,
-    Extension,
-    LeafNode,
-    read_extensions,
-    read_leaf,
-)
+from kith.protocol.mls.codec import KITH, Dialect, Extension, encode_extensions, read_extensions, u16
+from kith.protocol.mls.crypto import ref_hash
+from kith.protocol.mls.leaf_node import MAX_LEAF_EXTENSION_BYTES, SOURCE_KEY_PACKAGE, LeafNode, Lifetime, read_leaf
 from kith.protocol.mls.refusals import BadSignature, PolicyRefused
-from kith.protocol.mls.suite import KEY, SIGNATURE, WireFormat, check_suite, check_version, open_message, ref_hash
+from kith.protocol.mls.suite import SUITE, VERSION, WireFormat, check_version, open_message
 from kith.protocol.signing import verify_with_label
-from kith.protocol.wire import Reader
+from kith.protocol.wire import Reader, vector
 
 MAX_KEY_PACKAGE: Final = 16 * 1024
 """Bytes of an MLSMessage with a KeyPackage."""
@@ -33,6 +28,11 @@ class KeyPackage:
     signature: bytes
     encoded: bytes
     signed: bytes
+    suite: int = SUITE
+
+    def encode(self) -> bytes:
+        """The bytes of these fields; `encoded` are those that were received."""
+        return key_package_fields(self.init_key, self.leaf, self.extensions, self.suite) + vector(self.signature)
 
     @property
     def identity(self) -> bytes:
@@ -49,8 +49,12 @@ class KeyPackage:
         """KeyPackageRef (section 5.2): the name by which a Welcome addresses it."""
         return ref_hash(b"MLS 1.0 KeyPackage Reference", self.encoded)
 
-    def verify(self, now_s: int) -> None:
-        """Accept it for an Add at `now_s` (Unix seconds), or raise BadSignature or PolicyRefused (section 10.1)."""
+    def verify(self, now_s: int | None, *, lifetime_s: int | None = MAX_LIFETIME_S) -> None:
+        """Accept it for an Add at `now_s` (Unix seconds), or raise BadSignature or PolicyRefused (section 10.1).
+
+        Whoever receives an Add passes no time: a device that catches up must not refuse an Add that was fresh when it
+        was made. `lifetime_s` is the longest lifetime; None accepts any.
+        """
         leaf = self.leaf
         if leaf.source != SOURCE_KEY_PACKAGE or leaf.lifetime is None:
             raise PolicyRefused("the leaf of a key package must be of source key_package")
@@ -58,33 +62,43 @@ class KeyPackage:
             raise PolicyRefused("a key package does not name what it uses among its capabilities")
         if self.init_key == leaf.encryption_key:
             raise PolicyRefused("a key package uses one key for two purposes")
-        lifetime = leaf.lifetime
-        if not lifetime.not_before <= now_s <= lifetime.not_after:
-            raise PolicyRefused("a key package is expired or not yet valid")
-        if lifetime.not_after - lifetime.not_before > MAX_LIFETIME_S:
-            raise PolicyRefused("a key package is valid for more than 90 days")
+        _check_lifetime(leaf.lifetime, now_s, lifetime_s)
         if not leaf.verify_signature():
             raise BadSignature("the leaf of a key package is not signed by its key")
         if not verify_with_label(leaf.signature_key, "KeyPackageTBS", self.signed, self.signature):
             raise BadSignature("a key package is not signed by its leaf")
 
 
-def parse_key_package(message: bytes) -> KeyPackage:
+def _check_lifetime(lifetime: Lifetime, now_s: int | None, lifetime_s: int | None) -> None:
+    if now_s is not None and not lifetime.not_before <= now_s <= lifetime.not_after:
+        raise PolicyRefused("a key package is expired or not yet valid")
+    if lifetime_s is not None and not 0 <= lifetime.not_after - lifetime.not_before <= lifetime_s:
+        raise PolicyRefused("a key package is valid for more than 90 days")
+
+
+def key_package_fields(
+    init_key: bytes, leaf: LeafNode, extensions: tuple[Extension, ...] = (), suite: int = SUITE
+) -> bytes:
+    """A KeyPackage up to its signature (KeyPackageTBS)."""
+    return u16(VERSION) + u16(suite) + vector(init_key) + leaf.encode() + encode_extensions(extensions)
+
+
+def parse_key_package(message: bytes, dialect: Dialect = KITH) -> KeyPackage:
     """The KeyPackage in an MLSMessage mls_key_package, read to its last byte."""
     reader = open_message(message, WireFormat.KEY_PACKAGE, limit=MAX_KEY_PACKAGE)
-    package = read_key_package(reader)
+    package = read_key_package(reader, dialect)
     reader.done()
     return package
 
 
-def read_key_package(reader: Reader) -> KeyPackage:
+def read_key_package(reader: Reader, dialect: Dialect = KITH) -> KeyPackage:
     """The KeyPackage at the cursor, as it also stands in an Add."""
     start = reader.at
     check_version(reader.u16())
-    check_suite(reader.u16())
-    init_key = reader.fixed_vector(KEY)
-    leaf = read_leaf(reader)
+    suite = dialect.suite(reader)
+    init_key = dialect.key(reader)
+    leaf = read_leaf(reader, dialect)
     extensions = read_extensions(reader.vector(max=MAX_LEAF_EXTENSION_BYTES))
     signed = reader.since(start)
-    signature = reader.fixed_vector(SIGNATURE)
-    return KeyPackage(init_key, leaf, extensions, signature, reader.since(start), signed)
+    signature = dialect.signature(reader)
+    return KeyPackage(init_key, leaf, extensions, signature, reader.since(start), signed, suite)

@@ -1,155 +1,22 @@
-"""Leaf nodes, parent nodes and the public ratchet tree (RFC 9420 sections 7 and 12.4.3.3)."""
+"""The public ratchet tree (RFC 9420 sections 4, 7.1, 7.7 to 7.9 and 12.4.3.3): nodes, hashes, changes, validity.
+
+A tree is a tuple of nodes in array order and always full; changes give another tuple.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from kith.protocol.mls.refusals import Unsupported
-from kith.protocol.mls.suite import BASIC, HASH, KEY, SIGNATURE, SUITE, VERSION
-from kith.protocol.signing import verify_with_label
+from kith.protocol.mls import tree_math
+from kith.protocol.mls.codec import KITH, Dialect, u32, vectors
+from kith.protocol.mls.leaf_node import SOURCE_COMMIT, LeafNode, read_hash, read_leaf
+from kith.protocol.mls.refusals import BadSignature
 from kith.protocol.wire import Malformed, Reader, vector
 
 MAX_NODES: Final = 512
 """Nodes of a tree: 256 leaves and their parents, and one to spare."""
-MAX_IDENTITY: Final = 1024
-MAX_LIST: Final = 512
-"""Bytes of one list of capabilities: 256 numbers."""
-MAX_EXTENSIONS: Final = 64
-MAX_LEAF_EXTENSION_BYTES: Final = 4096
-_LAST_DEFAULT_EXTENSION: Final = 5
-_U16: Final = 2
-
-SOURCE_KEY_PACKAGE, SOURCE_UPDATE, SOURCE_COMMIT = 1, 2, 3
-"""LeafNodeSource"""
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """A type and its uninterpreted bytes."""
-
-    type: int
-    data: bytes
-
-
-def read_extensions(data: bytes) -> tuple[Extension, ...]:
-    """`Extension extensions<V>` without its length; no type twice (section 13)."""
-    reader = Reader(data)
-    found: dict[int, Extension] = {}
-    while reader.left:
-        extension = Extension(reader.u16(), reader.vector())
-        if extension.type in found or len(found) == MAX_EXTENSIONS:
-            raise Malformed("an extension appears twice, or there are too many")
-        found[extension.type] = extension
-    return tuple(found.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a client says it understands."""
-
-    versions: frozenset[int]
-    suites: frozenset[int]
-    extensions: frozenset[int]
-    proposals: frozenset[int]
-    credentials: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetime:
-    """Unix seconds, both inclusive."""
-
-    not_before: int
-    not_after: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeafNode:
-    """A member's public keys and credential. `identity` is that of its basic credential."""
-
-    encryption_key: bytes
-    signature_key: bytes
-    identity: bytes
-    capabilities: Capabilities
-    source: int
-    lifetime: Lifetime | None
-    parent_hash: bytes
-    extensions: tuple[Extension, ...]
-    signature: bytes
-    encoded: bytes
-    signed: bytes
-
-    def verify_signature(self, group_id: bytes | None = None, leaf_index: int | None = None) -> bool:
-        """Whether the leaf's own key signed it (section 7.2).
-
-        Leaves from updates and commits are signed together with their group and place, which must then be given.
-        """
-        tbs = self.signed
-        if self.source != SOURCE_KEY_PACKAGE:
-            if group_id is None or leaf_index is None:
-                return False
-            tbs += vector(group_id) + leaf_index.to_bytes(4, "big")
-        return verify_with_label(self.signature_key, "LeafNodeTBS", tbs, self.signature)
-
-    def covers_suite(self) -> bool:
-        """Whether version, suite, credential and every extension of this leaf are among its capabilities."""
-        capabilities = self.capabilities
-        own = {extension.type for extension in self.extensions if extension.type > _LAST_DEFAULT_EXTENSION}
-        return (
-            VERSION in capabilities.versions
-            and SUITE in capabilities.suites
-            and BASIC in capabilities.credentials
-            and own <= capabilities.extensions
-        )
-
-
-def read_leaf(reader: Reader) -> LeafNode:
-    """The LeafNode at the cursor."""
-    start = reader.at
-    encryption_key, signature_key = reader.fixed_vector(KEY), reader.fixed_vector(KEY)
-    if reader.u16() != BASIC:
-        raise Unsupported("only basic credentials are accepted")
-    identity = reader.vector(max=MAX_IDENTITY)
-    capabilities = Capabilities(*(_numbers(reader) for _ in range(5)))
-    source = reader.u8()
-    lifetime, parent_hash = None, b""
-    if source == SOURCE_KEY_PACKAGE:
-        lifetime = Lifetime(reader.u64(), reader.u64())
-    elif source == SOURCE_COMMIT:
-        parent_hash = _hash_or_empty(reader)
-    elif source != SOURCE_UPDATE:
-        raise Malformed("a leaf is of an unknown source")
-    extensions = read_extensions(reader.vector(max=MAX_LEAF_EXTENSION_BYTES))
-    signed = reader.since(start)
-    signature = reader.fixed_vector(SIGNATURE)
-    return LeafNode(
-        encryption_key=encryption_key,
-        signature_key=signature_key,
-        identity=identity,
-        capabilities=capabilities,
-        source=source,
-        lifetime=lifetime,
-        parent_hash=parent_hash,
-        extensions=extensions,
-        signature=signature,
-        encoded=reader.since(start),
-        signed=signed,
-    )
-
-
-def _numbers(reader: Reader) -> frozenset[int]:
-    raw = reader.vector(max=MAX_LIST)
-    if len(raw) % _U16:
-        raise Malformed("a list of capabilities ends within a number")
-    return frozenset(int.from_bytes(raw[at : at + _U16], "big") for at in range(0, len(raw), _U16))
-
-
-def _hash_or_empty(reader: Reader) -> bytes:
-    value = reader.vector(max=HASH)
-    if len(value) not in (0, HASH):
-        raise Malformed("a hash has the wrong length")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +28,21 @@ class ParentNode:
     unmerged_leaves: tuple[int, ...]
     encoded: bytes
 
+    def encode(self) -> bytes:
+        """The bytes of these fields."""
+        unmerged = vectors(map(u32, self.unmerged_leaves))
+        return vector(self.encryption_key) + vector(self.parent_hash) + unmerged
 
-def _read_parent(reader: Reader) -> ParentNode:
+
+def parent_node(encryption_key: bytes, parent_hash: bytes = b"", unmerged: tuple[int, ...] = ()) -> ParentNode:
+    """A ParentNode with its encoding."""
+    encoded = vector(encryption_key) + vector(parent_hash) + vectors(map(u32, unmerged))
+    return ParentNode(encryption_key, parent_hash, unmerged, encoded)
+
+
+def _read_parent(reader: Reader, dialect: Dialect) -> ParentNode:
     start = reader.at
-    key, parent_hash = reader.fixed_vector(KEY), _hash_or_empty(reader)
+    key, parent_hash = dialect.key(reader), read_hash(reader)
     raw = reader.vector(max=4 * MAX_NODES)
     if len(raw) % 4:
         raise Malformed("a list of leaves ends within a number")
@@ -175,9 +53,13 @@ def _read_parent(reader: Reader) -> ParentNode:
 
 
 Node: TypeAlias = LeafNode | ParentNode | None
+Tree: TypeAlias = tuple[Node, ...]
 
 
-def read_tree(data: bytes) -> tuple[Node, ...]:
+# --- encoding -------------------------------------------------------------------------------------------------------
+
+
+def read_tree(data: bytes, dialect: Dialect = KITH) -> Tree:
     """`optional<Node> ratchet_tree<V>` with its length: the nodes in array order, filled up to a full tree.
 
     Leaves stand at even places, parents at odd ones, and the last node sent is not blank (section 12.4.3.3).
@@ -189,7 +71,7 @@ def read_tree(data: bytes) -> tuple[Node, ...]:
     while reader.left:
         if len(nodes) == MAX_NODES:
             raise Malformed("a ratchet tree has too many nodes")
-        nodes.append(_read_node(reader, is_leaf=len(nodes) % 2 == 0) if reader.presence() else None)
+        nodes.append(_read_node(reader, dialect, is_leaf=len(nodes) % 2 == 0) if reader.presence() else None)
     if not nodes or nodes[-1] is None:
         raise Malformed("a ratchet tree ends with a blank node")
     full = 1
@@ -198,10 +80,30 @@ def read_tree(data: bytes) -> tuple[Node, ...]:
     return (*nodes, *([None] * (full - len(nodes))))
 
 
-def _read_node(reader: Reader, *, is_leaf: bool) -> LeafNode | ParentNode:
+def _read_node(reader: Reader, dialect: Dialect, *, is_leaf: bool) -> LeafNode | ParentNode:
     if reader.u8() != (1 if is_leaf else 2):
         raise Malformed("a ratchet tree has a node of the wrong kind")
-    return read_leaf(reader) if is_leaf else _read_parent(reader)
+    return read_leaf(reader, dialect) if is_leaf else _read_parent(reader, dialect)
+
+
+def encode_tree(tree: Sequence[Node]) -> bytes:
+    """`optional<Node> ratchet_tree<V>` with its length; blank nodes at the right edge are left out."""
+    last = max((place for place, node in enumerate(tree) if node is not None), default=-1)
+    return vectors(_encode_node(node) for node in tree[: last + 1])
+
+
+def _encode_node(node: Node) -> bytes:
+    if node is None:
+        return b"\x00"
+    return (b"\x01\x01" if isinstance(node, LeafNode) else b"\x01\x02") + node.encoded
+
+
+# --- looking --------------------------------------------------------------------------------------------------------
+
+
+def leaf_count(tree: Sequence[Node]) -> int:
+    """Leaves of the full tree, blank ones included."""
+    return (len(tree) + 1) // 2
 
 
 def leaves_of(tree: Sequence[Node]) -> list[tuple[int, LeafNode]]:
@@ -209,18 +111,67 @@ def leaves_of(tree: Sequence[Node]) -> list[tuple[int, LeafNode]]:
     return [(place // 2, node) for place, node in enumerate(tree) if isinstance(node, LeafNode)]
 
 
+def leaf_at(tree: Sequence[Node], index: int) -> LeafNode | None:
+    """That leaf, or None when it is blank or beyond the tree."""
+    node = tree[2 * index] if 0 <= 2 * index < len(tree) else None
+    return node if isinstance(node, LeafNode) else None
+
+
+def resolution(tree: Sequence[Node], place: int) -> list[int]:
+    """The places whose keys together reach everybody below this one (section 4.1.1)."""
+    node = tree[place]
+    if isinstance(node, ParentNode):
+        return [place, *(2 * leaf for leaf in node.unmerged_leaves)]
+    if node is not None:
+        return [place]
+    if place % 2 == 0:
+        return []
+    return resolution(tree, tree_math.left(place)) + resolution(tree, tree_math.right(place))
+
+
+def filtered_direct_path(tree: Sequence[Node], leaf: int) -> list[tuple[int, int]]:
+    """The places above a leaf that get fresh keys, each with its copath child, where somebody is (section 4.1.2)."""
+    path: list[tuple[int, int]] = []
+    below = 2 * leaf
+    for place in tree_math.direct_path(2 * leaf, leaf_count(tree)):
+        beside = tree_math.right(place) if below < place else tree_math.left(place)
+        if any(tree[at] is not None for at in _span(beside)):
+            path.append((place, beside))
+        below = place
+    return path
+
+
+def _span(place: int) -> range:
+    reach = (1 << tree_math.level(place)) - 1
+    return range(place - reach, place + reach + 1)
+
+
+# --- hashes (sections 7.8 and 7.9) ----------------------------------------------------------------------------------
+
+
 def tree_hashes(tree: Sequence[Node]) -> list[bytes]:
-    """The hash of every node's subtree, in array order (section 7.8)."""
+    """The hash of every node's subtree, in array order."""
     hashes = [b""] * len(tree)
     for place in range(0, len(tree), 2):
-        hashes[place] = hashlib.sha256(b"\x01" + (place // 2).to_bytes(4, "big") + _optional(tree[place])).digest()
+        hashes[place] = _leaf_hash(place, tree[place])
     step = 1
     while 2 * step <= len(tree):  # a parent of level k lies between children half its span away
         for place in range(2 * step - 1, len(tree), 4 * step):
-            children = vector(hashes[place - step]) + vector(hashes[place + step])
-            hashes[place] = hashlib.sha256(b"\x02" + _optional(tree[place]) + children).digest()
+            hashes[place] = _parent_hash(tree[place], hashes[place - step], hashes[place + step])
         step *= 2
     return hashes
+
+
+def _leaf_hash(place: int, node: Node) -> bytes:
+    return hashlib.sha256(b"\x01" + (place // 2).to_bytes(4, "big") + _optional(node)).digest()
+
+
+def _parent_hash(node: Node, left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x02" + _optional(node) + vector(left) + vector(right)).digest()
+
+
+def _optional(node: Node) -> bytes:
+    return b"\x00" if node is None else b"\x01" + node.encoded
 
 
 def tree_hash(tree: Sequence[Node]) -> bytes:
@@ -228,5 +179,148 @@ def tree_hash(tree: Sequence[Node]) -> bytes:
     return tree_hashes(tree)[len(tree) // 2]
 
 
-def _optional(node: Node) -> bytes:
-    return b"\x00" if node is None else b"\x01" + node.encoded
+def rehashed(tree: Sequence[Node], hashes: Sequence[bytes], leaf: int) -> list[bytes]:
+    """The hashes after only this leaf and the nodes above it changed."""
+    after = list(hashes)
+    after[2 * leaf] = _leaf_hash(2 * leaf, tree[2 * leaf])
+    for place in tree_math.direct_path(2 * leaf, leaf_count(tree)):
+        after[place] = _parent_hash(tree[place], after[tree_math.left(place)], after[tree_math.right(place)])
+    return after
+
+
+def _hash_without(tree: Sequence[Node], hashes: Sequence[bytes], place: int, gone: Collection[int]) -> bytes:
+    """The subtree's hash as if these leaves were not there, not even as unmerged ones."""
+    if not any(tree_math.is_below(leaf, place) for leaf in gone):
+        return hashes[place]
+    if place % 2 == 0:
+        return _leaf_hash(place, None)
+    node = tree[place]
+    if isinstance(node, ParentNode):
+        unmerged = tuple(leaf for leaf in node.unmerged_leaves if leaf not in gone)
+        node = parent_node(node.encryption_key, node.parent_hash, unmerged)
+    left = _hash_without(tree, hashes, tree_math.left(place), gone)
+    return _parent_hash(node, left, _hash_without(tree, hashes, tree_math.right(place), gone))
+
+
+def parent_hash_of(tree: Sequence[Node], hashes: Sequence[bytes], place: int, beside: int) -> bytes:
+    """What the node below `place`, on the side away from `beside`, must hold as its parent hash (section 7.9)."""
+    node = tree[place]
+    if not isinstance(node, ParentNode):
+        raise Malformed("a blank node has no parent hash")
+    original = _hash_without(tree, hashes, beside, node.unmerged_leaves)
+    content = vector(node.encryption_key) + vector(node.parent_hash) + vector(original)
+    return hashlib.sha256(content).digest()
+
+
+# --- changes (section 7.7) ------------------------------------------------------------------------------------------
+
+
+def with_leaf_added(tree: Tree, leaf: LeafNode) -> tuple[Tree, int]:
+    """The tree with this leaf at the leftmost blank place, doubled when there is none; and its index."""
+    place = next((at for at in range(0, len(tree), 2) if tree[at] is None), None)
+    nodes = list(tree)
+    if place is None:
+        place = len(tree) + 1 if tree else 0
+        nodes += [None] * (len(tree) + 1 if tree else 1)
+    index = place // 2
+    nodes[place] = leaf
+    for above in tree_math.direct_path(place, leaf_count(nodes)):
+        node = nodes[above]
+        if isinstance(node, ParentNode):
+            unmerged = tuple(sorted((*node.unmerged_leaves, index)))
+            nodes[above] = parent_node(node.encryption_key, node.parent_hash, unmerged)
+    return tuple(nodes), index
+
+
+def with_leaf_replaced(tree: Tree, index: int, leaf: LeafNode) -> Tree:
+    """The tree with an updated leaf; what lies above it is blank."""
+    return _blanked(tree, index, leaf)
+
+
+def with_leaf_removed(tree: Tree, index: int) -> Tree:
+    """The tree without this leaf, halved while its right half holds nobody."""
+    after = _blanked(tree, index, None)
+    while len(after) > 1 and not any(after[len(after) // 2 + 1 :]):
+        after = after[: len(after) // 2]
+    return after
+
+
+def _blanked(tree: Tree, index: int, leaf: LeafNode | None) -> Tree:
+    if leaf_at(tree, index) is None:
+        raise Malformed("a proposal is about a leaf that is not there")
+    nodes = list(tree)
+    nodes[2 * index] = leaf
+    for above in tree_math.direct_path(2 * index, leaf_count(tree)):
+        nodes[above] = None
+    return tuple(nodes)
+
+
+def with_path(tree: Tree, index: int, leaf: LeafNode, parents: Iterable[tuple[int, ParentNode]]) -> Tree:
+    """The tree with a committer's new leaf and parents; the other nodes above it are blank (section 7.5)."""
+    nodes = list(_blanked(tree, index, leaf))
+    for place, node in parents:
+        nodes[place] = node
+    return tuple(nodes)
+
+
+# --- validity (sections 7.3, 7.9.2 and 12.4.3.1) --------------------------------------------------------------------
+
+
+def check_keys_unique(tree: Sequence[Node]) -> None:
+    """No encryption key and no signature key stands in the tree twice."""
+    encryption = [node.encryption_key for node in tree if node is not None]
+    signature = [node.signature_key for _, node in leaves_of(tree)]
+    if len(set(encryption)) != len(encryption) or len(set(signature)) != len(signature):
+        raise Malformed("a key stands in the ratchet tree twice")
+
+
+def check_tree(tree: Sequence[Node], group_id: bytes) -> list[bytes]:
+    """A tree as a joiner must check it; its hashes. BadSignature or Malformed when it is not in order."""
+    for index, leaf in leaves_of(tree):
+        if not leaf.verify_signature(group_id, index):
+            raise BadSignature("a leaf of the group is not signed by its key")
+    check_keys_unique(tree)
+    for place in range(1, len(tree), 2):
+        _check_unmerged(tree, place)
+    hashes = tree_hashes(tree)
+    for place in range(1, len(tree), 2):
+        if tree[place] is not None and not _parent_hash_valid(tree, hashes, place):
+            raise Malformed("a node of the ratchet tree was not made by a member below it")
+    return hashes
+
+
+def _check_unmerged(tree: Sequence[Node], place: int) -> None:
+    node = tree[place]
+    if not isinstance(node, ParentNode):
+        return
+    for leaf in node.unmerged_leaves:
+        if not tree_math.is_below(leaf, place) or leaf_at(tree, leaf) is None:
+            raise Malformed("an unmerged leaf is not below its node")
+        for between in tree_math.direct_path(2 * leaf, leaf_count(tree)):
+            if between == place:
+                break
+            inner = tree[between]
+            if isinstance(inner, ParentNode) and leaf not in inner.unmerged_leaves:
+                raise Malformed("an unmerged leaf is missing from a node in between")
+
+
+def _parent_hash_valid(tree: Sequence[Node], hashes: Sequence[bytes], place: int) -> bool:
+    """Whether some descendant vouches for this node (section 7.9.2)."""
+    left, right = tree_math.left(place), tree_math.right(place)
+    return _vouched(tree, hashes, place, left, right) or _vouched(tree, hashes, place, right, left)
+
+
+def _vouched(tree: Sequence[Node], hashes: Sequence[bytes], place: int, child: int, beside: int) -> bool:
+    node = tree[place]
+    if not isinstance(node, ParentNode):
+        return False
+    expected = parent_hash_of(tree, hashes, place, beside)
+    reached = resolution(tree, child)
+    unmerged = {2 * leaf for leaf in node.unmerged_leaves if tree_math.is_below(leaf, child)}
+    return any(_holds(tree[at], expected) and set(reached) - {at} == unmerged for at in reached)
+
+
+def _holds(node: Node, parent_hash: bytes) -> bool:
+    if isinstance(node, LeafNode):
+        return node.source == SOURCE_COMMIT and node.parent_hash == parent_hash
+    return node is not None and node.parent_hash == parent_hash

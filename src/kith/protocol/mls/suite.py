@@ -1,11 +1,10 @@
 """The one version and the one suite that are spoken, and how an MLSMessage begins (RFC 9420 sections 5, 6 and 17)."""
 
-import hashlib
 from enum import IntEnum
 from typing import Final
 
 from kith.protocol.mls.refusals import Unsupported
-from kith.protocol.wire import Malformed, Reader, vector
+from kith.protocol.wire import Malformed, Reader
 
 VERSION: Final = 1
 """mls10"""
@@ -42,6 +41,11 @@ def open_message(message: bytes, wire_format: WireFormat, *, limit: int) -> Read
     return reader
 
 
+def as_message(wire_format: WireFormat, body: bytes) -> bytes:
+    """MLSMessage."""
+    return VERSION.to_bytes(2, "big") + wire_format.to_bytes(2, "big") + body
+
+
 def check_version(version: int) -> None:
     """Refuse every protocol version but mls10."""
     if version != VERSION:
@@ -52,8 +56,3 @@ def check_suite(suite: int) -> None:
     """Refuse every cipher suite but the one."""
     if suite != SUITE:
         raise Unsupported("this cipher suite of MLS is not accepted")
-
-
-def ref_hash(label: bytes, value: bytes) -> bytes:
-    """RefHash (section 5.2)."""
-    return hashlib.sha256(vector(label) + vector(value)).digest()
