@@ -5,6 +5,7 @@ from __future__ import annotations
 import code
 from pathlib import Path
 
+from kith.app import audit_heads
 from kith.app.settings import SettingsError
 from kith.ledger import audit
 from kith.ledger import log as ledger
@@ -22,7 +23,8 @@ def verify_audit(data: Path, head: str) -> tuple[str, bool]:
     """What the staff log's check says, and whether it is intact."""
     database = opened(data)
     try:
-        verdict = database.read_now(audit.verify, audit.Head.parse(head) if head else None)
+        kept = audit.Head.parse(head) if head else audit_heads.newest_of(data)
+        verdict = database.read_now(audit.verify, kept)
         if isinstance(verdict, audit.Broken):
             return f"Broken at entry {verdict.at}: {verdict.why}.", False
         reads = database.read_now(audit.reads)

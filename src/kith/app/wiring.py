@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
 from litestar import Router
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from kith.app import console, http, web
+from kith.app import audit_heads, console, http, web
 from kith.app.jobs import Chore, Jobs, Reaction
 from kith.app.keys import Keys
 from kith.app.settings import Settings, SettingsError
@@ -25,6 +26,7 @@ from kith.authorities.draft import Operator
 from kith.authorities.environment import Destination
 from kith.authorities.office import Office
 from kith.authorities.submitter import Submitter
+from kith.ledger import audit
 from kith.ledger import log as ledger
 from kith.ledger.database import Database, Projector, Projectors, Reader
 from kith.ledger.events import Event
@@ -57,6 +59,8 @@ from kith.safety import projections as safety_projections
 from kith.safety import reactions as safety_reactions
 from kith.safety import routes as safety_routes
 from kith.safety.rules import RULE_IDS
+
+log = structlog.get_logger("kith")
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -118,7 +122,11 @@ class Kith:
             origin=self.settings.origin,
             ticket_key=self.keys.tickets,
             clock=self.database.now,
-            also_held={"messaging": room_facts.held, "reports": reports_flows.held},
+            also_held={
+                "messaging": room_facts.held,
+                "safety notices": safety_flows.notices_of,
+                "reports": reports_flows.held,
+            },
         )
         evidence = EvidenceKey(self.keys.evidence)
         self.desk = Desk(evidence)
@@ -131,6 +139,8 @@ class Kith:
             destination=Destination(self.settings.tipline.endpoint, self.settings.tipline.production),
             has_credentials=bool(username and password),
         )
+        if self.office.destination.endpoint and (decision := self.office.may_send()).refused:
+            raise SettingsError(f"[tipline]: {decision.reasons[0].because}")
         self.submitter = Submitter(self.database, self.office, username, password)
         self.hub = Hub(self.database, self.server, self.keys)
         self.people = PeopleSide(self._people_app(), self.hub)
@@ -142,6 +152,17 @@ class Kith:
         """Begin what runs by itself."""
         handles.skeleton("warm")  # its tables load once, and not while somebody waits
         self.jobs.start()
+
+    async def _check_tipline(self) -> None:
+        """Say at start-up, and then every hour, whether the CyberTipline knows us; nothing else waits for it."""
+        if not self.office.destination.endpoint:
+            return
+        decision = await self.submitter.check()
+        mode = self.office.destination.mode()
+        if decision.refused:
+            log.warning("cybertipline", mode=mode, because=decision.reasons[0].because)
+        else:
+            log.info("cybertipline", mode=mode, answer="ready")
 
     async def stop(self) -> None:
         """Stop, with everything confirmed on disk."""
@@ -201,7 +222,9 @@ class Kith:
             Chore("messaging-retention", MINUTE_S, self._sweep_rooms),
             flow("messaging-forgetting", HOUR_S, sweeping.forget),
             flow("silence-becomes-an-answer", MINUTE_S, safety_flows.look_again, self.settings.rules),
+            Chore("cybertipline-check", HOUR_S, self._check_tipline),
             Chore("cybertips", SUBMIT_S, self.submitter.run_once),
+            Chore("audit-head", MINUTE_S, self._write_audit_head),
             flow("behaviour-is-forgotten", HOUR_S, safety_flows.forget_old),
             flow("preservation-integrity", HOUR_S, preservation.check_integrity, self.office),
             flow("preservation-ends", HOUR_S, preservation.end_due),
@@ -217,6 +240,9 @@ class Kith:
         held = authorities_flows.holds_case
         while await self.database.write(reports_keeping.forget, self.desk.limits, held):
             pass
+
+    async def _write_audit_head(self) -> None:
+        audit_heads.append(self.data, await self.database.read(audit.head))
 
     async def _rotate(self) -> None:
         self.keys.rotate(self.database.now())
