@@ -175,7 +175,7 @@ WRITES = Between(member=True, connected=True, blocked=False, other_suspended=Fal
         (WRITES._replace(own_measure="m", blocked=True), "standing", True),
     ],
 )
-def test_who_may_write_in_a_room(facts: Between, rule: str | None, told: bool) -> None:  # noqa: FBT001  a table's column
+def test_who_may_write_in_a_room(facts: Between, rule: str | None, told: bool) -> None:
     """Connected both ways, nobody blocked, neither suspended."""
     decision = may_write(facts)
     assert [reason.rule for reason in decision.reasons] == ([] if rule is None else [rule])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,9 +31,8 @@ class Lives(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """An empty server with five people, one phone each."""
-        self.folder = tempfile.TemporaryDirectory()
         clock = Clock()
-        database = Database(Path(self.folder.name) / "kith.db", projectors(), clock=clock)
+        database = Database(":memory:", projectors(), clock=clock)
         database.create_tables()
         self.town = Town(database, clock)
         self.account = {name: self.town.person(name, band) for name, band in PEOPLE.items()}
@@ -51,7 +48,6 @@ class Lives(RuleBasedStateMachine):
         """Close."""
         if hasattr(self, "town"):
             self.town.database.close_now()
-            self.folder.cleanup()
 
     def _person(self, name: str) -> facts.Person:
         person: facts.Person = self.town.ask(facts.load, self.account[name])
@@ -87,7 +83,7 @@ class Lives(RuleBasedStateMachine):
         self._answer(requests.decline, who, pick)
 
     def _answer(self, verb: Any, who: str, pick: int) -> None:
-        sql = "SELECT request, requester, invited FROM requests WHERE target = ? AND outcome IS NULL ORDER BY sent_ms, request"
+        sql = "SELECT request, requester, invited FROM requests WHERE target = ? AND outcome IS NULL ORDER BY 1"
         rows = list(self.town.database._writer.execute(sql, (self.account[who],)))
         if rows:
             request, requester, invited = rows[pick % len(rows)]

@@ -16,12 +16,12 @@ from kith.ledger.limits import DAY
 from kith.messaging import facts
 from kith.messaging.envelope import read_message, size_bucket
 from kith.messaging.flows import delivery
-from kith.messaging.flows.delivery import MESSAGE
 from kith.messaging.flows.writing import Sender
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.people import blocks, connections, enforcement
 from kith.people.ladder import Step
+from kith.protocol.frames import MESSAGE
 from kith.protocol.franking import Context, Proof, build_aad, frank_and_tbs, verify_proof
 from kith.protocol.signing import public_bytes
 from kith.protocol.uris import account_uri, device_uri, room_uri
@@ -276,7 +276,7 @@ def test_many_writers_leave_no_hole(town: Town, pair: Pair) -> None:
             sender = Sender(phone.account, phone.device)
             return town.database.write(delivery.send, sender, os.urandom(16), message, hub=town.hub)  # type: ignore[arg-type]
 
-        return await asyncio.gather(*(write(phone) for _ in range(150) for phone in (pair.ana, pair.ben)))
+        return list(await asyncio.gather(*(write(phone) for _ in range(150) for phone in (pair.ana, pair.ben))))
 
     answers = [accepted(answer) for answer in asyncio.run(story())]
     assert sorted(answer.room_seq or 0 for answer in answers) == list(range(1, 301))
@@ -288,7 +288,7 @@ def test_many_writers_leave_no_hole(town: Town, pair: Pair) -> None:
     assert together >= set(range(2, 302))
 
 
-class Interrupted(RuntimeError):
+class InterruptedFlowError(RuntimeError):
     """A planted failure."""
 
 
@@ -300,7 +300,7 @@ def test_a_flow_that_breaks_leaves_no_hole(town: Town, pair: Pair) -> None:
         sender = Sender(pair.ana.account, pair.ana.device)
         answer = delivery.send(tx, sender, os.urandom(16), message, hub=town.hub)  # type: ignore[arg-type]
         assert isinstance(answer, Accepted)
-        raise Interrupted
+        raise InterruptedFlowError
 
     async def story() -> list[Any]:
         good = read_message(pair.room, pair.group.message())
@@ -315,7 +315,7 @@ def test_a_flow_that_breaks_leaves_no_hole(town: Town, pair: Pair) -> None:
 
     town.heard.clear()
     answers = asyncio.run(story())
-    assert sum(isinstance(answer, Interrupted) for answer in answers) == 5
+    assert sum(isinstance(answer, InterruptedFlowError) for answer in answers) == 5
     assert [answer.room_seq for answer in answers if isinstance(answer, Accepted)] == [1, 2, 3, 4, 5]
     assert {mail.room_pos for mail in town.mail(pair.ana)} == {2, 3, 4, 5, 6}
     assert all(getattr(signal, "device", "") != pair.ben.device for signal in town.heard)

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from kith.app.stream import Hub
 from kith.messaging.handshakes import Submitted
@@ -42,7 +43,7 @@ async def serving(town: Town, limits: Limits = DEFAULTS) -> AsyncIterator[tuple[
     town.database.listeners.append(hub.listener)
     sock = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        hub,  # type: ignore[arg-type]  # an ASGI application
+        hub,
         ws="websockets-sansio",
         ws_max_size=1024 * 1024 + 4096,
         ws_per_message_deflate=False,
@@ -52,7 +53,7 @@ async def serving(town: Town, limits: Limits = DEFAULTS) -> AsyncIterator[tuple[
     )
     uvicorn_server = Quiet(config)
     task = asyncio.create_task(uvicorn_server.serve(sockets=[sock]))
-    while not uvicorn_server.started:
+    while not uvicorn_server.started:  # noqa: ASYNC110  it rings no bell
         await asyncio.sleep(0.005)
     try:
         yield hub, f"ws://127.0.0.1:{sock.getsockname()[1]}/ws"
@@ -131,9 +132,9 @@ async def online(url: str, town: Town, phone: Phone) -> AsyncIterator[Device]:
     async with connect(
         url,
         additional_headers=headers,
-        subprotocols=["kith.v1"],
+        subprotocols=[Subprotocol("kith.v1")],
         compression=None,
-        max_size=None,  # type: ignore[list-item]
+        max_size=None,
     ) as socket_:
         device = Device(socket_, phone)
         hello = await device.next()

@@ -191,7 +191,8 @@ class Connection:
         if code:
             with contextlib.suppress(OSError, TimeoutError):
                 await asyncio.wait_for(self._link.send(frames.encode(frames.Bye(code))), BYE_TIMEOUT_S)
-        await self._link.close(CLOSE_CODES[code])
+        with contextlib.suppress(TimeoutError):  # a socket whose buffer is full cannot even say goodbye
+            await asyncio.wait_for(self._link.close(CLOSE_CODES[code]), BYE_TIMEOUT_S)
 
     async def _until_ended(self, part: Callable[[], Coroutine[Any, Any, str]]) -> None:
         """Run a loop; its answer, or what broke it, ends the connection."""
