@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, assert_never
 from kith.protocol.mls.codec import Extension, read_numbers
 from kith.protocol.mls.key_package import KeyPackage
 from kith.protocol.mls.key_schedule import PskId
-from kith.protocol.mls.leaf_node import SOURCE_UPDATE, LeafNode
+from kith.protocol.mls.leaf_node import LAST_DEFAULT_EXTENSION, LAST_DEFAULT_PROPOSAL, SOURCE_UPDATE, LeafNode
 from kith.protocol.mls.proposals import (
     Add,
     ExternalInit,
@@ -34,8 +34,6 @@ from kith.protocol.mls.refusals import BadSignature, PolicyRefused, Unsupported
 from kith.protocol.wire import Malformed, Reader
 
 REQUIRED_CAPABILITIES: Final = 3
-_DEFAULT_EXTENSIONS: Final = 5
-_DEFAULT_PROPOSALS: Final = 7
 
 JudgeLeaf = Callable[[LeafNode, LeafNode | None], None]
 """Called with each new leaf and the one it replaces (None for an Add); raises when it may not be there."""
@@ -182,7 +180,7 @@ def _required(data: bytes) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int,
     extensions, proposals, credentials = (read_numbers(reader) for _ in range(3))
     reader.done()
     return (
-        tuple(one for one in extensions if one > _DEFAULT_EXTENSIONS),
-        tuple(one for one in proposals if one > _DEFAULT_PROPOSALS),
+        tuple(one for one in extensions if one > LAST_DEFAULT_EXTENSION),
+        tuple(one for one in proposals if one > LAST_DEFAULT_PROPOSAL),
         credentials,
     )

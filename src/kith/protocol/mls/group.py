@@ -163,11 +163,18 @@ def _member(index: int, leaf: LeafNode) -> Member:
 
 
 def create(
-    group_id: bytes, leaf: LeafNode, leaf_private: bytes, *, random: Random, extensions: tuple[Extension, ...] = ()
+    group_id: bytes,
+    leaf: LeafNode,
+    leaf_private: bytes,
+    *,
+    random: Random,
+    rules: Rules,
+    extensions: tuple[Extension, ...] = (),
 ) -> Group:
-    """A group of one, at epoch 0 (section 11). `leaf` is that of a key package of ours."""
+    """A group of one, at epoch 0 (section 11). `leaf` is ours, of source key_package."""
     if not 1 <= len(group_id) <= key_schedule.MAX_GROUP_ID:
         raise Malformed("a group id has 1 to 255 bytes")
+    _check_group_extensions(extensions, rules)
     tree: Tree = (leaf,)
     context = GroupContext(group_id, 0, tree_hashes(tree)[0], b"", extensions)
     return _begun(context, tree, 0, {0: leaf_private}, key_schedule.epoch_from_secret(random(HASH)))
@@ -285,9 +292,11 @@ def _check_group_extensions(extensions: tuple[Extension, ...], rules: Rules) -> 
             raise Unsupported(f"a group extension of type {one.type} is not accepted")
 
 
-def _check_active(group: Group) -> None:
+def active(group: Group) -> Group:
+    """The group, unless this device was removed from it."""
     if not group.active:
         raise PolicyRefused("this device is no longer in the group")
+    return group
 
 
 def _judge_leaf(rules: Rules) -> Callable[[LeafNode, LeafNode | None], None]:
@@ -350,7 +359,7 @@ def commit(
     encrypted: bool = False,
 ) -> Group:
     """The group with a pending commit of these inline proposals, always with a path (section 12.4.1)."""
-    _check_active(group)
+    active(group)
     if group.pending is not None:
         raise PolicyRefused("another commit of this device still waits for its answer")
     me = own_member(group)
@@ -497,6 +506,12 @@ def discard_own(group: Group) -> Group:
 # --- messages -------------------------------------------------------------------------------------------------------
 
 
+def own_generation(group: Group) -> int:
+    """How many messages we sent in this epoch."""
+    pair = group.secret_tree.ratchets.get(group.own_leaf)
+    return 0 if pair is None else pair.application.generation
+
+
 class Said(NamedTuple):
     """A message to send, and the group after it."""
 
@@ -506,7 +521,7 @@ class Said(NamedTuple):
 
 def protect(group: Group, plaintext: bytes, authenticated_data: bytes, *, rules: Rules, hand: Hand) -> Said:
     """An application message for this epoch."""
-    _check_active(group)
+    active(group)
     content = framed_content(group.context.group_id, group.epoch, group.own_leaf, authenticated_data, plaintext)
     signature = sign_content(WireFormat.PRIVATE_MESSAGE, content, group.encoded_context, hand.signer)
     sealed = _seal(group, Verified(WireFormat.PRIVATE_MESSAGE, content, signature, None), hand.random, rules)
@@ -523,7 +538,7 @@ class Heard(NamedTuple):
 
 def hear(group: Group, message: bytes, rules: Rules) -> Heard:
     """Verify what the group's stream brings."""
-    _check_active(group)
+    active(group)
     if message[2:4] == WireFormat.PRIVATE_MESSAGE.to_bytes(2, "big"):
         return _hear_private(group, message, rules)
     return _hear_public(group, message, rules)

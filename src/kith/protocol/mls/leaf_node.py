@@ -23,8 +23,9 @@ from kith.protocol.wire import Malformed, Reader, vector
 
 MAX_IDENTITY: Final = 1024
 MAX_LEAF_EXTENSION_BYTES: Final = 4096
-_LAST_DEFAULT_EXTENSION: Final = 5
-_LAST_DEFAULT_PROPOSAL: Final = 7
+LAST_DEFAULT_EXTENSION: Final = 5
+LAST_DEFAULT_PROPOSAL: Final = 7
+"""Types up to these are known to every client and never listed (section 7.2)."""
 
 SOURCE_KEY_PACKAGE, SOURCE_UPDATE, SOURCE_COMMIT = 1, 2, 3
 """LeafNodeSource"""
@@ -47,7 +48,7 @@ class Capabilities:
 
     def covers(self, extensions: tuple[Extension, ...]) -> bool:
         """Whether each of these extensions is among them or known to everybody."""
-        return all(one.type <= _LAST_DEFAULT_EXTENSION or one.type in self.extensions for one in extensions)
+        return all(one.type <= LAST_DEFAULT_EXTENSION or one.type in self.extensions for one in extensions)
 
 
 @dataclass(frozen=True, slots=True)
