@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from harness import Server, free_ports
+
+from journeys.harness import Server, free_ports
 
 MONTH, YEAR = 3, 1990
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from harness import Server
-from serverside import bearer, made, sign_up
+
+from app.serverside import bearer, made, sign_up
+from journeys.harness import Server
 
 PUBLIC = {
     ("POST", "/api/v1/age"),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serverside import bearer, made, sign_up
 from sqlalchemy import Table, select, update
 
+from app.serverside import bearer, made, sign_up
 from kith.app.replaying import differences, projections
 from kith.app.wiring import projectors
 from kith.ledger.database import Database, Reader

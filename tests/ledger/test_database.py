@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import bindparam, select, update
 
 from kith.ledger import log
-from kith.ledger.database import Database, StorageError, Tx
+from kith.ledger.database import Database, Reader, StorageError, Tx
 from kith.ledger.decision import refuse
 from kith.ledger.events import Blocked
 from kith.ledger.schema import cursors
@@ -32,6 +32,11 @@ def put(tx: Tx, name: str, position: int) -> int:
     """A small flow."""
     tx.put(cursors, reader=name, position=position)
     return position
+
+
+def position_of(reader: Reader, name: str) -> object:
+    """What `put` stored under a name."""
+    return reader.value(POSITION, name=name)
 
 
 def test_the_effective_settings_are_wal_and_full(tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_a_raising_flow_rolls_back_alone(tmp_path: Path) -> None:
             database.write(put, "after", 2),
             return_exceptions=True,
         )
-        found = [database.read_now(lambda r, n=n: r.value(POSITION, name=n)) for n in ("before", "bad", "after")]
+        found = [database.read_now(position_of, n) for n in ("before", "bad", "after")]
         await database.close()
         return [*answers, *found]
 
