@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import PHONE, Server, chromium_path, launch, served
-from person import Meet, Person
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
-from staff_browser import Review, Reviewer
 
+from journeys.harness import PHONE, Server, chromium_path, launch, served
+from journeys.person import Meet, Person
+from journeys.staff_browser import Review, Reviewer
+from journeys.wires import Wire
 from kith.app import web
 
 expect.set_options(timeout=20_000)  # a busy machine is slow; nothing here waits longer than it must
@@ -62,9 +63,10 @@ def meet(browser: Browser, server: Server) -> Iterator[Meet]:
         met: list[Person] = []
 
         def one(name: str, *, joined: bool = True, **facts: Any) -> Person:
-            context = browser.new_context(base_url=server.origin, viewport=PHONE, locale="en-GB")
+            wire = stack.enter_context(Wire())
+            context = browser.new_context(base_url=server.origin, viewport=PHONE, locale="en-GB", proxy=wire.proxy)
             stack.callback(context.close)
-            person = Person(context, name, **facts)
+            person = Person(context, name, wire, **facts)
             met.append(person)
             if joined:
                 person.sign_up()

@@ -11,6 +11,11 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, WebSocket, expect
 
+from journeys.wires import Wire
+
+NO_NETWORK = ("net::ERR_", "WebSocket connection to")
+"""What Chromium writes into the console while the network is away."""
+
 PASSWORD = "a boat with seven lamps"
 ADULT = (1990, 5)
 
@@ -44,8 +49,11 @@ def _bytes(payload: str | bytes) -> bytes:
 class Person:
     """One person: a browser profile of her own, in which anything the console complains of is noted."""
 
-    def __init__(self, context: BrowserContext, name: str, *, born: tuple[int, int] = ADULT, handle: str = "") -> None:
+    def __init__(
+        self, context: BrowserContext, name: str, wire: Wire, *, born: tuple[int, int] = ADULT, handle: str = ""
+    ) -> None:
         self.context = context
+        self.wire = wire
         self.name = name
         self.handle = handle or name.lower().replace(" ", ".")
         self.born = born
@@ -79,6 +87,18 @@ class Person:
     def surprises(self) -> list[str]:
         """What the console complained of without being expected to."""
         return [said for said in self.complaints if not any(part in said for part in self._expected)]
+
+    def loses_network(self) -> None:
+        """Into a tunnel: connections break, and the device knows."""
+        self.expects(*NO_NETWORK)
+        self.wire.cut()
+        self.context.set_offline(True)
+        self.sees(re.compile("^You're offline"))
+
+    def has_network_again(self) -> None:
+        """Out of the tunnel."""
+        self.wire.mend()
+        self.context.set_offline(False)
 
     def close(self) -> None:
         """Close the profile."""
@@ -183,6 +203,10 @@ class Person:
         )
         return {**answer, "body": json.loads(answer["text"]) if answer["text"] else None}
 
+    def go_out(self, where: str) -> None:
+        """Go to a screen of somebody who is not signed in."""
+        self.page.evaluate("where => { location.hash = where }", where)
+
     # First contact ---------------------------------------------------------------------------
 
     def request(self, handle: str, text: str = "") -> None:
@@ -230,6 +254,11 @@ class Person:
         self.home()
         self.chat_row(name).click()
         expect(self.log).to_be_visible()
+
+    def in_chat(self) -> None:
+        """This browser takes part in the open chat; a new one is let in by another device within moments."""
+        expect(self.page.get_by_role("textbox", name="Message")).to_be_visible()
+        expect(self.page.get_by_text(re.compile("^Messages wait here until"))).to_have_count(0)
 
     def chat_row(self, name: str) -> Locator:
         """The row of a chat in the list."""

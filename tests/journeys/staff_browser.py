@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from harness import STAFF_PASSWORD
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, expect
+
+from journeys.harness import STAFF_PASSWORD
 
 
 class Reviewer:

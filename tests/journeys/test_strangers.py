@@ -7,8 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from person import Meet, Person
 from playwright.sync_api import expect
+
+from journeys.person import Meet, Person
 
 pytestmark = pytest.mark.browser
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import PracticeTipline, Server, served
-from person import Meet, Person
 from playwright.sync_api import expect
-from staff_browser import Review, Reviewer
+
+from journeys.harness import PracticeTipline, Server, served
+from journeys.person import Meet, Person
+from journeys.staff_browser import Review, Reviewer
 
 pytestmark = pytest.mark.browser
 
