@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 import apsw
 import msgspec
@@ -24,6 +24,7 @@ from sqlalchemy import Table, bindparam, insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from kith.ledger import schema
 from kith.ledger.events import Event, encode_event, kind_of
@@ -58,7 +59,7 @@ def compile_once(statement: ClauseElement) -> Compiled:
     """
     found = _compiled.get(statement)
     if found is None:
-        text = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+        text = cast("SQLCompiler", statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True}))
         fixed = {name: value for name, value in text.params.items() if not text.binds[name].required}
         found = _compiled[statement] = Compiled(str(text), fixed)
     return found
