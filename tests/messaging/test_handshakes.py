@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from kith.messaging import facts
 from kith.messaging.flows import handshaking
 from kith.messaging.flows.writing import Sender
 from kith.messaging.handshakes import Handshake, Submitted
+from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.people import blocks
 from kith.people import store as people
@@ -296,6 +298,17 @@ def test_a_group_may_be_made_before_the_other_has_a_device(town: Town) -> None:
     alone, group = Group.created(room, ana, town.clock.now).commit(ana)
     accepted(town.commit(ana, room, alone))
     assert accepted(town.send(ana, group)).room_pos == 2
+
+
+def test_commits_too_stop_when_nobody_collects(town: Town, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pair of accounts cannot fill the disk with handshakes either."""
+    monkeypatch.setattr(handshaking, "DEFAULTS", replace(DEFAULTS, backlog=2))
+    group, answers = pair.group, []
+    for _ in range(3):
+        submitted, group = group.commit(pair.ana)
+        answers.append(town.commit(pair.ana, pair.room, submitted))
+    assert [isinstance(answer, Accepted) for answer in answers] == [True, True, False]
+    refused(answers[-1], "limited")
 
 
 @given(which=st.integers(0, 2), at=st.integers(0, 5_000), bit=st.integers(0, 7))

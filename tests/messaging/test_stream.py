@@ -468,6 +468,34 @@ def test_submissions_over_the_rate_are_refused_with_a_time(town: Town, pair: Pai
     play(town, story, replace(DEFAULTS, submits_burst=3, submits_per_second=1))
 
 
+def test_reconnecting_does_not_reset_the_rate(town: Town, pair: Pair) -> None:
+    """The pace is the account's, over all its devices."""
+    laptop = town.phone(pair.ana.account)
+
+    async def story(_hub: Hub, url: str) -> None:
+        for phone in (pair.ana, laptop, pair.ana):
+            async with online(url, town, phone) as device:
+                last = await device.say(pair.group)
+        assert isinstance(last, Refused)
+        assert last.code == "limited"
+
+    play(town, story, replace(DEFAULTS, submits_burst=2, submits_per_second=1))
+
+
+def test_acks_of_mail_that_was_never_sent_are_paid_for(town: Town, pair: Pair) -> None:
+    """A frame with thousands of made-up ids slows its sender down, and nothing else."""
+
+    async def story(_hub: Hub, url: str) -> None:
+        async with online(url, town, pair.ana) as ana:
+            began = asyncio.get_running_loop().time()
+            await ana.put(frames.Ack(tuple(range(10_000, 10_400))))
+            await ana.put(frames.Ping())
+            await ana.until(Pong)
+            assert asyncio.get_running_loop().time() - began > 0.3
+
+    play(town, story, replace(DEFAULTS, frames_burst=10, frames_per_second=1_000))
+
+
 def test_frames_over_the_rate_are_read_later(town: Town, pair: Pair) -> None:
     """A flood of pings is answered at the rate, and memory does not grow with it."""
 

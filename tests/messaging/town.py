@@ -203,6 +203,12 @@ class Town:
         found: list[delivery.Mail] = self.ask(delivery.waiting, phone.device, 0, 10_000)
         return found
 
+    def body(self, mail: delivery.Mail) -> delivery.Body:
+        """What a mail carries."""
+        found = self.ask(delivery.body_of, mail)
+        assert isinstance(found, delivery.Body)
+        return found
+
     def ack(self, phone: Phone, *mails: int) -> None:
         """The device has these."""
         self.do(delivery.ack, phone.account, phone.device, list(mails))

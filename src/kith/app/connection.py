@@ -86,15 +86,25 @@ class Bucket:
             return 0.0
         return (1 - self._level) / self._rate
 
-    def owe(self, now: float) -> float:
-        """Take one in any case; the seconds to wait before going on."""
+    def owe(self, now: float, count: int = 1) -> float:
+        """Take some in any case; the seconds to wait before going on."""
         self._refill(now)
-        self._level -= 1
+        self._level -= count
         return max(0.0, -self._level / self._rate)
 
     def _refill(self, now: float) -> None:
         self._level = min(self._burst, self._level + (now - self._at) * self._rate)
         self._at = now
+
+
+class Pace:
+    """How fast an account may go, over all its devices and however often they reconnect."""
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self.frames = Bucket(limits.frames_per_second, limits.frames_burst, now)
+        self.submits = Bucket(limits.submits_per_second, limits.submits_burst, now)
+        self.commits = Bucket(limits.commits_per_minute / 60, limits.commits_burst, now)
+        self.whispers = Bucket(limits.ephemerals_per_second, limits.ephemerals_burst, now)
 
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -116,6 +126,9 @@ class Switchboard(Protocol):
     limits: Limits
     franking: delivery.Hub
 
+    def pace(self, account: str) -> Pace:
+        """How fast this account may go."""
+
     def whisper(self, device: str, room: str, after_pos: int, body: bytes) -> None:
         """Hand an ephemeral message to a device, if it is connected."""
 
@@ -125,7 +138,7 @@ class Connection:
 
     def __init__(self, hub: Switchboard, session: Session, link: Link) -> None:
         loop = asyncio.get_running_loop()
-        limits, now = hub.limits, loop.time()
+        limits = hub.limits
         self.account, self.device = session.account, session.device
         self._sender = Sender(session.account, session.device)
         self._hub, self._link, self._loop, self._limits = hub, link, loop, limits
@@ -134,9 +147,7 @@ class Connection:
         self._room_to_reply = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(limits.submits_in_flight)
-        self._frames = Bucket(limits.frames_per_second, limits.frames_burst, now)
-        self._submits = Bucket(limits.submits_per_second, limits.submits_burst, now)
-        self._whispers = Bucket(limits.ephemerals_per_second, limits.ephemerals_burst, now)
+        self._pace = hub.pace(session.account)
         self._replies: deque[bytes] = deque()
         self._notices: dict[str, None] = {}
         self._hints: dict[str, int] = {}
@@ -220,12 +231,16 @@ class Connection:
                 return "slow"
             except Malformed:
                 return "protocol"
-            if wait := self._frames.owe(self._loop.time()):
+            if wait := self._pace.frames.owe(self._loop.time(), 1 + self._unknown_acks(frame)):
                 await asyncio.sleep(wait)
             while len(self._replies) >= REPLIES:
                 self._room_to_reply.clear()
                 await self._room_to_reply.wait()
             await self._start(frame)
+
+    def _unknown_acks(self, frame: frames.ClientFrame) -> int:
+        """Acks of mail that was not sent on this connection are looked up too, and paid for."""
+        return sum(mail not in self._unacked for mail in frame.mail_ids) if isinstance(frame, frames.Ack) else 0
 
     async def _start(self, frame: frames.ClientFrame) -> None:
         """Begin what a frame asks for; work on the database runs beside the reader, in order of arrival."""
@@ -235,8 +250,8 @@ class Connection:
             case frames.Ack(mail_ids=mails):
                 await self._beside(partial(self._ack, mails))
             case frames.Submit() | frames.Commit():
-                wait = self._submits.wait(self._loop.time())
-                if wait:
+                bucket = self._pace.submits if isinstance(frame, frames.Submit) else self._pace.commits
+                if wait := bucket.wait(self._loop.time()):
                     sentence = "That is faster than anybody writes. Wait a moment."
                     self._reply(frames.Refused(frame.key, "limited", sentence, max(1, int(wait * 1000))))
                     return
@@ -244,7 +259,7 @@ class Connection:
                 self._submitting.setdefault(frame.room, set()).add(task)
                 task.add_done_callback(partial(self._submitted, frame.room))
             case frames.SendEphemeral():
-                if not self._whispers.wait(self._loop.time()):
+                if not self._pace.whispers.wait(self._loop.time()):
                     earlier = list(self._submitting.get(frame.room, ()))
                     await self._beside(partial(self._whisper, frame, earlier))
 
@@ -382,7 +397,7 @@ class Connection:
                 await self._send_answers_before(mail.room, mail.room_pos)
                 if self._must_wait(mail.room, mail.room_pos):
                     return False
-            frame = _mail_frame(mail)
+            frame = self._mail_frame(mail)
             self._sent_upto = mail.mail
             if frame is None:
                 continue
@@ -394,6 +409,16 @@ class Connection:
             if self._unacked_bytes >= self._limits.mail_in_flight_bytes:
                 break
         return bool(waiting)
+
+    def _mail_frame(self, mail: Mail) -> bytes | None:
+        """The MAIL frame, None when its body is past its retention and only the row is left."""
+        if mail.kind == ROSTER:
+            about = json.dumps({"account": mail.about}).encode()
+            return frames.encode(frames.Mail(mail.mail, ROSTER, None, 0, about, None))
+        body = self._hub.database.read_now(delivery.body_of, mail)
+        if body is None:
+            return None
+        return frames.encode(frames.Mail(mail.mail, mail.kind, mail.room, mail.room_pos, body.body, _frank(body)))
 
     def _must_wait(self, room: str, position: int) -> bool:
         """Whether an answer that is under way may have to go out before this mail.
@@ -459,18 +484,7 @@ def _refused(key: bytes, refusal: Refusal) -> frames.Refused:
     return frames.Refused(key, refusal.code, details, refusal.retry_after_ms)
 
 
-def _mail_frame(mail: Mail) -> bytes | None:
-    """The MAIL frame, None when its body is past its retention and only the row is left."""
-    if mail.kind == ROSTER:
-        body = json.dumps({"account": mail.about}).encode()
-        return frames.encode(frames.Mail(mail.mail, ROSTER, None, 0, body, None))
-    if mail.body is None:
+def _frank(body: delivery.Body) -> frames.Frank | None:
+    if body.room_seq is None or body.hub_key_id is None or body.frank is None or body.proof is None:
         return None
-    frank = None
-    if mail.room_seq is not None:
-        assert mail.at_ms is not None  # noqa: S101  a franked body has every part of its frank
-        assert mail.hub_key_id is not None  # noqa: S101
-        assert mail.frank is not None  # noqa: S101
-        assert mail.proof is not None  # noqa: S101
-        frank = frames.Frank(mail.at_ms, mail.room_seq, mail.hub_key_id, mail.frank, SUITE, mail.proof)
-    return frames.encode(frames.Mail(mail.mail, mail.kind, mail.room, mail.room_pos, mail.body, frank))
+    return frames.Frank(body.at_ms, body.room_seq, body.hub_key_id, body.frank, SUITE, body.proof)

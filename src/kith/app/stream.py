@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from litestar.types import Receive, Scope, Send
 
-from kith.app.connection import Connection, Link
+from kith.app.connection import Connection, Link, Pace
 from kith.ledger.database import Database
 from kith.ledger.signals import Changed, Delivered, DeviceSignedOut, MailArrived
 from kith.messaging.flows.delivery import Franker
@@ -33,6 +33,8 @@ SUBPROTOCOL = "kith.v1"
 REQUEST_NOTICE_S = (0.2, 0.8)
 """A request rings after a while by chance, so that its sender cannot time whether somebody was rung."""
 CLOSING_S = 2.0
+PACES = 10_000
+"""Accounts whose pace is remembered before those without a connection are forgotten."""
 
 
 class Turned(NamedTuple):
@@ -81,6 +83,7 @@ class Hub:
         self._origin = server.origin
         self._by_device: dict[str, Connection] = {}
         self._by_account: dict[str, dict[str, Connection]] = {}
+        self._paces: dict[str, Pace] = {}
         self._closed = False
         self._empty = asyncio.Event()
 
@@ -144,6 +147,15 @@ class Hub:
         del of_account[connection.device]
         if not of_account:
             del self._by_account[connection.account]
+
+    def pace(self, account: str) -> Pace:
+        """How fast this account may go; remembered beyond its connections, or reconnecting would reset it."""
+        found = self._paces.get(account)
+        if found is None:
+            if len(self._paces) >= PACES:
+                self._paces = {known: pace for known, pace in self._paces.items() if known in self._by_account}
+            found = self._paces[account] = Pace(self.limits, asyncio.get_running_loop().time())
+        return found
 
     def whisper(self, device: str, room: str, after_pos: int, body: bytes) -> None:
         """Hand an ephemeral message to a device, if it is connected."""

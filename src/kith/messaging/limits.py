@@ -37,6 +37,8 @@ class Limits:
     frames_burst: int = limit(400, "frames", "catching up sends many acks at once")
     submits_per_second: int = limit(20, "submissions", "pasting and forwarding come in bursts, not in streams")
     submits_burst: int = limit(120, "submissions", "an outbox emptied after a day off line")
+    commits_per_minute: int = limit(12, "commits", "groups change when devices do, a few times a year")
+    commits_burst: int = limit(60, "commits", "a new device is added to every room at once")
     ephemerals_per_second: int = limit(5, "frames", "typing is told every few seconds")
     ephemerals_burst: int = limit(20, "frames", "reading a long thread sends receipts in a row")
     submits_in_flight: int = limit(32, "submissions", "enough to fill a commit batch, bounded per connection")

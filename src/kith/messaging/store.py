@@ -473,17 +473,13 @@ MAIL = (
         _m.room,
         _m.room_pos,
         _m.about,
-        _b.body,
-        _b.at_ms,
-        _b.room_seq,
-        _b.hub_key_id,
-        _b.frank,
-        _b.proof,
     )
-    .outerjoin(bodies, and_(_b.room == _m.room, _b.room_pos == _m.room_pos, _b.kind == _m.kind))
     .where(and_(_m.device == bindparam("whose"), _m.mail > bindparam("after")))
     .order_by(_m.mail)
     .limit(bindparam("most"))
+)
+BODY = select(_b.body, _b.at_ms, _b.room_seq, _b.hub_key_id, _b.frank, _b.proof).where(
+    and_(_b.room == bindparam("id"), _b.room_pos == bindparam("pos"), _b.kind == bindparam("what"))
 )
 UNSENT_BEFORE = (
     select(_m.mail)

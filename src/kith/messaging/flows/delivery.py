@@ -60,7 +60,7 @@ def send(
     leaves = [leaf for leaf in tx.all(store.LEAVES, id=message.room) if leaf.live]
     if head is None or all(leaf.device != sender.device for leaf in leaves):
         return Refusal("invalid", "This device is not in the chat's group yet.")
-    refusal = _stale(message.epoch, head.epoch) or _untagged(message) or _overfull(tx, head, leaves, sender, limits)
+    refusal = _stale(message.epoch, head.epoch) or _untagged(message) or overfull(tx, head, leaves, sender, limits)
     if refusal is not None:
         return refusal
     recipients = [leaf.device for leaf in leaves if leaf.device != sender.device]
@@ -82,11 +82,13 @@ def _untagged(message: Message) -> Refusal | None:
     return None
 
 
-def _overfull(tx: Tx, head: Row, leaves: Iterable[Row], sender: Sender, limits: Limits) -> Refusal | None:
+def overfull(tx: Tx, head: Row, leaves: Iterable[Row], sender: Sender, limits: Limits) -> Refusal | None:
     """A device that collects nothing must not let a pair of accounts fill the disk."""
     for leaf in leaves:
+        if not leaf.live or leaf.device == sender.device:
+            continue
         first = tx.value(store.FIRST_WAITING, whose=leaf.device, id=leaf.room)
-        if first is not None and head.room_pos - int(first) >= limits.backlog and leaf.device != sender.device:
+        if first is not None and head.room_pos - int(first) >= limits.backlog:
             return Refusal("limited", "Very many messages wait here uncollected. Try again later.", None, HOUR)
     return None
 
@@ -184,15 +186,20 @@ def _hint(tx: Tx, account: str, device: str, room: str, positions: Sequence[int]
 
 
 class Mail(NamedTuple):
-    """A mail as the stream sends it."""
+    """A mail in a device's box; its body is fetched when its turn comes, for many bodies are large."""
 
     mail: int
     kind: int
     room: str | None
     room_pos: int
     about: str | None
-    body: bytes | None
-    at_ms: int | None
+
+
+class Body(NamedTuple):
+    """What a mail carries: an MLSMessage, and the frank when it is a message."""
+
+    body: bytes
+    at_ms: int
     room_seq: int | None
     hub_key_id: int | None
     frank: bytes | None
@@ -202,6 +209,12 @@ class Mail(NamedTuple):
 def waiting(reader: Reader, device: str, after: int, most: int) -> list[Mail]:
     """Mails that a device has not acked, oldest first, from behind a mail id."""
     return [Mail(**row) for row in reader.all(store.MAIL, whose=device, after=after, most=most)]
+
+
+def body_of(reader: Reader, mail: Mail) -> Body | None:
+    """The body of a mail; None for rosters, and when it is past its retention."""
+    row = reader.one(store.BODY, id=mail.room, pos=mail.room_pos, what=mail.kind)
+    return None if row is None else Body(**row)
 
 
 def unsent_before(reader: Reader, device: str, after: int, room: str, position: int) -> bool:

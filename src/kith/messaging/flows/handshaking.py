@@ -7,9 +7,10 @@ from typing import NamedTuple
 from kith.ledger.database import Reader, Row, Tx
 from kith.ledger.events import EpochAdvanced, MembershipEnded, MembershipStarted
 from kith.messaging import store
-from kith.messaging.flows.delivery import answered, post, remember
+from kith.messaging.flows.delivery import answered, overfull, post, remember
 from kith.messaging.flows.writing import Place, Sender, may_write_here
 from kith.messaging.handshakes import Handshake, Member, Submitted, epoch_of, judge, read
+from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.people import devices
 from kith.protocol.frames import COMMIT, WELCOME
@@ -58,19 +59,22 @@ def commit(tx: Tx, sender: Sender, key: bytes, room: str, handshake: Handshake |
         return place
     if isinstance(handshake, Refusal):
         return handshake
-    head = tx.one(store.HEAD_NUMBERS, id=room)
+    head, before = tx.one(store.HEAD_NUMBERS, id=room), tx.all(store.LEAVES, id=room)
     if head is None or (head.epoch or 0) != handshake.epoch:
         return Refusal("wrong_epoch", str(0 if head is None else head.epoch or 0))
-    flaw = judge(
-        handshake,
-        sender=sender.account,
-        registered=_registered(tx, place),
-        granted={device: ref for device, ref in handshake.added.items() if _granted(tx, room, sender, ref)},
-    )
-    if flaw is not None:
-        return Refusal("invalid", flaw)
-    turn = _Turn(room, sender, head.room_pos + 1, max(tx.now, head.last_ms), tx.all(store.LEAVES, id=room), handshake)
+    hindrance = overfull(tx, head, before, sender, DEFAULTS) or _unwarranted(tx, sender, place, handshake)
+    if hindrance is not None:
+        return hindrance
+    turn = _Turn(room, sender, head.room_pos + 1, max(tx.now, head.last_ms), before, handshake)
     return _accept(tx, key, turn, head.room_seq)
+
+
+def _unwarranted(tx: Tx, sender: Sender, place: Place, handshake: Handshake) -> Refusal | None:
+    """What this commit may not do, by the facts of this transaction."""
+    granted = {device: ref for device, ref in handshake.added.items() if _granted(tx, place.room, sender, ref)}
+    registered = _registered(tx, place)
+    flaw = judge(handshake, sender=sender.account, registered=registered, granted=granted)
+    return None if flaw is None else Refusal("invalid", flaw)
 
 
 class _Turn(NamedTuple):
