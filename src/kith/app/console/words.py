@@ -25,11 +25,11 @@ def span(ms: int) -> str:
 
 
 def filters(now: Callable[[], int]) -> dict[str, Callable[..., Any]]:
-    """The filters of every page: `when`, `span`, `age` (since), `left` (until), `pseudonym`."""
+    """The filters of every page: `when`, `span`, `age` (since), `left` (until a due time), `pseudonym`."""
     return {
         "when": when,
         "span": span,
         "age": lambda ms: span(now() - ms),
-        "left": lambda ms: f"in {span(ms - now())}" if ms >= now() else f"{span(now() - ms)} over",
+        "left": lambda ms: f"due in {span(ms - now())}" if ms >= now() else f"overdue by {span(now() - ms)}",
         "pseudonym": lambda staff: "—" if staff is None else pseudonym(staff),
     }
