@@ -30,6 +30,7 @@ interface SessionRecord { account: string; device: string; token: string | null 
 interface People { rooms: RoomAnswer[]; blocks: Blocked[] }
 
 const STREAM_LOCK = 'kith:stream';
+const FIRST_LOCK = 'kith:first-messages';
 /** Work that can wait is done a little after connecting. */
 const IDLE_MS = 1_500;
 const REPLACED_WAIT_MS = 5_000;
@@ -428,8 +429,15 @@ export class EngineCore implements Engine {
     };
   }
 
-  /** First messages whose request was accepted go to the outbox of the new chat. */
-  async #sendFirstMessages(): Promise<void> {
+  /**
+   * First messages whose request was accepted go to the outbox of the new chat. One at a time and in one tab: two
+   * notices at once ("requests", "connections") would each find the message waiting and send it twice.
+   */
+  #sendFirstMessages(): Promise<void> {
+    return this.home.locked(FIRST_LOCK, () => this.#moveFirstMessages());
+  }
+
+  async #moveFirstMessages(): Promise<void> {
     const session = this.#need();
     const waiting = await session.vault.range<FirstMessage>('meta', { prefix: 'first/' });
     if (waiting.length === 0) return;
