@@ -24,7 +24,8 @@ export interface Arrival {
 
 export type Flaw =
   | 'untagged' | 'unfranked' | 'cbor' | 'tag' | 'sender' | 'room' | 'frank' | 'sequence' | 'time';
-export type Verdict = { ok: true; message: Genuine } | { ok: false; flaw: Flaw };
+/** `signed`: the hub did sign this, although it cannot have this place; perhaps evidence against the hub. */
+export type Verdict = { ok: true; message: Genuine } | { ok: false; flaw: Flaw; signed?: FrankRecord };
 export interface Genuine { content: Content; bytes: Bytes; id: Bytes; frank: FrankRecord }
 
 /** Where the thread stands: the next message must come after this. */
@@ -39,7 +40,7 @@ export async function judge(arrival: Arrival, place: Place, hubKey: (id: number)
   if (roomOf(opened) !== arrival.roomUri) return { ok: false, flaw: 'room' };
   const frank = await proven(contextOf(arrival, hub), hub, hubKey);
   if (frank === null) return { ok: false, flaw: 'frank' };
-  if (hub.roomSeq <= place.seq) return { ok: false, flaw: 'sequence' };
+  if (hub.roomSeq <= place.seq) return { ok: false, flaw: 'sequence', signed: frank };
   if (hub.timestamp < place.timestampMs) return { ok: false, flaw: 'time' };
   const id = messageId(arrival.sender.account, arrival.roomUri, arrival.plaintext, opened.salt);
   return { ok: true, message: { content: opened, bytes: arrival.plaintext, id, frank } };

@@ -7,7 +7,7 @@
 import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
 import { decodeContent, encodeContent, messageId, textContent, type Content } from '../protocol/content';
 import type { Accepted, ClientFrame, Mail, Refused } from '../protocol/frames';
-import { aadOf, frankingTag } from '../protocol/franking';
+import { aadOf, contradicts, frankingTag } from '../protocol/franking';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
 import type { Api, PackagesAnswer } from './api';
 import type { Happening } from './contract';
@@ -20,9 +20,9 @@ import {
   type Commit, type Group, type Judge, type Member, type MlsEngine,
 } from './mls';
 import type { KeyPackages } from './packages';
-import { contextOf, info, judge, proven, rowOf, tombstone, type Genuine } from './receive';
+import { contextOf, frankOf, info, judge, proven, rowOf, tombstone, type Genuine } from './receive';
 import {
-  messageKey, newThread, outboxKey, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Self,
+  messageKey, newThread, outboxKey, padded, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Self,
   type Thread,
 } from './records';
 import { Unsealable, type Vault } from './vault';
@@ -52,8 +52,10 @@ const ROTATE_AFTER_MS = 7 * 24 * 3600 * 1000;
 const JITTER_MS = 1_200;
 
 const FOREIGN_EDIT = 'Somebody tried to change a message that is not theirs.';
-const BROKEN = 'This device cannot follow the chat any more. It will be added again.';
+const BROKEN = 'This device cannot follow the chat any more. Sign out and in again here to join anew.';
 const UNVERIFIED = 'The server shows keys for this chat that do not check out, so nothing is changed or sent with them.';
+const EQUIVOCATION = 'The server signed two different messages for one place in this chat. Kith kept both signatures as evidence.';
+const STRANGER = 'Somebody tried to add a device here that none of you vouched for. It was refused, and this device stopped following the chat.';
 const UNLISTED = 'A device was added that its account does not list. Nothing is sent until it is removed.';
 
 /** "Not now": the server cannot be reached or wants us to wait. Never a verdict. */
@@ -254,7 +256,10 @@ export class Room {
     const verdict = await this.#verdict({ ...opened, hub: mail.hub, roomUri: this.#uri }, thread);
     const state = await this.#store(loaded.record, opened.next, false);
     if (verdict.ok) await this.#keep(verdict.message, mail.roomPos, { ...thread, pos: mail.roomPos }, state);
-    else await this.#bury(mail.roomPos, atMs, thread, state, parseUri(opened.sender.account, 'u').id);
+    else {
+      const evidence = verdict.signed ? await this.#equivocation(verdict.signed, mail.roomPos, thread) : [];
+      await this.#bury(mail.roomPos, atMs, thread, [...state, ...evidence], parseUri(opened.sender.account, 'u').id);
+    }
     wipeSpent(opened.spent);
   }
 
@@ -273,6 +278,18 @@ export class Room {
       if (isRefusal(error)) return null;
       throw error;
     }
+  }
+
+  /** Two different messages signed for one place: kept, because it proves that the server cheats, and said aloud. */
+  async #equivocation(signed: FrankRecord, pos: number, thread: Thread): Promise<Write[]> {
+    const { vault, home } = this.context;
+    const there = await vault.range<MessageRecord>('messages', { prefix: messageKey(this.id, signed.roomSeq, 0).slice(0, -padded(0).length) });
+    const other = there.find(({ value }) => value.frank && contradicts(frankOf(value.frank), frankOf(signed)))?.value.frank;
+    if (!other) return [];
+    return [
+      await vault.put('meta', `evidence/${this.id}/${padded(signed.roomSeq)}`, { one: other, two: signed }),
+      await this.#infoRow(EQUIVOCATION, pos, Math.max(thread.seq, thread.headSeq), home.now()),
+    ];
   }
 
   async #bury(pos: number, atMs: number, thread: Thread, state: Write[], sender = ''): Promise<void> {
@@ -357,13 +374,19 @@ export class Room {
     const here = { ...thread, pos: mail.roomPos };
     if (!loaded?.group || loaded.record.broken !== null) return vault.write(await this.#putThread(here));
     let done;
+    let stranger = false;
+    const judgeLeaf: Judge = async (who, key) => {
+      const fine = await this.#judge('lenient')(who, key);
+      if (!fine) stranger = true;
+      return fine;
+    };
     try {
-      done = await engine.process(loaded.group, mail.body, this.#judge('lenient'));
+      done = await engine.process(loaded.group, mail.body, judgeLeaf);
     } catch (error) {
       if (!(error instanceof MlsError)) throw error;
-      return this.#break(loaded.record, loaded.group, here);
+      return this.#break(loaded.record, loaded.group, here, stranger ? STRANGER : BROKEN);
     }
-    if (done.kind !== 'commit') return this.#break(loaded.record, loaded.group, here);
+    if (done.kind !== 'commit') return this.#break(loaded.record, loaded.group, here, BROKEN);
     // Whoever won the epoch, ours of that epoch lost: it is made again on top of this one when still needed.
     const record: GroupRecord = { ...loaded.record, pending: null, broken: done.removedMe ? 'removed' : null };
     const notes = await this.#rosterNotes(done.added, here);
@@ -387,9 +410,9 @@ export class Room {
     }));
   }
 
-  async #break(record: GroupRecord, group: Group, thread: Thread): Promise<void> {
+  async #break(record: GroupRecord, group: Group, thread: Thread, why: string): Promise<void> {
     const { vault, home, emit } = this.context;
-    const note = await this.#infoRow(BROKEN, thread.pos, Math.max(thread.seq, thread.headSeq), home.now());
+    const note = await this.#infoRow(why, thread.pos, Math.max(thread.seq, thread.headSeq), home.now());
     const writes = await this.#store({ ...record, pending: null, broken: 'fork' }, group, false);
     await vault.write(...writes, note, await this.#putThread(thread));
     emit({ type: 'thread', room: this.id });

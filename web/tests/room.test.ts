@@ -1,0 +1,308 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { equal, toHex, utf8, type Bytes } from '../src/protocol/bytes';
+import { encodeContent, textContent } from '../src/protocol/content';
+import type { ClientFrame, HubRecord, Mail } from '../src/protocol/frames';
+import { aadOf, encodeProof, frankingTag, serverFrank, signSingle, type FrankingContext } from '../src/protocol/franking';
+import { newSeed, signerFromSeed, type Signer } from '../src/protocol/sign';
+import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../src/protocol/uris';
+import type { Standing } from '../src/engine/directory';
+import { NodeDevice, NodeHome } from '../src/engine/home-node';
+import { epochOf, members, MlsEngine, type Group, type Judge, type KeyPackageSecret } from '../src/engine/mls';
+import type { OutboxRecord } from '../src/engine/records';
+import { Room, type RoomContext } from '../src/engine/room';
+import { Threads } from '../src/engine/threads';
+import { rootKey, Vault } from '../src/engine/vault';
+import { account } from './shared';
+
+const SERVER = 'h.example';
+const room = account(0xf1);
+const [me, them, outsider] = [account(1), account(2), account(3)];
+const anybody: Judge = async () => true;
+
+interface Other { engine: MlsEngine; account: string; device: string }
+async function device(person: string, id: string): Promise<Other & { signer: Signer }> {
+  const { seed, publicKey } = await newSeed();
+  const signer = await signerFromSeed(seed, publicKey);
+  const self = { account: accountUri(SERVER, person), device: deviceUri(SERVER, id) };
+  return { engine: await MlsEngine.create(self, signer, Date.now), ...self, signer };
+}
+
+/** A room on this device, with everything around it faked: the server, the directory and the hub are this object. */
+class Scene {
+  readonly sent: ClientFrame[] = [];
+  readonly acked: number[] = [];
+  readonly standings = new Map<string, Standing>();
+  pos = 0;
+  seq = 0;
+  theirs!: Group;
+  constructor(
+    readonly room: Room, readonly threads: Threads, readonly vault: Vault, readonly peer: Other, readonly hub: Signer,
+    readonly home: NodeHome,
+  ) {}
+
+  async mail(mail: Mail['mail'], body: Bytes, hub: HubRecord | null = null, pos = ++this.pos): Promise<void> {
+    this.room.mail({ kind: 'mail', mailId: pos + 100, mail, room, roomPos: pos, body, hub });
+    await this.settled();
+  }
+
+  /** The room's turn is over. */
+  async settled(): Promise<void> {
+    for (let i = 0; i < 3; i++) await this.room.run(async () => undefined);
+  }
+
+  /** What the peer says, franked by the hub. */
+  async says(text: string, change: Partial<FrankingContext> = {}): Promise<{ body: Bytes; hub: HubRecord }> {
+    const salt = crypto.getRandomValues(new Uint8Array(16));
+    const content = encodeContent(textContent({ salt, sender: this.peer.account, room: roomUri(SERVER, room), text }));
+    const tag = frankingTag(salt, content);
+    const made = await this.peer.engine.protect(this.theirs, content, aadOf(tag));
+    this.theirs = made.next;
+    const context: FrankingContext = {
+      senderUri: this.peer.account, roomUri: roomUri(SERVER, room), acceptedTimestamp: 1000 + this.seq, senderDevice: this.peer.device,
+      epoch: epochOf(this.theirs), roomSeq: ++this.seq, hubKeyId: 1, ...change,
+    };
+    const frank = serverFrank(new Uint8Array(32), tag, context);
+    const hub = {
+      timestamp: context.acceptedTimestamp, roomSeq: context.roomSeq, hubKeyId: 1, serverFrank: frank, suite: 1,
+      proof: encodeProof(await signSingle(this.hub, frank, context)),
+    };
+    return { body: made.message, hub };
+  }
+
+  async rows(): Promise<string[]> {
+    return (await this.threads.page(room)).messages.map((row) => (row.kind === 'text' ? row.text : `${row.kind}: ${row.text}`));
+  }
+
+  async write(text: string): Promise<void> {
+    const record: OutboxRecord = {
+      id: toHex(crypto.getRandomValues(new Uint8Array(16))), room, createdMs: Date.now(), text, replyTo: null, stage: 'plain', sealed: null, failure: null,
+    };
+    await this.vault.save('outbox', `${room}/${record.createdMs}-${record.id}`, record);
+    this.room.pump();
+    await this.settled();
+  }
+
+  submits(): Extract<ClientFrame, { kind: 'submit' }>[] {
+    return this.sent.filter((frame) => frame.kind === 'submit');
+  }
+
+  commits(): Extract<ClientFrame, { kind: 'commit' }>[] {
+    return this.sent.filter((frame) => frame.kind === 'commit');
+  }
+}
+
+/** This device has joined a group that the peer founded. */
+async function scene(): Promise<Scene> {
+  const home = new NodeHome(new NodeDevice({ origin: 'http://h.example' }));
+  const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), me, account(11)));
+  const [mine, peer, hub] = [await device(me, account(11)), await device(them, account(12)), (await device(them, account(13))).signer];
+  const kp = await mine.engine.newKeyPackage();
+  let made!: Scene;
+  const directory = {
+    roster: async () => [me, them],
+    pinRoster: async () => [me, them],
+    keys: async (who: string) => ({
+      account: who, aik: null,
+      list: { entries: members(made.theirs).filter((m) => parseUri(m.account, 'u').id === who && made.standings.get(m.device) !== 'unlisted').map((m) => ({ device: m.device, mlsKey: m.key, addedMs: 0 })) },
+    }),
+    standing: async (accounts: string[], who: { account: string; device: string }): Promise<Standing> =>
+      accounts.includes(parseUri(who.account, 'u').id) ? made.standings.get(who.device) ?? 'listed' : 'refused',
+    hubKey: async () => hub.publicKey,
+    freshHubKey: async () => hub.publicKey,
+  };
+  const link = { ready: true, send: (frame: ClientFrame) => { made.sent.push(frame); return true; }, ack: (id: number) => made.acked.push(id) };
+  const packages = { secret: async (refs: Bytes[]): Promise<KeyPackageSecret | null> => (refs.some((ref) => equal(ref, kp.secret.ref)) ? kp.secret : null), used: () => [] };
+  const api = { claimKeyPackages: async () => ({ packages: [], missing: [] }) };
+  const self = { server: SERVER, account: me, device: account(11) };
+  const context = { home, api, vault, directory, engine: mine.engine, packages, link, self, emit: () => undefined } as unknown as RoomContext;
+  made = new Scene(new Room(context, room), new Threads(home, vault, directory as never, me), vault, peer, hub, home);
+  const founded = await peer.engine.createGroup(uuidBytes(room), anybody);
+  const add = await peer.engine.commit(founded, { adds: [kp.message], removes: [] }, anybody);
+  made.theirs = add.next;
+  await made.mail('welcome', add.welcome!);
+  assert.ok(await made.room.hasGroup());
+  return made;
+}
+
+test('a genuine message is stored, shown and acknowledged', async () => {
+  const s = await scene();
+  const { body, hub } = await s.says('hello');
+  await s.mail('message', body, hub);
+  assert.deepEqual(await s.rows(), ['hello']);
+  assert.deepEqual(s.acked, [101, 102]);
+  s.home.close();
+});
+
+test('a commit that adds somebody outside the chat is refused and said aloud, and nothing is sent any more', async () => {
+  const s = await scene();
+  const stranger = await device(outsider, account(31));
+  const kp = await stranger.engine.newKeyPackage();
+  const add = await s.peer.engine.commit(s.theirs, { adds: [kp.message], removes: [] }, anybody);
+  await s.mail('commit', add.commit);
+  assert.match((await s.rows())[0]!, /^info: Somebody tried to add a device/);
+  assert.equal(await s.room.hasGroup(), false);
+  await s.write('secret');
+  assert.equal(s.sent.length, 0);
+  s.home.close();
+});
+
+test('an unlisted device of a member holds sending up until a commit has removed it', async () => {
+  const s = await scene();
+  const ghost = await device(them, account(32));
+  s.standings.set(ghost.device, 'unlisted');
+  const kp = await ghost.engine.newKeyPackage();
+  const add = await s.peer.engine.commit(s.theirs, { adds: [kp.message], removes: [] }, anybody);
+  s.theirs = add.next;
+  await s.mail('commit', add.commit);
+  assert.match((await s.rows())[0]!, /^info: A device was added that its account does not list/);
+  await s.write('only for listed devices');
+  assert.equal(s.submits().length, 0);
+  assert.equal(s.commits().length, 1);
+  const done = await s.peer.engine.process(s.theirs, s.commits()[0]!.commit, anybody);
+  if (done.kind !== 'commit') assert.fail();
+  assert.deepEqual(done.removed.map((member) => member.device), [ghost.device]);
+  s.theirs = done.next;
+  s.room.accepted({ kind: 'accepted', key: s.commits()[0]!.key as Bytes, roomPos: ++s.pos, timestamp: 1, hub: null });
+  await s.settled();
+  assert.equal(s.submits().length, 1);
+  const read = await s.peer.engine.process(s.theirs, s.submits()[0]!.message, anybody);
+  assert.equal(read.kind, 'application');
+  s.home.close();
+});
+
+test('a message of an unlisted device is not shown', async () => {
+  const s = await scene();
+  s.standings.set(s.peer.device, 'unlisted');
+  const { body, hub } = await s.says('from a signed-out device');
+  await s.mail('message', body, hub);
+  assert.deepEqual(await s.rows(), ['tombstone: ']);
+  s.home.close();
+});
+
+test('two messages signed for one place are evidence against the server', async () => {
+  const s = await scene();
+  const first = await s.says('the first');
+  await s.mail('message', first.body, first.hub);
+  const second = await s.says('the second', { roomSeq: 1 });
+  await s.mail('message', second.body, second.hub);
+  const rows = await s.rows();
+  assert.ok(rows.some((row) => row.startsWith('info: The server signed two different messages')));
+  assert.ok(!rows.includes('the second'));
+  s.home.close();
+});
+
+test('a message whose time runs backwards is not shown', async () => {
+  const s = await scene();
+  const first = await s.says('the first');
+  await s.mail('message', first.body, first.hub);
+  const second = await s.says('earlier than the first', { acceptedTimestamp: 5 });
+  await s.mail('message', second.body, second.hub);
+  assert.deepEqual(await s.rows(), ['the first', 'tombstone: ']);
+  s.home.close();
+});
+
+test('mail that arrives in another order is processed in room_pos order', async () => {
+  const s = await scene();
+  const [one, two, three] = [await s.says('one'), await s.says('two'), await s.says('three')];
+  await s.mail('message', three.body, three.hub, 4);
+  await s.mail('message', two.body, two.hub, 3);
+  assert.deepEqual(await s.rows(), []);
+  await s.mail('message', one.body, one.hub, 2);
+  assert.deepEqual(await s.rows(), ['one', 'two', 'three']);
+  s.home.close();
+});
+
+test('a commit of ours that was accepted while we were away is adopted between the mail around it', async () => {
+  const s = await scene();
+  const ghost = await device(them, account(32));
+  s.standings.set(ghost.device, 'unlisted');
+  const kp = await ghost.engine.newKeyPackage();
+  const add = await s.peer.engine.commit(s.theirs, { adds: [kp.message], removes: [] }, anybody);
+  s.theirs = add.next;
+  await s.mail('commit', add.commit);
+  await s.write('after the commit');
+  const ours = s.commits()[0]!;
+  // The peer wrote in the old epoch before our commit was accepted, and in the new one after it.
+  const before = await s.says('in the old epoch');
+  const done = await s.peer.engine.process(s.theirs, ours.commit, anybody);
+  if (done.kind !== 'commit') assert.fail();
+  s.theirs = done.next;
+  const after = await s.says('in the new epoch');
+  s.room.disconnected();
+  s.room.pump();
+  await s.settled();
+  assert.equal(s.commits().length, 2);
+  assert.deepEqual(s.commits()[1], ours);
+  // The answer overtakes the mail, but its place is after the first message.
+  s.room.accepted({ kind: 'accepted', key: ours.key as Bytes, roomPos: 4, timestamp: 1, hub: null });
+  await s.mail('message', after.body, after.hub, 5);
+  await s.mail('message', before.body, before.hub, 3);
+  const rows = (await s.rows()).filter((row) => !row.startsWith('info'));
+  assert.deepEqual(rows.slice(0, 2), ['in the old epoch', 'in the new epoch']);
+  s.home.close();
+});
+
+test('a commit that lost its epoch is dropped, and the message goes out in the epoch that won', async () => {
+  const s = await scene();
+  const ghost = await device(them, account(32));
+  s.standings.set(ghost.device, 'unlisted');
+  const kp = await ghost.engine.newKeyPackage();
+  const add = await s.peer.engine.commit(s.theirs, { adds: [kp.message], removes: [] }, anybody);
+  s.theirs = add.next;
+  await s.mail('commit', add.commit);
+  await s.write('in the end');
+  const leaf = members(s.theirs).find((member) => member.device === ghost.device)!.leaf;
+  const theirs = await s.peer.engine.commit(s.theirs, { adds: [], removes: [leaf] }, anybody);
+  s.theirs = theirs.next;
+  s.room.refused({ kind: 'refused', key: s.commits()[0]!.key as Bytes, code: 'wrong_epoch', details: '3', retryAfterMs: null });
+  await s.mail('commit', theirs.commit);
+  await s.settled();
+  const last = s.submits().at(-1)!;
+  assert.equal((await s.peer.engine.process(s.theirs, last.message, anybody)).kind, 'application');
+  s.home.close();
+});
+
+test('a message refused because its epoch is over is encrypted again under a new key', async () => {
+  const s = await scene();
+  await s.write('twice encrypted');
+  const first = s.submits()[0]!;
+  const rotate = await s.peer.engine.commit(s.theirs, { adds: [], removes: [] }, anybody);
+  s.theirs = rotate.next;
+  s.room.refused({ kind: 'refused', key: first.key as Bytes, code: 'epoch_too_old', details: '2', retryAfterMs: null });
+  await s.mail('commit', rotate.commit);
+  const second = s.submits().at(-1)!;
+  assert.ok(!equal(second.key, first.key));
+  assert.equal((await s.peer.engine.process(s.theirs, second.message, anybody)).kind, 'application');
+  s.home.close();
+});
+
+test('a Welcome to another group than the room is not joined', async () => {
+  const s = await scene();
+  const other = await device(them, account(40));
+  const kp = await other.engine.newKeyPackage();
+  const elsewhere = await s.peer.engine.createGroup(uuidBytes(account(0xf2)), anybody);
+  const add = await s.peer.engine.commit(elsewhere, { adds: [kp.message], removes: [] }, anybody);
+  const home = new NodeHome(new NodeDevice({ origin: 'http://h.example' }));
+  const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), me, account(40)));
+  const context = {
+    home, vault, engine: other.engine, self: { server: SERVER, account: them, device: account(40) }, emit: () => undefined,
+    directory: { roster: async () => [me, them], standing: async () => 'listed' },
+    packages: { secret: async () => kp.secret, used: () => [] }, link: { ready: false, ack: () => undefined },
+  } as unknown as RoomContext;
+  const here = new Room(context, room);
+  here.mail({ kind: 'mail', mailId: 1, mail: 'welcome', room, roomPos: 1, body: add.welcome!, hub: null });
+  await here.run(async () => undefined);
+  await here.run(async () => undefined);
+  assert.equal(await here.hasGroup(), false);
+  s.home.close();
+  home.close();
+});
+
+test('bytes that are no MLS message at all become a tombstone', async () => {
+  const s = await scene();
+  const { hub } = await s.says('never seen');
+  for (const body of [new Uint8Array(), utf8('hello'), new Uint8Array(3000).fill(0xff)]) await s.mail('message', body, hub);
+  assert.deepEqual(await s.rows(), ['tombstone: ', 'tombstone: ', 'tombstone: ']);
+  s.home.close();
+});
