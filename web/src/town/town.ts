@@ -88,7 +88,8 @@ class LiveTown implements Town {
 
   async live(): Promise<void> {
     for (const [index, { id, happens }] of STORY.entries()) {
-      if (!this.#memory.done.includes(id)) await this.#once(id, happens);
+      if (this.#memory.done.includes(id)) continue;
+      await this.#once(id, happens);
       tell({ told: 'progress', what: 'story', done: index + 1, of: STORY.length });
     }
     tell({ told: 'ready' });

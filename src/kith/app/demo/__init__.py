@@ -95,10 +95,8 @@ class _Demo:
                 case Progress(what="moving"):
                     verb = "Townspeople move in" if self._first else "Townspeople come online"
                     self._say.progress(f"{verb}: {news.done} of {news.of}")
-                case Progress() if self._first:
-                    self._say.progress(f"They meet, ask, write and report: {news.done} of {news.of}")
                 case Progress():
-                    pass
+                    self._say.progress(f"They meet, ask, write and report: {news.done} of {news.of}")
                 case Expects():
                     tasks.add(asyncio.create_task(self._say_yes(kith, news)))
                 case Ready():
