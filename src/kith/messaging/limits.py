@@ -15,7 +15,7 @@ class Limits:
     requests_open: int = limit(50, "unanswered requests", "more than fifty unanswered people is a mailing list")
     request_life_ms: int = limit(30 * DAY, "ms", "who did not answer in a month does not want to, now")
     decline_holds_ms: int = limit(90 * DAY, "ms", "a no is not asked about again soon")
-    requests_kept_ms: int = limit(90 * DAY, "ms", "closed requests explain decisions that can still be appealed")
+    requests_kept_ms: int = limit(90 * DAY, "ms", "a request past its 30 days still explains decisions; a no holds")
     invite_life_ms: int = limit(7 * DAY, "ms", "a link that wanders further should have died by then")
     invites_open: int = limit(20, "unused invites", "enough for a class or a party, too few for a billboard")
 

@@ -26,7 +26,7 @@ requests = table(
     Index("requests_by_requester", "requester", "sent_ms"),
     Index("requests_by_target", "target", "requester"),
     purpose="who asked whom to be connected, and what came of it",
-    retention="90 days after it was closed",
+    retention="120 days after it was sent",
     kind="projection",
 )
 
@@ -74,7 +74,7 @@ request_words = table(
     text("request", "id of the request", key=True),
     text("typed", "the handle that the requester typed, or empty for an invite"),
     purpose="so that the requester recognises her own requests",
-    retention="90 days after it was sent",
+    retention="120 days after it was sent",
     kind="personal",
 )
 
@@ -311,7 +311,10 @@ CLOSE_BETWEEN = (
 OPEN_WITH = select(requests).where(
     and_(or_(_r.requester == bindparam("who"), _r.target == bindparam("who")), _r.target.is_not(None), _OPEN)
 )
-FORGET_REQUESTS = delete(requests).where(func.coalesce(_r.closed_ms, _r.cancelled_ms) < bindparam("before"))
+# By when it was sent, whatever became of it: its requester must not see a no by what is forgotten sooner.
+FORGET_REQUESTS = delete(requests).where(
+    and_(_r.sent_ms < bindparam("before"), func.coalesce(_r.closed_ms, _r.cancelled_ms).is_not(None))
+)
 FORGET_WORDS = delete(request_words).where(
     not_(exists(select(_r.request).where(_r.request == request_words.c.request)))
 )

@@ -68,7 +68,7 @@ _MINE: Final[dict[type[Event], tuple[str, ...]]] = {
 """Events a person may see, and the fields that make them hers."""
 
 _HIDDEN: Final[dict[type[Event], tuple[str, ...]]] = {
-    e.RequestSent: ("target", "decision"),
+    e.RequestSent: ("target", "decision", "invited"),  # `invited` is set only where it reached somebody
     e.RequestCancelled: ("target",),
     e.MeasureImposed: ("source",),
     e.ReportFiled: ("case", "verified"),

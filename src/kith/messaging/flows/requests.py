@@ -76,7 +76,8 @@ def ask(
         return refusal
     words = "" if handle is None else handle.strip().lower()
     if handle is not None:
-        _take_back_same(tx, account, words, limits)
+        if words:  # requests by invite stand without words, and are not meant by spaces
+            _take_back_same(tx, account, words, limits)
         target, hashed = facts.by_handle(tx, handle.strip()), b""
     else:
         hashed = hash_of(token or "")
@@ -184,10 +185,12 @@ def accept(tx: Tx, account: str, request: str) -> Connected | Refusal:
     if row is None:
         return ABSENT
     decision, known = answering(tx, row)
-    made = record(tx, POLICY, row.requester, decision, known)
+    own = decision.refused and decision.reasons[0].audience == "person"
+    # A reason for a person is about who answers; recorded about the requester, it would stand in her export.
+    made = record(tx, POLICY, account if own else row.requester, decision, known)
     if decision.allowed:
         return Connected(row.requester, _connect(tx, row.requester, account))
-    if decision.reasons[0].audience == "person":
+    if own:
         return Refusal("restricted", decision.reasons[0].because, made)
     return ABSENT
 

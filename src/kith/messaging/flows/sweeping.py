@@ -42,7 +42,8 @@ def _old_envelopes(tx: Tx, limits: Limits) -> bool:
 
 def forget(tx: Tx, limits: Limits = DEFAULTS) -> None:
     """Once a day: what is past its retention, and operational rows that no longer serve."""
-    requests_before, memberships_before = tx.now - limits.requests_kept_ms, tx.now - limits.membership_kept_ms
+    requests_before = tx.now - limits.request_life_ms - limits.requests_kept_ms
+    memberships_before = tx.now - limits.membership_kept_ms
     tx.append(RequestsForgotten(requests_before_ms=requests_before, memberships_before_ms=memberships_before))
     tx.run(store.FORGET_WORDS)
     tx.run(store.REFUSALS_OLD, before=tx.now - DAY)
