@@ -107,6 +107,23 @@ def test_a_flood_is_slowed_and_made_up_items_do_not_fill_the_disk(world: World) 
     world.report(None, me, them, category="scam")
 
 
+def test_a_flood_is_answered_alike_whatever_the_age_of_the_reported_person(world: World) -> None:
+    """An adult far over budget learns nobody's age by reporting; a minor's own report is taken."""
+    them = {band: world.account(f"them{number}", band) for number, band in enumerate(("18+", "13-15", "unknown"))}
+
+    def answers(reporter: str) -> list[bool]:
+        for _ in range(world.desk.limits.reports_per_day_at_most):
+            world.report(None, reporter, world.account(f"x{world.hub.new_id()}"), category="scam")
+        filings = [
+            flows.Filing(reporter=reporter, account=account, category="sexual", minor_involved=False)
+            for account in them.values()
+        ]
+        return [isinstance(world.do(flows.file, filing, Examined(), world.desk), Decision) for filing in filings]
+
+    assert answers(world.account("adult")) == [True, True, True]
+    assert answers(world.account("teen", "13-15")) == [False, False, False]
+
+
 @pytest.mark.parametrize(
     ("band", "minor_involved", "first"),
     [("18+", False, False), ("13-15", False, False), ("18+", True, True), ("13-15", True, True)],

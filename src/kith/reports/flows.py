@@ -67,7 +67,8 @@ def file(tx: Tx, filing: Filing, examined: Examined, desk: Desk) -> Filed | Deci
         over_budget=today >= limits.reports_per_day,
     )
     flooding = today >= limits.reports_per_day_at_most
-    if today >= limits.reports_per_day_ever or (flooding and not triage.child_safety(known)):
+    # Judged by what the reporter said and is: whether it is taken must not tell the other's age.
+    if today >= limits.reports_per_day_ever or (flooding and not triage.first_as_told(known)):
         return refuse("report-flood", "You have sent very many reports today. Try again tomorrow.")
     case = _case_for(tx, filing.account, triage.of_report(known, tx.now, limits), "report")
     report = str(uuid4())
