@@ -117,6 +117,8 @@ export class Directory {
     const known = await this.vault.get<Roster>('meta', `room/${room}`);
     if (known) return known.accounts;
     if (!accounts.includes(this.self.account)) throw new DirectoryRefused('The server shows a chat without you in it.');
+    // Every chat is between two: a third account would be let in by its own valid device list, and nobody would see it.
+    if (accounts.length !== 2 || accounts[0] === accounts[1]) throw new DirectoryRefused('The server shows a chat of other than two people.');
     await this.vault.save('meta', `room/${room}`, { accounts } satisfies Roster);
     return accounts;
   }
