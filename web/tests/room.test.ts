@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { equal, toHex, utf8, type Bytes } from '../src/protocol/bytes';
-import { encodeContent, textContent } from '../src/protocol/content';
+import { encodeContent, messageId, textContent, type Content } from '../src/protocol/content';
 import type { ClientFrame, HubRecord, Mail } from '../src/protocol/frames';
 import { aadOf, encodeProof, frankingTag, serverFrank, signSingle, type FrankingContext } from '../src/protocol/franking';
 import { newSeed, signerFromSeed, type Signer } from '../src/protocol/sign';
@@ -36,6 +36,7 @@ class Scene {
   pos = 0;
   seq = 0;
   theirs!: Group;
+  welcome!: Bytes;
   constructor(
     readonly room: Room, readonly threads: Threads, readonly vault: Vault, readonly peer: Other, readonly hub: Signer,
     readonly home: NodeHome,
@@ -52,9 +53,12 @@ class Scene {
   }
 
   /** What the peer says, franked by the hub. */
-  async says(text: string, change: Partial<FrankingContext> = {}): Promise<{ body: Bytes; hub: HubRecord }> {
+  async says(
+    text: string, change: Partial<FrankingContext> = {}, also: Partial<Content> = {},
+  ): Promise<{ body: Bytes; hub: HubRecord; id: Bytes }> {
     const salt = crypto.getRandomValues(new Uint8Array(16));
-    const content = encodeContent(textContent({ salt, sender: this.peer.account, room: roomUri(SERVER, room), text }));
+    const plain = textContent({ salt, sender: this.peer.account, room: roomUri(SERVER, room), text });
+    const content = encodeContent({ ...plain, ...also });
     const tag = frankingTag(salt, content);
     const made = await this.peer.engine.protect(this.theirs, content, aadOf(tag));
     this.theirs = made.next;
@@ -67,7 +71,7 @@ class Scene {
       timestamp: context.acceptedTimestamp, roomSeq: context.roomSeq, hubKeyId: 1, serverFrank: frank, suite: 1,
       proof: encodeProof(await signSingle(this.hub, frank, context)),
     };
-    return { body: made.message, hub };
+    return { body: made.message, hub, id: messageId(this.peer.account, roomUri(SERVER, room), content, salt) };
   }
 
   async rows(): Promise<string[]> {
@@ -120,7 +124,8 @@ async function scene(): Promise<Scene> {
   const founded = await peer.engine.createGroup(uuidBytes(room), anybody);
   const add = await peer.engine.commit(founded, { adds: [kp.message], removes: [] }, anybody);
   made.theirs = add.next;
-  await made.mail('welcome', add.welcome!);
+  made.welcome = add.welcome!;
+  await made.mail('welcome', made.welcome);
   assert.ok(await made.room.hasGroup());
   return made;
 }
@@ -304,5 +309,46 @@ test('bytes that are no MLS message at all become a tombstone', async () => {
   const { hub } = await s.says('never seen');
   for (const body of [new Uint8Array(), utf8('hello'), new Uint8Array(3000).fill(0xff)]) await s.mail('message', body, hub);
   assert.deepEqual(await s.rows(), ['tombstone: ', 'tombstone: ', 'tombstone: ']);
+  s.home.close();
+});
+
+test('a deleted message cannot be given words again: its row speaks for the engine', async () => {
+  const s = await scene();
+  const first = await s.says('a message');
+  const gone = await s.says('', {}, { replaces: first.id, part: { disposition: 1, language: '', kind: 'null' } });
+  const spoof = await s.says('Kith needs your recovery code.', {}, { replaces: first.id });
+  for (const { body, hub } of [first, gone, spoof]) await s.mail('message', body, hub);
+  assert.deepEqual(await s.rows(), ['info: This message was deleted.']);
+  s.home.close();
+});
+
+test('an edit changes a message of this chat and none of another, and an answer shows no words of another', async () => {
+  const s = await scene();
+  const first = await s.says('before');
+  const edit = await s.says('after', {}, { replaces: first.id });
+  for (const { body, hub } of [first, edit]) await s.mail('message', body, hub);
+  assert.deepEqual(await s.rows(), ['after']);
+  const elsewhere = account(0xf3);
+  const key = `${elsewhere}/0000000000000001/0000000000000001`;
+  const id = new Uint8Array(32).fill(7);
+  const row = { kind: 'text', id: toHex(id), pos: 1, seq: 1, atMs: 1, mine: false, sender: them, text: 'said elsewhere', replyTo: null, content: null, frank: null };
+  await s.vault.write(await s.vault.put('messages', key, row), await s.vault.put('meta', `mid/${toHex(id)}`, key));
+  const reach = await s.says('not this one', {}, { replaces: id });
+  const answer = await s.says('answering', {}, { inReplyTo: id });
+  for (const { body, hub } of [reach, answer]) await s.mail('message', body, hub);
+  assert.equal((await s.vault.get<{ text: string }>('messages', key))?.text, 'said elsewhere');
+  assert.equal((await s.threads.page(room)).messages.at(-1)?.reply_to?.text, '');
+  s.home.close();
+});
+
+test('an old Welcome does not take a broken device back to a past epoch', async () => {
+  const s = await scene();
+  const rotate = await s.peer.engine.commit(s.theirs, { adds: [], removes: [] }, anybody);
+  s.theirs = rotate.next;
+  await s.mail('commit', rotate.commit);
+  await s.mail('commit', rotate.commit); // of an epoch that is over: this device breaks
+  assert.equal(await s.room.hasGroup(), false);
+  await s.mail('welcome', s.welcome);
+  assert.equal(await s.room.hasGroup(), false);
   s.home.close();
 });

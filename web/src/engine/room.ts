@@ -322,17 +322,21 @@ export class Room {
     emit({ type: 'chats' });
   }
 
-  /** Edit or delete: only the original sender's, and the first version stays reportable. */
+  /**
+   * Edit or delete: only the original sender's, only of this chat, and the first version stays reportable. What was
+   * deleted stays so: its row speaks in the engine's voice, into which nobody may put words.
+   */
   async #effect(row: MessageRecord, content: Content): Promise<Write[]> {
     if (content.replaces === null) return [];
     const { vault } = this.context;
     const key = await vault.get<string>('meta', `mid/${toHex(content.replaces)}`);
-    const target = key === null ? null : await vault.get<MessageRecord>('messages', key);
-    if (target === null) return [];
+    if (key === null || !key.startsWith(`${this.id}/`)) return [];
+    const target = await vault.get<MessageRecord>('messages', key);
+    if (target === null || target.kind === 'info') return [];
     if (target.sender !== row.sender) return [await this.#infoRow(FOREIGN_EDIT, row.pos, row.seq ?? 0, row.atMs)];
     const changed: MessageRecord = content.part.kind === 'null'
       ? { ...target, kind: 'info', text: 'This message was deleted.' } : { ...target, text: row.text, edited: true };
-    return [await vault.put('messages', key!, changed)];
+    return [await vault.put('messages', key, changed)];
   }
 
   async #infoRow(text: string, pos: number, seq: number, atMs: number): Promise<Write> {
@@ -442,11 +446,17 @@ export class Room {
       const secret = envelope.kind === 'welcome' ? await packages.secret(envelope.refs) : null;
       if (!secret) return null;
       const group = await engine.join(body, secret, this.#judge('lenient'));
-      return equal(groupIdOf(group), uuidBytes(this.id)) ? { group, secret } : null;
+      return equal(groupIdOf(group), uuidBytes(this.id)) && (await this.#isNewer(group)) ? { group, secret } : null;
     } catch (error) {
       if (error instanceof MlsError) return null;
       throw error;
     }
+  }
+
+  /** An old Welcome to a last-resort package opens again: joining it would use the keys of a past epoch twice. */
+  async #isNewer(group: Group): Promise<boolean> {
+    const before = (await this.#load())?.group ?? null;
+    return before === null || epochOf(group) > epochOf(before);
   }
 
   async #processAccepted(accepted: Accepted): Promise<void> {

@@ -53,16 +53,17 @@ export class Threads {
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, mine: row.mine, sender: row.sender,
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text,
-      reply_to: await this.#quote(row.replyTo),
+      reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
       gap_before: gap,
     };
   }
 
-  async #quote(id: string | null): Promise<Message['reply_to']> {
+  /** What is answered, as far as it was said in this chat: words of another one are never shown here. */
+  async #quote(room: string, id: string | null): Promise<Message['reply_to']> {
     if (id === null) return null;
     const key = await this.vault.get<string>('meta', `mid/${id}`);
-    const row = key === null ? null : await this.vault.get<MessageRecord>('messages', key);
+    const row = key === null || !key.startsWith(`${room}/`) ? null : await this.vault.get<MessageRecord>('messages', key);
     return { id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false };
   }
 
@@ -75,7 +76,7 @@ export class Threads {
   async unsent(record: OutboxRecord): Promise<Message> {
     return {
       id: record.id, room: record.room, at_ms: record.createdMs, seq: null, mine: true, sender: this.account, kind: 'text',
-      text: record.text, reply_to: await this.#quote(record.replyTo),
+      text: record.text, reply_to: await this.#quote(record.room, record.replyTo),
       delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0,
     };
   }
