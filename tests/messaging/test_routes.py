@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from litestar.testing import TestClient
+from sqlalchemy import bindparam, delete
 
 from kith.app import keys as key_files
 from kith.app.http import people_app
@@ -16,6 +17,7 @@ from kith.app.keys import Keys
 from kith.ledger.events import ControlsChanged
 from kith.messaging.routes import ROUTES
 from kith.people import blocks
+from kith.people import store as people
 from kith.people.server import ServerFacts
 from messaging.conftest import Pair
 from messaging.mls import HOST, Phone
@@ -168,6 +170,24 @@ def test_devices_are_shown_to_connections(town: Town, pair: Pair, calls: Callabl
         ],
     }
     assert town.ask(lambda reader: reader.now) == START
+
+
+def test_a_connection_without_a_device_has_none_to_show(town: Town, calls: Callable[[Phone], Call]) -> None:
+    """Somebody who has not set up a device yet is no stranger: messages wait for her instead of failing."""
+    ana, new = town.phone(town.person("ana")), town.person("new")
+    town.connect(ana.account, new)
+    town.do(
+        lambda tx: tx.run(delete(people.identities).where(people.identities.c.account == bindparam("whose")), whose=new)
+    )
+    answer = calls(ana)("GET", f"/accounts/{new}/devices")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "account": new,
+        "aik": None,
+        "device_list": None,
+        "device_list_signature": None,
+        "devices": [],
+    }
 
 
 def test_key_packages_over_http(town: Town, pair: Pair, calls: Callable[[Phone], Call]) -> None:

@@ -292,10 +292,10 @@ class DeviceView(msgspec.Struct, frozen=True):
 
 
 class DevicesView(msgspec.Struct, frozen=True, kw_only=True):
-    """An account's identity key, its signed device list, and its registered devices."""
+    """An account's identity key, its signed device list, and its registered devices; nothing of it before the first."""
 
     account: str
-    aik: bytes
+    aik: bytes | None
     device_list: bytes | None
     device_list_signature: bytes | None
     devices: list[DeviceView]
@@ -313,9 +313,11 @@ async def show_devices(
 
 
 def _devices(reader: Reader, viewer: str, account: str) -> DevicesView | None:
-    identity = devices.identity(reader, account) if _may_see(reader, viewer, account) else None
-    if identity is None:
+    if not _may_see(reader, viewer, account):
         return None
+    identity = devices.identity(reader, account)
+    if identity is None:  # connected, and not at a device yet: a chat waits for her, it does not fail
+        return DevicesView(account=account, aik=None, device_list=None, device_list_signature=None, devices=[])
     return DevicesView(
         account=account,
         aik=identity.aik,
