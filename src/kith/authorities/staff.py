@@ -6,6 +6,7 @@ and its entry in the staff log. Everything else names ids, states and times.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, get_args
@@ -77,6 +78,8 @@ ANNOTATIONS: Final[Mapping[str, str]] = {
     "sadistic_online_exploitation": "Pushes a child to hurt themself or others",
     "informational": "For information only",
 }
+DRAFTING_WAIT_S: Final = 0.1
+DRAFTING_LOOKS: Final = 20
 INCIDENT_TYPES: Final[tuple[str, ...]] = get_args(IncidentType)
 
 
@@ -127,9 +130,14 @@ async def tips(staff: TheStaff, database: TheDatabase, office: TheOffice) -> Tem
 
 @get("/tips/of/{case:str}")
 async def tip_of_case(staff: TheStaff, database: TheDatabase, case: FromPath[str]) -> Redirect:
-    """From a decision to its CyberTip."""
+    """From a decision to its CyberTip, which is drafted right after it: worth waiting a moment for."""
     require(staff, ROLE)
     row = await database.read(_of_case, case)
+    for _ in range(DRAFTING_LOOKS):
+        if row is not None:
+            break
+        await asyncio.sleep(DRAFTING_WAIT_S)
+        row = await database.read(_of_case, case)
     return go_to("/tips" if row is None else f"/tips/{row.tip}")
 
 
