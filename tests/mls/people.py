@@ -63,6 +63,7 @@ class Device:
     settings: Settings = field(default_factory=Settings)
     authenticate: Authenticate = anybody
     roster: RosterPolicy = anything
+    now: int = NOW
 
     def __post_init__(self) -> None:
         self.key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"key {self.name}".encode()).digest())
@@ -85,12 +86,12 @@ class Device:
 
     def package(self) -> tuple[bytes, bytes]:
         """A fresh key package: message and secret record."""
-        made = self.engine.new_key_package(not_before=NOW - DAY, not_after=NOW + 80 * DAY)
+        made = self.engine.new_key_package(not_before=self.now - DAY, not_after=self.now + 80 * DAY)
         return made.message, made.secret
 
     def create(self, group_id: bytes = GROUP_ID) -> Group:
         """A group of one."""
-        return self.engine.create_group(group_id, not_before=NOW - DAY, not_after=NOW + 80 * DAY)
+        return self.engine.create_group(group_id, not_before=self.now - DAY, not_after=self.now + 80 * DAY)
 
 
 class Town:

@@ -1,0 +1,114 @@
+"""Kith's engine against ts-mls and mls-rs: seeded lives of shared groups, and the known differences, each on its own.
+
+`python tests/mls/differential.py --seeds 1000` is the long run for nights.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from kith.protocol.mls.engine import Settings
+from kith.protocol.mls.refusals import BadTag
+from mls import differential
+from mls.peers import KithPeer, Node, Peer, PeerError, RsPeer, TsPeer, mls_rs, relaxed, why_no_node
+from mls.people import GROUP_ID
+
+needs_node = pytest.mark.skipif(why_no_node() is not None, reason=why_no_node() or "ts-mls is here")
+needs_rust = pytest.mark.skipif(mls_rs() is None, reason="there is no mls-rs wheel for this platform")
+RELAXED = relaxed(Settings())
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    """ts-mls."""
+    with Node() as process:
+        yield process
+
+
+@needs_node
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_a_group_shared_with_ts_mls_stays_in_agreement(node: Node, seed: int) -> None:
+    """Authenticator, exporter, tree hash and roster after every epoch; text, sender and authenticated data."""
+    differential.with_ts(seed, node, steps=8, most=(3, 6, 9)[seed % 3])
+
+
+@needs_rust
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_a_group_shared_with_mls_rs_stays_in_agreement(seed: int) -> None:
+    """Exported secrets after every epoch, and every text."""
+    differential.with_rs(seed, steps=10, most=(3, 8, 20)[seed % 3])
+
+
+def commit(by: Peer, others: list[Peer], adds: list[Peer], removes: list[Peer]) -> None:
+    """One commit that everybody follows."""
+    made, welcome = by.commit([peer.package() for peer in adds], [peer.name for peer in removes], encrypted=False)
+    for peer in others:
+        if peer is not by and peer not in removes:
+            assert peer.follow(made)
+    by.accept()
+    for peer in adds:
+        assert welcome is not None
+        peer.join(welcome)
+
+
+def left_half_leaves(*four: Peer) -> None:
+    """Leaves 0 and 1 are removed by leaf 3; then 2 and 3 must see the same."""
+    four[0].create(GROUP_ID)
+    commit(four[0], [four[0]], list(four[1:]), [])
+    rust = [peer for peer in four if isinstance(peer, RsPeer)]
+    for peer in rust:
+        peer.introduce(rust)
+    commit(four[3], list(four), [], list(four[:2]))
+    assert four[2].view().agrees(four[3].view())
+
+
+@needs_rust
+def test_a_root_without_a_key_is_handled_as_in_mls_rs() -> None:
+    """The commit secret follows the last secret of the filtered path, whether or not that is the root's (7.4)."""
+    left_half_leaves(*[KithPeer(f"k{at}", 0, RELAXED) for at in range(2)], RsPeer("r2"), KithPeer("k3", 0, RELAXED))
+    left_half_leaves(RsPeer("r0"), RsPeer("r1"), KithPeer("k2", 0, RELAXED), RsPeer("r3"))
+
+
+@needs_node
+def test_a_root_without_a_key_divides_us_from_ts_mls(node: Node) -> None:
+    """A defect of ts-mls 1.6.4. When it is mended this fails, and `differential` can stop avoiding it."""
+    with pytest.raises(PeerError, match="confirmation tag"):
+        left_half_leaves(*[KithPeer(f"a{at}", 0) for at in range(2)], TsPeer(node, "t2"), KithPeer("a3", 0))
+    with pytest.raises(BadTag):
+        left_half_leaves(*[KithPeer(f"b{at}", 0) for at in range(3)], TsPeer(node, "u3"))
+
+
+@needs_node
+def test_ts_mls_does_not_notice_that_its_leaf_was_given_away(node: Node) -> None:
+    """A defect of ts-mls 1.6.4: removed, and its place filled by the same commit. Kith's engine notices."""
+    ann, ben, ts, dan = KithPeer("ann", 1), KithPeer("ben", 1), TsPeer(node, "cem"), KithPeer("dan", 1)
+    ann.create(GROUP_ID)
+    commit(ann, [ann], [ben, ts], [])
+    made, _ = ann.commit([dan.package()], [ts.name], encrypted=False)
+    assert ben.follow(made)
+    with pytest.raises(PeerError, match=differential.CANNOT_LEAVE):
+        ts.follow(made)
+
+
+@needs_node
+def test_ts_mls_refuses_a_valid_tree_with_unmerged_leaves(node: Node) -> None:
+    """A defect of ts-mls 1.6.4: a node has unmerged leaves, the root above it none. Others join, ts-mls does not."""
+    people: list[Peer] = [KithPeer(f"p{at}", 2) for at in range(4)]
+    people[0].create(GROUP_ID)
+    commit(people[0], people[:1], people[1:], [])
+    commit(people[0], people, [], [people[1]])  # leaf 1 is free, the node above 0 and 1 blank, the next one not
+    joiner, ts = KithPeer("joiner", 2), TsPeer(node, "ts")
+    eve = KithPeer("eve", 2)
+    commit(people[0], [people[0], *people[2:]], [eve], [])
+    commit(people[2], [people[0], *people[2:], eve], [], [eve])
+    commit(people[0], [people[0], *people[2:]], [], [])
+    right = KithPeer("right", 2)
+    commit(people[0], [people[0], *people[2:]], [eve2 := KithPeer("eve2", 2), right], [])
+    commit(people[0], [people[0], *people[2:], eve2, right], [], [eve2])
+    made, welcome = right.commit([joiner.package(), ts.package()], [], encrypted=False)
+    assert welcome is not None
+    for peer in (people[0], *people[2:]):
+        assert peer.follow(made)
+    joiner.join(welcome)
+    with pytest.raises(PeerError, match=differential.CANNOT_JOIN):
+        ts.join(welcome)
