@@ -17,9 +17,13 @@ class Router {
     location.hash = address(route);
   }
 
-  /** Goes there without leaving the present screen in the history (after signing in, after a deleted chat). */
-  replace(route: Route): void {
-    location.replace(address(route));
+  /** Goes there without leaving the present screen in the history (after signing in, after a deleted chat). Done when there. */
+  async replace(route: Route): Promise<void> {
+    const there = address(route);
+    if (location.hash === there) return;
+    const arrived = new Promise((resolve) => addEventListener('hashchange', resolve, { once: true }));
+    location.replace(there);
+    await arrived;
   }
 }
 

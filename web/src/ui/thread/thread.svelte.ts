@@ -5,6 +5,11 @@ import { Resource } from '../resource.svelte';
 
 const PAGE = 50;
 
+/** Asked for once there is something to keep, never at start-up; whatever the answer, nothing changes here. */
+async function keepStorage(): Promise<void> {
+  if (navigator.storage && !(await navigator.storage.persisted())) await navigator.storage.persist();
+}
+
 export class Thread {
   selected = $state<string | null>(null);
   replyTo = $state.raw<Message | null>(null);
@@ -17,9 +22,9 @@ export class Thread {
 
   /** Loads now and again whenever the engine says that the thread changed; returns how to stop. */
   follow(): () => void {
-    void this.page.load().then(() => this.markRead());
+    void this.page.load();
     return this.kith.engine.on((happening) => {
-      if (happening.type === 'thread' && happening.room === this.room) void this.page.load().then(() => this.markRead());
+      if (happening.type === 'thread' && happening.room === this.room) void this.page.load();
     });
   }
 
@@ -32,7 +37,11 @@ export class Thread {
   async markRead(): Promise<void> {
     const unread = this.kith.chat(this.room)?.unread ?? 0;
     if (unread === 0 || document.visibilityState !== 'visible') return;
-    await this.kith.engine.call('mark_read', { room: this.room });
+    try {
+      await this.kith.engine.call('mark_read', { room: this.room });
+    } catch (error) {
+      console.warn('not marked as read', error); // only the count stays; the next look tries again
+    }
   }
 
   select(id: string): void {
@@ -44,6 +53,7 @@ export class Thread {
     await this.kith.engine.call('send', { room: this.room, text, ...(reply === undefined ? {} : { reply_to: reply }) });
     this.replyTo = null;
     await this.page.load();
+    await keepStorage();
   }
 
   async retry(message: Message): Promise<void> {

@@ -6,6 +6,9 @@ import { deviceName } from '../device-name';
 import { codeOf } from '../errors';
 import type { Kith } from '../kith.svelte';
 
+/** The server takes the answer to the age question for an hour; a little less, so that it does not expire on the way. */
+const TICKET_MS = 55 * 60_000;
+
 export class SignUp {
   step = $state<'age' | 'terms' | 'details'>('age');
   refused = $state(isRefused(localStorage, Date.now()));
@@ -17,6 +20,7 @@ export class SignUp {
   agreed = $state('');
   readonly deed = new Deed();
   #ticket = '';
+  #ticketMs = 0;
 
   constructor(private readonly kith: Kith) {}
 
@@ -29,6 +33,7 @@ export class SignUp {
     const allowed = await this.deed.run(async () => {
       const { ticket } = await this.kith.engine.call('age', born).catch((error: unknown) => this.#refuse(error));
       this.#ticket = ticket;
+      this.#ticketMs = Date.now();
     });
     if (!allowed) return;
     this.year = this.month = ''; // asked for once, kept nowhere
@@ -44,12 +49,22 @@ export class SignUp {
     throw error;
   }
 
+  #reset(): void {
+    this.step = 'age';
+    this.handle = this.name = this.password = this.#ticket = '';
+  }
+
   agree(version: string): void {
     this.agreed = version;
     this.step = 'details';
   }
 
   async create(): Promise<void> {
+    if (Date.now() - this.#ticketMs > TICKET_MS) {
+      this.step = 'age';
+      this.deed.problem = t('age.again');
+      return;
+    }
     this.kith.ceremony = { step: 'joining' };
     const made = await this.deed.run(async () => {
       const { me, recovery_code } = await this.kith.engine.call('sign_up', {
@@ -62,7 +77,7 @@ export class SignUp {
       });
       this.kith.madeIdentity(me, recovery_code);
     });
-    if (made) return;
+    if (made) return this.#reset();
     this.kith.ceremony = null;
     // The account may exist although the last step failed; the engine knows, and then offers to finish it.
     await this.kith.start();
