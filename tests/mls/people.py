@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kith.protocol.identity import Identity
 from kith.protocol.mls.client import MlsClient
-from kith.protocol.mls.engine import Authenticate, MlsEngine, RosterChange, RosterPolicy, Settings
+from kith.protocol.mls.engine import Authenticate, Committed, MlsEngine, RosterChange, RosterPolicy, Settings
 from kith.protocol.mls.group import Group
 from kith.protocol.signing import public_bytes
 from kith.protocol.uris import account_uri, device_uri
@@ -123,8 +123,8 @@ class Town:
 
     def change(
         self, by: str, add: tuple[str, ...] = (), remove: tuple[str, ...] = (), *, encrypted: bool = False
-    ) -> bytes:
-        """A commit that everybody follows; the commit."""
+    ) -> Committed[Group]:
+        """A commit that everybody follows; what was uploaded."""
         packages = {name: self.device(name).package() for name in add}
         engine = self.devices[by].engine
         made = engine.commit(
@@ -143,7 +143,7 @@ class Town:
         for name, (_, secret) in packages.items():
             assert made.welcome is not None
             self.states[name] = self.devices[name].engine.join(made.welcome, secret)
-        return made.commit
+        return made
 
     def say(self, by: str, text: bytes, aad: bytes = b"") -> bytes:
         """A message; the sender's state is advanced."""
