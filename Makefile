@@ -27,7 +27,8 @@ demo-reset: .venv/.ready ## forget the demo's data
 test: .venv/.ready web ## everything, browser journeys included (T=path for a part)
 	@$(BIN)/python tools/chromium.py
 	@$(BIN)/python -m kith.app.web test
-	@$(BIN)/pytest -q $(T)
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m "not browser" $(T)
+	@$(BIN)/pytest -q -m browser $(T) || [ $$? -eq 5 ]
 
 check: .venv/.ready web ## ruff, mypy --strict, import contracts, web types and a11y lint, generated pages unchanged
 	@$(BIN)/ruff format --check -q src tests tools benches
