@@ -1,0 +1,269 @@
+"""The HTTP half of docs/api.md for a program: bearer token, typed answers, errors of one tree."""
+
+import asyncio
+import base64
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+
+from kith.sdk import answers
+from kith.sdk.errors import KithError, Limited, NotSignedIn, Refused, Restricted, Unreachable, WrongCredentials
+
+T = TypeVar("T")
+BASE: Final = "/api/v1"
+TIMEOUT_S: Final = 30.0
+MAX_ANSWER: Final = 16 * 1024 * 1024
+"""Bytes of one answer; the export is the largest."""
+_SORRY: Final = "The server could not do that. Try again later."
+_CANNOT_REACH: Final = "Kith cannot reach its server. Check the address and your connection, and try again."
+_SIGNED_OUT: Final = "You are signed out on this device. Sign in again."
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+class BadOrigin(KithError):
+    """What was given is not the address of a server."""
+
+
+def checked_origin(origin: str) -> str:
+    """`https://host[:port]`, or http on this machine alone; BadOrigin otherwise."""
+    parts = urlsplit(origin.strip().rstrip("/"))
+    if parts.path or parts.query or parts.fragment or parts.username or not parts.hostname:
+        raise BadOrigin(f"{origin!r} is not the address of a server. Write it like https://kith.example")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise BadOrigin("The address must start with https:// (http:// is allowed on this machine alone).")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether this name is this machine."""
+    return host in _LOOPBACK or (host or "").endswith(".localhost")
+
+
+class _Problem(msgspec.Struct):
+    code: str = ""
+    message: str = _SORRY
+    retry_after_ms: int | None = None
+    decision: str | None = None
+
+
+class _ProblemBody(msgspec.Struct):
+    error: _Problem
+
+
+def _refusal(status: int, body: bytes, *, signing_in: bool) -> KithError:
+    try:
+        problem = msgspec.json.decode(body, type=_ProblemBody).error
+    except msgspec.MsgspecError:
+        problem = _Problem()
+    code, message, wait = problem.code, problem.message, problem.retry_after_ms
+    if status == httpx.codes.UNAUTHORIZED:
+        return WrongCredentials("unauthenticated", message) if signing_in else NotSignedIn(_SIGNED_OUT)
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return Unreachable(message, wait)
+    if problem.decision is not None:
+        return Restricted(code or "forbidden", message, problem.decision)
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return Limited("limited", message, wait)
+    return Refused(code or "invalid", message, wait)
+
+
+def b64(data: bytes) -> str:
+    """Bytes inside JSON."""
+    return base64.b64encode(data).decode()
+
+
+class Api:
+    """One account's calls. `token` is None until signed in."""
+
+    def __init__(self, origin: str, token: str | None = None) -> None:
+        self.origin = checked_origin(origin)
+        self.token = token
+        local = is_loopback(urlsplit(self.origin).hostname)
+        self._http = httpx.AsyncClient(base_url=self.origin, timeout=TIMEOUT_S, trust_env=not local)
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Api({self.origin!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def call(  # noqa: D417 - the rest is plain
+        self, kind: type[T] | Any, method: str, path: str, body: object = None, *, signing_in: bool = False
+    ) -> T:
+        """One call; its answer as `kind`. Any KithError.
+
+        Args:
+            signing_in: a 401 means wrong credentials, not that this session has ended.
+        """
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        content = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = msgspec.json.encode(body)
+        url = path if path.startswith("/.") else BASE + path
+        try:
+            answer = await self._http.request(method, url, content=content, headers=headers)
+        except (httpx.TransportError, asyncio.TimeoutError) as error:
+            raise Unreachable(_CANNOT_REACH) from error
+        if not answer.is_success:
+            raise _refusal(answer.status_code, answer.content, signing_in=signing_in)
+        if len(answer.content) > MAX_ANSWER:
+            raise Unreachable("The server's answer is too large to be one of Kith's.")
+        if kind is None:
+            return None  # type: ignore[return-value]  # the caller asked for nothing
+        try:
+            decoded: T = msgspec.json.decode(answer.content, type=kind)
+        except msgspec.MsgspecError as error:
+            raise Unreachable("This does not answer like a server of Kith. Check the address.") from error
+        return decoded
+
+    # --- people -------------------------------------------------------------------------------------------------------
+
+    async def terms(self) -> answers.Terms:
+        """The terms that hold now."""
+        return await self.call(answers.Terms, "GET", "/terms")
+
+    async def age(self, year: int, month: int) -> answers.Ticket:
+        """A ticket with the age band; the server keeps no birth date."""
+        return await self.call(answers.Ticket, "POST", "/age", {"year": year, "month": month}, signing_in=True)
+
+    async def sign_up(self, **facts: str) -> answers.Session:
+        """A new account."""
+        return await self.call(answers.Session, "POST", "/accounts", {**facts, "bearer": True}, signing_in=True)
+
+    async def sign_in(self, handle: str, password: str, device_name: str) -> answers.Session:
+        """A new session of a device."""
+        body = {"handle": handle, "password": password, "device_name": device_name, "bearer": True}
+        return await self.call(answers.Session, "POST", "/sessions", body, signing_in=True)
+
+    async def recover(self, **facts: str) -> answers.Session:
+        """A new password by the recovery code, and a session."""
+        return await self.call(answers.Session, "POST", "/recovery", {**facts, "bearer": True}, signing_in=True)
+
+    async def sign_out(self) -> None:
+        """End this session."""
+        await self.call(None, "DELETE", "/sessions/current")
+
+    async def me(self) -> answers.Me:
+        """This account."""
+        return await self.call(answers.Me, "GET", "/me")
+
+    async def identity(self) -> answers.OwnIdentity:
+        """The account's identity key as stored by the server, the private half sealed."""
+        return await self.call(answers.OwnIdentity, "GET", "/me/identity")
+
+    async def put_identity(self, *, aik: bytes, sealed_aik: bytes, recovery_auth: bytes, reset: bool) -> None:
+        """Publish the identity key."""
+        body = {"aik": b64(aik), "sealed_aik": b64(sealed_aik), "recovery_auth": b64(recovery_auth)}
+        await self.call(None, "PUT", "/me/identity", {**body, "reset": True} if reset else body)
+
+    async def put_device(
+        self, *, mls_key: bytes, added_ms: int, certificate: bytes, device_list: bytes, signature: bytes
+    ) -> None:
+        """Register this device."""
+        body = {"mls_key": b64(mls_key), "added_ms": added_ms, "certificate": b64(certificate)}
+        lists = {"device_list": b64(device_list), "device_list_signature": b64(signature)}
+        await self.call(None, "PUT", "/me/device", {**body, **lists})
+
+    async def put_device_list(self, device_list: bytes, signature: bytes) -> None:
+        """Publish a new device list."""
+        body = {"device_list": b64(device_list), "device_list_signature": b64(signature)}
+        await self.call(None, "PUT", "/me/device-list", body)
+
+    async def own_devices(self) -> answers.OwnDevices:
+        """The account's sessions."""
+        return await self.call(answers.OwnDevices, "GET", "/me/devices")
+
+    async def export(self) -> dict[str, Any]:
+        """Everything the server holds about this account."""
+        return await self.call(dict[str, Any], "GET", "/me/export")
+
+    # --- people to people ---------------------------------------------------------------------------------------------
+
+    async def ask(self, body: dict[str, str]) -> answers.Asked:
+        """Ask to write to somebody."""
+        return await self.call(answers.Asked, "POST", "/requests", body)
+
+    async def requests(self) -> answers.Requests:
+        """Requests received and sent."""
+        return await self.call(answers.Requests, "GET", "/requests")
+
+    async def accept(self, request: str) -> answers.Connected:
+        """Agree to write with each other."""
+        return await self.call(answers.Connected, "POST", f"/requests/{quote(request, safe='')}/accept")
+
+    async def decline(self, request: str) -> None:
+        """Silently."""
+        await self.call(None, "POST", f"/requests/{quote(request, safe='')}/decline")
+
+    async def invite(self) -> answers.Invite:
+        """A link that lets one person write without asking."""
+        return await self.call(answers.Invite, "POST", "/invites")
+
+    async def connections(self) -> list[answers.Connection]:
+        """Everybody I am connected with."""
+        return await self.call(list[answers.Connection], "GET", "/connections")
+
+    async def block(self, account: str) -> None:
+        """From now on nothing of them comes here."""
+        await self.call(None, "PUT", f"/blocks/{quote(account, safe='')}")
+
+    async def unblock(self, account: str) -> None:
+        """Take it back."""
+        await self.call(None, "DELETE", f"/blocks/{quote(account, safe='')}")
+
+    async def blocks(self) -> list[answers.Blocked]:
+        """Everybody I blocked."""
+        return await self.call(list[answers.Blocked], "GET", "/blocks")
+
+    async def report(self, body: dict[str, Any]) -> answers.Reported:
+        """Hand in a report."""
+        return await self.call(answers.Reported, "POST", "/reports", body)
+
+    # --- rooms and keys -----------------------------------------------------------------------------------------------
+
+    async def room(self, room: str) -> answers.Room:
+        """One room."""
+        return await self.call(answers.Room, "GET", f"/rooms/{quote(room, safe='')}")
+
+    async def rooms(self) -> list[answers.Room]:
+        """Every room of mine."""
+        return await self.call(list[answers.Room], "GET", "/rooms")
+
+    async def devices_of(self, account: str) -> answers.Devices:
+        """Keys of somebody I share a room with, or my own."""
+        return await self.call(answers.Devices, "GET", f"/accounts/{quote(account, safe='')}/devices")
+
+    async def claim(self, room: str, devices: list[str]) -> answers.Packages:
+        """A key package of each of these devices."""
+        return await self.call(
+            answers.Packages, "POST", f"/rooms/{quote(room, safe='')}/key-packages", {"devices": devices}
+        )
+
+    async def put_key_packages(self, packages: list[bytes], last_resort: bytes | None) -> answers.Stock:
+        """Offer key packages of this device."""
+        body: dict[str, Any] = {"packages": [b64(one) for one in packages]}
+        if last_resort is not None:
+            body["last_resort"] = b64(last_resort)
+        return await self.call(answers.Stock, "POST", "/me/key-packages", body)
+
+    async def stock(self) -> answers.Stock:
+        """How many key packages are left."""
+        return await self.call(answers.Stock, "GET", "/me/key-packages")
+
+    async def well_known(self) -> answers.WellKnown:
+        """What the server says of itself."""
+        return await self.call(answers.WellKnown, "GET", "/.well-known/kith.json")

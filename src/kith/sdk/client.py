@@ -1,0 +1,922 @@
+"""The client: one account on one device, for programs. Thin asyncio around the rooms; see docs/sdk.md.
+
+One task runs the stream, one task per busy room runs its turns; a fact that a turn misses is fetched and the turn
+repeated. The store is written from the event loop: a transaction takes a few milliseconds.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeAlias
+
+import msgspec
+
+from kith.protocol import frames
+from kith.protocol.frames import Accepted, Delivered, Mail, Refused, ServerFrame
+from kith.protocol.uris import parse_uri
+from kith.sdk import answers, receive
+from kith.sdk.account import Account, KeyPackages, PackageLimits, read_code
+from kith.sdk.api import Api, b64
+from kith.sdk.directory import Claim, Directory, Fact, KeysOf, Missing, RoomFacts, ServerKeys
+from kith.sdk.errors import KithError, Limited, NeedsRecoveryCode, NotSignedIn, Restricted, Unreachable, Unverified
+from kith.sdk.errors import Refused as RefusedError
+from kith.sdk.link import Link
+from kith.sdk.records import FirstMessage, MessageRecord, OutboxRecord, Roster, SessionRecord
+from kith.sdk.recovery import recovery_auth
+from kith.sdk.room import RETRY_MS, Ack, Effect, Failed, Heard, Send, Sent, World
+from kith.sdk.room import Room as RoomState
+from kith.sdk.vault import Cost, Vault
+
+Category: TypeAlias = Literal["sexual", "impersonation", "scam", "bullying", "drugs_weapons", "other"]
+Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "effect"]
+
+MAX_TEXT: Final = 10_000
+"""Characters of one message."""
+REPORT_ITEMS: Final = 30
+NEW_IDENTITY: Final = "{} set up Kith again, with new keys. If in doubt, ask them another way."
+UNVERIFIED: Final = (
+    "The server shows keys for this chat that do not check out, so nothing is changed or sent with them."
+)
+SENTENCES: Final = {
+    "not_allowed": "This message could not be sent.",
+    "too_large": "That message is too long. Split it in two.",
+    "untagged": "The server did not take this message.",
+}
+_SIGNED_OUT: Final = "You are signed out on this device. Sign in again."
+
+log = logging.getLogger("kith.sdk")
+
+
+def now_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as a program sees it. `text` is "" for everything but text; `at_ms` is the server's time."""
+
+    room: "Room"
+    id: str
+    text: str
+    kind: Kind
+    sender: str
+    mine: bool
+    at_ms: int
+    seq: int | None
+    reply_to: str | None
+    edited: bool
+
+    def __repr__(self) -> str:
+        """Without what was said."""
+        return f"Message({self.id[:12]!r}, {self.kind})"
+
+    async def reply(self, text: str) -> "Message":
+        """Answer to exactly this message."""
+        return await self.room.send(text, reply_to=self.id)
+
+    async def report(self, category: Category, note: str = "", *, minor_involved: bool = False) -> answers.Reported:
+        """Report its sender, with this message and what came before it as proof (at most 30 messages)."""
+        return await self.room.report(category, note, upto=self.id, minor_involved=minor_involved)
+
+    async def block(self) -> None:
+        """Block its sender."""
+        await self.room.block()
+
+
+class Request:
+    """Somebody asks to write to this account."""
+
+    def __init__(self, client: "Client", facts: answers.Received) -> None:
+        self._client = client
+        self.id, self.account, self.handle, self.display_name = (
+            facts.request,
+            facts.account,
+            facts.handle,
+            facts.display_name,
+        )
+        self.notice: dict[str, Any] | None = facts.notice
+
+    def __repr__(self) -> str:
+        return f"Request(from {self.handle!r})"
+
+    async def accept(self) -> "Room":
+        """Agree to write with each other."""
+        done = await self._client.api.accept(self.id)
+        await self._client.refresh_people()
+        return self._client.room(done.room)
+
+    async def decline(self) -> None:
+        """Silently; the other side learns nothing."""
+        await self._client.api.decline(self.id)
+
+
+class Room:
+    """A chat. Get it from `client.room(id)`, `client.chats()`, `client.room_with(handle)` or a message."""
+
+    def __init__(self, client: "Client", room_id: str) -> None:
+        self._client = client
+        self.id = room_id
+
+    def __repr__(self) -> str:
+        return f"Room({self.id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Room) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def account(self) -> str:
+        """The other person's account id."""
+        return self._client.other_in(self.id)
+
+    async def send(self, text: str, *, reply_to: str | None = None) -> Message:
+        """Say something; returns when the server has it for good.
+
+        The words are in the outbox, on disk, before anything leaves: without a connection this waits, and after a
+        crash they are sent by the next `Client`, once. Refused (Restricted, Limited) when they will not be taken.
+        """
+        return await self._client.send(self.id, text, reply_to)
+
+    def queue(self, text: str, *, reply_to: str | None = None) -> str:
+        """Put words into the outbox without waiting; the id by which `unsent` lists them."""
+        return self._client.queue(self.id, text, reply_to).id
+
+    def unsent(self) -> list[OutboxRecord]:
+        """What waits to be sent, and what was refused (`failure` says why)."""
+        return self._client.state(self.id).outbox()
+
+    def discard(self, outbox_id: str) -> None:
+        """Forget words that were refused."""
+        self._client.discard(self.id, outbox_id)
+
+    def history(self, limit: int = 50) -> list[Message]:
+        """The newest messages that are on this device, oldest first, own ones included."""
+        return self._client.history(self.id, limit)
+
+    async def report(
+        self, category: Category, note: str = "", *, upto: str | None = None, minor_involved: bool = False
+    ) -> answers.Reported:
+        """Report the other person, with the last messages (up to `upto`, at most 30) as proof."""
+        return await self._client.report_room(self.id, category, note, upto, minor_involved=minor_involved)
+
+    async def block(self) -> None:
+        """From now on nothing of the other person comes here, and nothing of mine reaches them."""
+        await self._client.block(self.account)
+
+
+class Client:
+    """Use it with `async with`: opens the store and, when signed in, connects; leaves both behind at the end.
+
+    `store` is a file that the client makes; keep it, and never restore an older copy of it: it would use keys twice.
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        passphrase: str,
+        *,
+        packages: PackageLimits | None = None,
+        cost: Cost | None = None,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._path, self._passphrase, self._cost = Path(store), passphrase, cost
+        self._limits = packages or PackageLimits()
+        self.now = clock
+        self._vault: Vault | None = None
+        self._session: SessionRecord | None = None
+        self._api: Api | None = None
+        self._account: Account | None = None
+        self._world: World | None = None
+        self._key_packages: KeyPackages | None = None
+        self._link: Link | None = None
+        self._rooms: dict[str, RoomState] = {}
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sends: dict[str, asyncio.Future[MessageRecord]] = {}
+        self._changed = asyncio.Condition()
+        self._first_lock = asyncio.Lock()
+        self._bug: BaseException | None = None
+        self._online = False
+
+    def __repr__(self) -> str:
+        who = None if self._session is None else self._session.handle
+        return f"Client({str(self._path)!r}, {who!r})"
+
+    # --- opening and closing ------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._vault = await asyncio.to_thread(_opened, self._path, self._passphrase, self._cost)
+        self._passphrase = ""
+        session = self._vault.get("account", "session", SessionRecord)
+        if session is not None:
+            self._begin(session)
+            if self._need_account().registered:
+                self._connect()
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._end()
+        if self._vault is not None:
+            self._vault.close()
+            self._vault = None
+
+    async def _end(self) -> None:
+        if self._link is not None:
+            await self._link.stop()
+            self._link = None
+        for timer in self._timers.values():
+            timer.cancel()
+        tasks = [*self._busy.values(), *self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for waiting in self._sends.values():
+            waiting.cancel()
+        if self._api is not None:
+            await self._api.close()
+        self._session, self._api, self._account, self._world, self._key_packages = None, None, None, None, None
+        for held in (self._rooms, self._busy, self._timers, self._tasks, self._sends, self._again):
+            held.clear()
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether this device has a session."""
+        return self._session is not None
+
+    @property
+    def online(self) -> bool:
+        """Whether the stream is connected now."""
+        return self._online
+
+    @property
+    def handle(self) -> str:
+        """Who this is."""
+        return self._need_session().handle
+
+    @property
+    def account(self) -> str:
+        """This account's id."""
+        return self._need_session().account
+
+    @property
+    def api(self) -> Api:
+        """The HTTP calls, for what has no verb here."""
+        if self._api is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._api
+
+    def _need_session(self) -> SessionRecord:
+        if self._session is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._session
+
+    def _need_vault(self) -> Vault:
+        if self._vault is None:
+            raise NotSignedIn("The store is closed. Use the client inside `async with`.")
+        return self._vault
+
+    def _need_account(self) -> Account:
+        if self._account is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._account
+
+    def _need_world(self) -> World:
+        if self._world is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._world
+
+    # --- signing up, in and out ---------------------------------------------------------------------------------------
+
+    async def sign_up(
+        self,
+        origin: str,
+        *,
+        handle: str,
+        password: str,
+        born: tuple[int, int],
+        display_name: str | None = None,
+        device_name: str = "Kith SDK",
+    ) -> str:
+        """A new account, with this as its first device. Returns the recovery code: show it once, keep it nowhere.
+
+        `born` is (year, month); by signing up the account's owner accepts the server's terms (`Api.terms`).
+        """
+        async with Api(origin) as api:
+            ticket, terms = await api.age(*born), await api.terms()
+            answer = await api.sign_up(
+                ticket=ticket.ticket,
+                handle=handle,
+                display_name=display_name or handle,
+                password=password,
+                terms_version=terms.version,
+                device_name=device_name,
+            )
+            origin = api.origin
+        await self._signed_in(origin, answer)
+        return await self._set_up(None) or ""
+
+    async def sign_in(
+        self,
+        origin: str,
+        handle: str,
+        password: str,
+        *,
+        recovery_code: str | None = None,
+        device_name: str = "Kith SDK",
+    ) -> str | None:
+        """This store becomes a new device of the account; a former session in it is forgotten.
+
+        An account that has devices already needs its recovery code (NeedsRecoveryCode). The first device of an
+        account makes its identity key: then the new recovery code is returned, once.
+        """
+        if recovery_code is not None:
+            read_code(recovery_code)
+        async with Api(origin) as api:
+            answer = await api.sign_in(handle, password, device_name)
+            if answer.me.has_identity and recovery_code is None:
+                api.token = answer.token
+                await api.sign_out()
+                raise NeedsRecoveryCode("This account has an identity already. Sign in with its recovery code as well.")
+            origin = api.origin
+        await self._signed_in(origin, answer)
+        return await self._set_up(recovery_code)
+
+    async def recover(
+        self, origin: str, handle: str, recovery_code: str, new_password: str, *, device_name: str = "Kith SDK"
+    ) -> None:
+        """Set a new password with the recovery code, and sign in."""
+        auth = b64(recovery_auth(read_code(recovery_code)))
+        async with Api(origin) as api:
+            answer = await api.recover(
+                handle=handle, recovery_auth=auth, new_password=new_password, device_name=device_name
+            )
+            origin = api.origin
+        await self._signed_in(origin, answer)
+        await self._set_up(recovery_code)
+
+    async def _signed_in(self, origin: str, answer: answers.Session) -> None:
+        await self._end()
+        vault = self._need_vault()
+        session = SessionRecord(
+            origin=origin,
+            server=answer.me.server_name,
+            account=answer.account_id,
+            device=answer.device_id,
+            token=answer.token,
+            handle=answer.me.handle,
+        )
+        with vault.transaction():
+            vault.clear()
+            vault.put("account", "session", session)
+        self._begin(session)
+
+    async def _set_up(self, recovery_code: str | None) -> str | None:
+        """Identity, certificate, key packages; then the stream."""
+        account, code = self._need_account(), None
+        if recovery_code is not None:
+            await account.unlock_identity(recovery_code)
+        else:
+            code = await account.make_identity(reset=False)
+        self._own_identity()
+        await account.register(self.now())
+        if self._key_packages is not None:
+            await self._key_packages.upload_first(self.now())
+        self._connect()
+        return code
+
+    def _begin(self, session: SessionRecord) -> None:
+        vault = self._need_vault()
+        self._session = session
+        self._api = Api(session.origin, session.token)
+        self._account = Account(vault, self._api, session.server, session.account, session.device)
+        key = self._account.device_key(self.now())
+        self._world = World(
+            vault=vault,
+            directory=Directory(vault, session.server, session.account),
+            server=session.server,
+            account=session.account,
+            device=session.device,
+            signature_key=key.public_key().public_bytes_raw(),
+            signer=key,
+        )
+        engine = self._world.engine(lambda _identity, _key: False)
+        self._key_packages = KeyPackages(vault, self._api, engine, self._limits)
+        self._own_identity()
+
+    def _own_identity(self) -> None:
+        aik = self._need_account().aik_public
+        if aik is not None:
+            self._need_world().directory.own_identity(aik)
+
+    def _connect(self) -> None:
+        session = self._need_session()
+        self._link = Link(
+            session.origin, session.token, heard=self._heard, online=self._stream_is, ended=self._ended_elsewhere
+        )
+        self._link.start()
+        if self._link.task is not None:
+            self._link.task.add_done_callback(self._finished)
+
+    async def sign_out(self) -> None:
+        """End the session and forget everything that is stored here."""
+        await self.api.sign_out()
+        await self._end()
+        vault = self._need_vault()
+        with vault.transaction():
+            vault.clear()
+
+    def _ended_elsewhere(self) -> None:
+        self._background(self._forget_session())
+
+    async def _forget_session(self) -> None:
+        if self._session is None:
+            return
+        try:
+            await self.api.me()
+        except NotSignedIn:
+            vault = self._need_vault()
+            with vault.transaction():
+                vault.clear()
+            self._session = None
+            for waiting in self._sends.values():
+                if not waiting.done():
+                    waiting.set_exception(NotSignedIn(_SIGNED_OUT))
+            await self._tell()
+            return
+        self._connect()  # the session is alive: the door was shut for another reason
+
+    async def connected(self, timeout_s: float = 30.0) -> None:
+        """Wait until the stream is connected. Unreachable after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: self._online or self._session is None or self._bug is not None)
+        except TimeoutError:
+            raise Unreachable("Kith cannot reach its server. Check your connection and try again.") from None
+        self._look_after()
+
+    def _look_after(self) -> None:
+        """Raise what happened in the background and concerns everybody."""
+        if self._bug is not None:
+            raise self._bug
+        self._need_session()
+
+    # --- background ---------------------------------------------------------------------------------------------------
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work nobody waits for. "Not now" is left for the next occasion; anything else is a bug and is seen."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if isinstance(error, KithError):
+            log.info("later: %s", error)
+            return
+        self._bug = error
+        for waiting in self._sends.values():
+            if not waiting.done():
+                waiting.set_exception(error)
+        self._tasks.add(told := asyncio.create_task(self._tell()))
+        told.add_done_callback(self._tasks.discard)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _stream_is(self, online: bool) -> None:  # noqa: FBT001 - the one argument is the state
+        self._online = online
+        if online:
+            self._background(self._arrived())
+        else:
+            for room in self._rooms.values():
+                room.disconnected()
+
+    async def _arrived(self) -> None:
+        """Connected: send what waits, look for what was missed, then the chores."""
+        await self._tell()
+        vault, account = self._need_vault(), self._need_account()
+        for room in {key.split("/")[0] for key in vault.keys("outbox")} | set(vault.keys("groups")):
+            self._poke(room)
+        await self.refresh_people()
+        await account.refresh_list(self.now())
+        for key in vault.keys("meta", "stale/"):
+            self._reconcile(key.removeprefix("stale/"))
+        if self._key_packages is not None:
+            await self._key_packages.refill(self.now())
+
+    # --- the stream ---------------------------------------------------------------------------------------------------
+
+    def _heard(self, frame: ServerFrame) -> None:
+        match frame:
+            case Mail(kind=frames.ROSTER):
+                self._background(self._roster(frame))
+            case Mail(kind=frames.NOTICE):
+                self._background(self._notice(frame))
+            case Mail(room=str(room)):
+                self._give(room, frame)
+            case Accepted() | Refused():
+                room = next((one for one in self._rooms.values() if one.awaits(frame.key)), None)
+                if room is not None:
+                    self._give(room.id, frame)
+            case Delivered():
+                self.state(frame.room).delivered(frame.room_pos)
+            case _:  # typing and receipts are not part of this release; PONG says only that the line is alive
+                pass
+
+    def _give(self, room: str, frame: Mail | Accepted | Refused) -> None:
+        self.state(room).take(frame)
+        self._poke(room)
+
+    async def _notice(self, mail: Mail) -> None:
+        if _json(mail.body).get("what") in ("requests", "connections"):
+            await self.refresh_people()
+        await self._tell()
+
+    async def _roster(self, mail: Mail) -> None:
+        """Somebody's devices or identity changed. Remembered before it is acknowledged, done when possible."""
+        account = _json(mail.body).get("account")
+        vault, world = self._need_vault(), self._need_world()
+        if isinstance(account, str):
+            world.directory.forget(account)
+            with vault.transaction():
+                vault.put("meta", f"stale/{account}", self.now())
+        if self._link is not None:
+            self._link.ack(mail.mail_id)
+        if not isinstance(account, str):
+            return
+        if account == self.account:
+            await self._need_account().refresh_list(self.now())
+        self._reconcile(account)
+
+    def _reconcile(self, account: str) -> None:
+        vault = self._need_vault()
+        rooms = [
+            key.removeprefix("room/")
+            for key, roster in vault.scan("meta", "room/", Roster)
+            if account in roster.accounts
+        ]
+        for room in rooms:
+            self.state(room).reconcile_soon(self.now())
+            self._poke(room)
+        self._background(self._settled(account, rooms))
+
+    async def _settled(self, account: str, rooms: list[str]) -> None:
+        """Forget that an account's devices changed, once every room is in line."""
+        while any(self.state(room).reconciling for room in rooms):
+            async with self._changed:
+                await self._changed.wait()
+        vault = self._need_vault()
+        with vault.transaction():
+            vault.drop("meta", f"stale/{account}")
+
+    # --- turns --------------------------------------------------------------------------------------------------------
+
+    def state(self, room: str) -> RoomState:
+        """The room's state machine; for looking."""
+        if room not in self._rooms:
+            self._rooms[room] = RoomState(self._need_world(), room)
+        return self._rooms[room]
+
+    def _poke(self, room: str) -> None:
+        """There may be something to do in that room."""
+        self._again.add(room)
+        if room not in self._busy:
+            task = asyncio.create_task(self._work(room))
+            self._busy[room] = task
+            task.add_done_callback(self._finished)
+
+    async def _work(self, room: str) -> None:
+        state = self.state(room)
+        try:
+            while room in self._again:
+                self._again.discard(room)
+                await self._turn(state)
+        finally:
+            self._busy.pop(room, None)
+        await self._tell()
+
+    async def _turn(self, state: RoomState) -> None:
+        """One turn, repeated while facts are missing; "not now" is tried again later, a final no fails the message."""
+        fresh: set[Fact] = set()
+        try:
+            while True:
+                try:
+                    state.turn(self.now(), fresh, online=self._online)
+                    break
+                except Missing as missing:
+                    self._perform(state.effects())
+                    await self._fetch(state, missing.fact)
+                    fresh.add(missing.fact)
+        except (Unreachable, Limited) as error:
+            self._later(state.id, error.retry_after_ms or RETRY_MS)
+        except RefusedError as error:
+            state.fail_next(error.code, error.decision if isinstance(error, Restricted) else str(error))
+            self._again.add(state.id)
+        except Unverified as error:
+            log.warning("%s %s", UNVERIFIED, error)
+            self._note_once(state, f"{UNVERIFIED} ({error})")
+        finally:
+            self._perform(state.effects())
+        if state.wake_ms is not None:
+            self._later(state.id, max(0, state.wake_ms - self.now()))
+
+    def _note_once(self, state: RoomState, text: str) -> None:
+        if all(one.text != text for one in self.history(state.id, 5)):
+            state.note(text, self.now())
+
+    def _later(self, room: str, ms: int) -> None:
+        if room in self._timers:
+            self._timers[room].cancel()
+        self._timers[room] = asyncio.get_running_loop().call_later(ms / 1000, self._poke, room)
+
+    async def _fetch(self, state: RoomState, fact: Fact) -> None:
+        world, api = self._need_world(), self.api
+        match fact:
+            case KeysOf(account):
+                if world.directory.learn_keys(account, await api.devices_of(account)):
+                    self._background(self._new_identity(account))
+            case RoomFacts(room):
+                world.directory.learn_room(await api.room(room))
+            case Claim(room, devices):
+                state.claimed(fact, await api.claim(room, [parse_uri(device)[2] for device in devices]))
+            case ServerKeys():
+                served = await api.well_known()
+                try:
+                    world.directory.learn_server(served)
+                except Unverified as error:  # what is pinned stands; without any, there is nothing to go on with
+                    log.warning("%s", error)
+                    if not world.directory.knows_server:
+                        raise
+
+    async def _new_identity(self, account: str) -> None:
+        handles = {one.account: one.display_name for room in await self.api.rooms() for one in room.accounts}
+        for key, roster in self._need_vault().scan("meta", "room/", Roster):
+            if account in roster.accounts:
+                self.state(key.removeprefix("room/")).note(
+                    NEW_IDENTITY.format(handles.get(account, "Somebody")), self.now()
+                )
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(frame):
+                    if self._link is None or not self._link.send(frame):
+                        self._online = self._online and self._link is not None
+                case Ack(mail_id):
+                    if self._link is not None:
+                        self._link.ack(mail_id)
+                case Sent(outbox_id, row):
+                    self._answer(outbox_id, row)
+                case Failed(outbox_id, code, details):
+                    self._answer(outbox_id, _refused(code, details))
+                case Heard():
+                    pass  # the inbox has it; whoever waits is told at the end of the turn
+
+    def _answer(self, outbox_id: str, answer: MessageRecord | KithError) -> None:
+        waiting = self._sends.pop(outbox_id, None)
+        if waiting is None or waiting.done():
+            return
+        if isinstance(answer, MessageRecord):
+            waiting.set_result(answer)
+        else:
+            waiting.set_exception(answer)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    async def messages(self, *, everything: bool = False) -> AsyncIterator[Message]:
+        """What others write, in every room, as it comes; also what came while the program was away.
+
+        A message counts as handled when the next one is asked for: after a crash the one at hand comes again.
+        `everything` includes what cannot be shown: `unsupported` kinds, and `tombstone` for what did not verify.
+        """
+        while True:
+            key = await self._next_in_inbox()
+            vault = self._need_vault()
+            where = vault.get("inbox", key, str)
+            row = where and vault.get("messages", where, MessageRecord)
+            if where and row and (everything or row.kind == "text"):
+                yield self._message(where.split("/")[0], row)
+            vault = self._need_vault()
+            with vault.transaction():
+                vault.drop("inbox", key)
+
+    async def _next_in_inbox(self) -> str:
+        while True:
+            self._look_after()
+            keys = self._need_vault().keys("inbox")
+            if keys:
+                return keys[0]
+            async with self._changed:
+                await self._changed.wait()
+
+    def _message(self, room: str, row: MessageRecord) -> Message:
+        return Message(
+            room=Room(self, room),
+            id=row.id,
+            text=row.text if row.kind in ("text", "info") else "",
+            kind=row.kind,
+            sender=row.sender,
+            mine=row.mine,
+            at_ms=row.at_ms,
+            seq=row.seq,
+            reply_to=row.reply_to,
+            edited=row.edited,
+        )
+
+    def history(self, room: str, limit: int) -> list[Message]:
+        """The newest messages of a room on this device, oldest first."""
+        rows = self._need_vault().scan("messages", f"{room}/", MessageRecord, newest=limit)
+        return [self._message(room, row) for _, row in rows if row.kind != "effect"]
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def queue(self, room: str, text: str, reply_to: str | None = None) -> OutboxRecord:
+        """Put words into the outbox, on disk."""
+        self._look_after()
+        if not text.strip():
+            raise RefusedError("invalid", "Write something first.")
+        if len(text) > MAX_TEXT:
+            raise RefusedError("too_large", SENTENCES["too_large"])
+        record = OutboxRecord(
+            id=secrets.token_hex(16), room=room, created_ms=self._next_ms(room), text=text, reply_to=reply_to
+        )
+        vault = self._need_vault()
+        with vault.transaction():
+            vault.put("outbox", record.place, record)
+        self._poke(room)
+        return record
+
+    def _next_ms(self, room: str) -> int:
+        """A creation time after everything that waits in that room, so that order is kept within a millisecond."""
+        last = self._need_vault().scan("outbox", f"{room}/", OutboxRecord, newest=1)
+        return max(self.now(), last[0][1].created_ms + 1 if last else 0)
+
+    async def send(self, room: str, text: str, reply_to: str | None = None) -> Message:
+        """See `Room.send`."""
+        record = self.queue(room, text, reply_to)
+        waiting: asyncio.Future[MessageRecord] = asyncio.get_running_loop().create_future()
+        self._sends[record.id] = waiting
+        try:
+            return self._message(room, await waiting)
+        finally:
+            self._sends.pop(record.id, None)
+
+    def discard(self, room: str, outbox_id: str) -> None:
+        """Forget words that were refused."""
+        vault = self._need_vault()
+        gone = [one for one in self.state(room).outbox() if one.id == outbox_id and one.failure is not None]
+        with vault.transaction():
+            for record in gone:
+                vault.drop("outbox", record.place)
+
+    # --- people -------------------------------------------------------------------------------------------------------
+
+    async def refresh_people(self) -> None:
+        """Ask who is here; first messages whose request was accepted go to the outbox."""
+        world = self._need_world()
+        for room in await self.api.rooms():
+            world.directory.learn_room(room)
+        async with self._first_lock:
+            await self._send_first_messages()
+        await self._tell()
+
+    async def _send_first_messages(self) -> None:
+        vault = self._need_vault()
+        waiting = vault.scan("meta", "first/", FirstMessage)
+        if not waiting:
+            return
+        accepted = {f"first/{one.request}": one.room for one in (await self.api.requests()).sent if one.room}
+        for key, first in waiting:
+            room = accepted.get(key)
+            if room is None:
+                continue
+            record = OutboxRecord(id=secrets.token_hex(16), room=room, created_ms=first.created_ms, text=first.text)
+            with vault.transaction():
+                vault.put("outbox", record.place, record)
+                vault.drop("meta", key)
+            self._poke(room)
+
+    async def request(self, to: str, text: str = "") -> str:
+        """Ask to write to a handle, or with an invite link. `text` waits sealed here until the request is accepted.
+
+        The answer is the same whoever was asked, and whether or not they exist.
+        """
+        token = to.rpartition("/#/i/")[2] if "/#/i/" in to else None
+        asked = await self.api.ask({"handle": to} if token is None else {"invite": token})
+        if text.strip():
+            vault = self._need_vault()
+            with vault.transaction():
+                vault.put("meta", f"first/{asked.request}", FirstMessage(text=text, created_ms=self.now()))
+        self._background(self.refresh_people())
+        return asked.request
+
+    async def requests(self) -> list[Request]:
+        """Who asks to write to this account."""
+        return [Request(self, one) for one in (await self.api.requests()).received]
+
+    async def chats(self) -> list[answers.Connection]:
+        """Everybody this account is connected with, and in which room."""
+        return await self.api.connections()
+
+    def room(self, room_id: str) -> Room:
+        """The room with this id."""
+        self._need_session()
+        return Room(self, room_id)
+
+    async def room_with(self, handle: str) -> Room:
+        """The room with this person; Refused when there is none."""
+        found = next((one.room for one in await self.chats() if one.handle == handle), None)
+        if found is None:
+            raise RefusedError("not_found", f"There is no chat with {handle}. Ask first: request({handle!r}).")
+        return self.room(found)
+
+    def other_in(self, room: str) -> str:
+        """The account of the other person in a direct room."""
+        roster = self._need_world().directory.roster(room)
+        return next(account for account in roster if account != self.account)
+
+    async def block(self, account: str) -> None:
+        """From now on nothing of that account comes here, and nothing of mine reaches it."""
+        await self.api.block(account)
+
+    async def unblock(self, account: str) -> None:
+        """Take it back."""
+        await self.api.unblock(account)
+
+    # --- reporting ----------------------------------------------------------------------------------------------------
+
+    async def report_room(
+        self, room: str, category: Category, note: str, upto: str | None, *, minor_involved: bool
+    ) -> answers.Reported:
+        """See `Room.report`."""
+        rows = [row for _, row in self._need_vault().scan("messages", f"{room}/", MessageRecord)]
+        proven = [row for row in rows if row.frank is not None and row.content is not None]
+        if upto is not None:
+            proven = proven[: next((at + 1 for at, row in enumerate(proven) if row.id == upto), 0)]
+        items = [
+            b64(receive.report_item(row.content, row.frank).encode())
+            for row in proven[-REPORT_ITEMS:]
+            if row.content is not None and row.frank is not None
+        ]
+        return await self.report(
+            self.other_in(room), category, note, room=room, items=items, minor_involved=minor_involved
+        )
+
+    async def report(
+        self,
+        account: str,
+        category: Category,
+        note: str = "",
+        *,
+        room: str | None = None,
+        items: list[str] | None = None,
+        minor_involved: bool = False,
+    ) -> answers.Reported:
+        """Report an account; without a room it is a report of words alone."""
+        body = {"account": account, "room": room, "category": category, "minor_involved": minor_involved}
+        return await self.api.report({**body, "note": note, "items": items or []})
+
+    # --- my data ------------------------------------------------------------------------------------------------------
+
+    async def export(self) -> dict[str, Any]:
+        """Everything: what the server holds about this account, and the messages that only this device can read."""
+        messages = [
+            {"room": key.split("/")[0], "at_ms": row.at_ms, "sender": row.sender, "kind": row.kind, "text": row.text}
+            for key, row in self._need_vault().scan("messages", "", MessageRecord)
+        ]
+        return {"server": await self.api.export(), "device": {"messages": messages}}
+
+
+def _opened(path: Path, passphrase: str, cost: Cost | None) -> Vault:
+    return Vault.open(path, passphrase, cost)
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    with contextlib.suppress(msgspec.MsgspecError):
+        decoded: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+        return decoded
+    return {}
+
+
+def _refused(code: str, details: str | None) -> KithError:
+    if code == "restricted":
+        return Restricted(code, "A measure on your account does not allow this. See your standing.", details or "")
+    return RefusedError(code, SENTENCES.get(code) or details or "The server did not take this message.")
+
+
+__all__ = ["Client", "Message", "Request", "Room"]

@@ -1,0 +1,811 @@
+"""One room on this device: its group, its mail in `room_pos` order, and what waits to be sent.
+
+Sans-I/O: frames go in, `turn` works on what it can and leaves effects; a fact that is missing is named by `Missing`
+and the turn repeated once it is known. Each step is one transaction: what came from the stream is stored before it is
+acknowledged, and what leaves is stored before it is sent and sent again byte for byte until it is answered. A group's
+state is read from the store for every step, so memory can never run ahead of the disk. Long because it is the whole
+state machine of a room.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from kith.protocol import content as mimi
+from kith.protocol import franking, uris
+from kith.protocol.frames import COMMIT, MESSAGE, WELCOME, Accepted, ClientFrame, Commit, Mail, Refused, Submit
+from kith.protocol.identity import Identity
+from kith.protocol.mls import engine as mls
+from kith.protocol.mls.client import MlsClient
+from kith.protocol.mls.group import Group
+from kith.protocol.mls.key_package import parse_key_package
+from kith.protocol.mls.welcome import parse_welcome
+from kith.protocol.signing import Signer
+from kith.protocol.wire import Malformed
+from kith.sdk import answers, receive
+from kith.sdk.directory import Claim, Directory, Fact, Missing, RoomFacts, ServerKeys
+from kith.sdk.errors import Unverified
+from kith.sdk.receive import Arrival, Genuine, Place
+from kith.sdk.records import (
+    FrankRecord,
+    GroupRecord,
+    MessageRecord,
+    OutboxRecord,
+    PackageRecord,
+    Sealed,
+    Thread,
+    message_key,
+    padded,
+)
+from kith.sdk.vault import Vault
+
+HOLE_MS: Final = 5_000
+"""How long a missing room_pos is waited for before the hole is taken for final."""
+RETRY_MS: Final = 3_000
+REFUSED_RETRY_MS: Final = 30_000
+ROTATE_AFTER_MESSAGES: Final = 1_000
+"""An empty commit renews our keys after so many messages in one epoch, or so much time."""
+ROTATE_AFTER_MS: Final = 7 * 24 * 3600 * 1000
+JITTER_MS: Final = 1_200
+"""Devices of a room reconcile at different moments, so that they seldom race for one epoch."""
+LEAF_BACKDATE_S: Final = 3600
+LEAF_LIFETIME_S: Final = 84 * 24 * 3600
+
+FOREIGN_EDIT: Final = "Somebody tried to change a message that is not theirs."
+BROKEN: Final = "This device cannot follow the chat any more. Sign out and in again here to join anew."
+EQUIVOCATION: Final = (
+    "The server signed two different messages for one place in this chat. Both signatures were kept as evidence."
+)
+STRANGER: Final = (
+    "Somebody tried to add a device here that none of you vouched for. It was refused, and this device stopped "
+    "following the chat."
+)
+UNLISTED: Final = "A device was added that its account does not list. Nothing is sent until it is removed."
+NOT_JOINED: Final = "This device could not join the chat."
+OWN_DEVICE: Final = "Another device of yours joined this chat."
+THEIR_DEVICE: Final = "They joined this chat on another device."
+
+WAITS: Final = frozenset({"limited", "read_only"})
+"""Refusals that mean "not now"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Hand this to the stream. Everything it stands for is on disk."""
+
+    frame: ClientFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """This mail is on disk, or will never be wanted."""
+
+    mail_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A row came into the thread."""
+
+    room: str
+    row: MessageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What waited as `outbox_id` was accepted and is this row."""
+
+    outbox_id: str
+    row: MessageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What waited as `outbox_id` was refused for good."""
+
+    outbox_id: str
+    code: str
+    details: str | None
+
+
+Effect: TypeAlias = Send | Ack | Heard | Sent | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all rooms of a device share."""
+
+    vault: Vault
+    directory: Directory
+    server: str
+    account: str
+    device: str
+    signature_key: bytes
+    signer: Signer
+    random: Callable[[int], bytes] = secrets.token_bytes
+
+    @property
+    def identity(self) -> Identity:
+        """This device in credentials and contexts."""
+        return Identity(uris.account_uri(self.server, self.account), uris.device_uri(self.server, self.device))
+
+    def engine(self, authenticate: mls.Authenticate) -> MlsClient:
+        """MLS for this device, with this judgement about others."""
+        return MlsClient(
+            identity=self.identity.encode(),
+            signature_key=self.signature_key,
+            signer=self.signer,
+            random=self.random,
+            authenticate=authenticate,
+            roster=lambda _change: None,  # leaves are judged one by one; removals are anybody's right in a direct room
+        )
+
+
+@dataclass
+class Room:
+    """See the module. `wake_ms` is when `turn` should run again without a frame."""
+
+    world: World
+    id: str
+    wake_ms: int | None = None
+    lonely: bool = False
+    """True when messages wait for a device of the other side."""
+    _waiting: dict[int, Mail | Accepted] = field(default_factory=dict)
+    _refusals: list[Refused] = field(default_factory=list)
+    _effects: list[Effect] = field(default_factory=list)
+    _then: list[Effect] = field(default_factory=list)
+    _in_flight: bytes | None = None
+    _not_before: int = 0
+    _hole_at: int | None = None
+    _reconcile_at: int | None = None
+    _claimed: dict[Claim, list[bytes]] = field(default_factory=dict)
+    _now: int = 0
+    _fresh: set[Fact] = field(default_factory=set)
+    _stranger: bool = False
+
+    def __post_init__(self) -> None:
+        self.uri = uris.room_uri(self.world.server, self.id)
+        self._group_id = uris.group_id(self.id)
+
+    # --- what comes in ------------------------------------------------------------------------------------------------
+
+    def take(self, frame: Mail | Accepted | Refused) -> None:
+        """Something from the stream; `turn` works on it."""
+        if isinstance(frame, Refused):
+            self._refusals.append(frame)
+        else:
+            self._waiting[frame.room_pos] = frame
+
+    def awaits(self, key: bytes) -> bool:
+        """Whether an answer with this key is for this room."""
+        return self._in_flight is not None and hmac.compare_digest(self._in_flight, key)
+
+    def disconnected(self) -> None:
+        """What was unanswered is sent again at the next connection, and unacknowledged mail comes again."""
+        self._in_flight = None
+        self._hole_at = None
+        self._waiting.clear()
+        self._refusals.clear()
+
+    def delivered(self, pos: int) -> None:
+        """A device of another account has everything up to `pos`."""
+        thread = self.thread()
+        if pos > thread.delivered_pos:
+            with self.world.vault.transaction():
+                self._put_thread(replace(thread, delivered_pos=pos))
+
+    def claimed(self, claim: Claim, answer: answers.Packages) -> None:
+        """The key packages that a Missing(Claim) asked for. They are kept until a commit uses them."""
+        self._claimed[claim] = [one.key_package for one in answer.packages]
+
+    def reconcile_soon(self, now: int) -> None:
+        """Bring the group's leaves in line with the device lists, at a moment of its own."""
+        self._reconcile_at = now + self.world.random(1)[0] * JITTER_MS // 255
+
+    @property
+    def reconciling(self) -> bool:
+        """Whether the leaves still have to be brought in line."""
+        return self._reconcile_at is not None
+
+    def effects(self) -> list[Effect]:
+        """What is to be done now, once."""
+        done, self._effects = self._effects, []
+        return done
+
+    # --- one turn -----------------------------------------------------------------------------------------------------
+
+    def turn(self, now: int, fresh: set[Fact], *, online: bool) -> None:
+        """Work on everything that can be worked on. Missing: fetch the fact, put it into `fresh`, call again."""
+        self._now, self._fresh = now, fresh
+        self.wake_ms = None
+        while self._refusals:
+            self._refused(self._refusals[0])
+            self._refusals.pop(0)
+        self._drain()
+        self._skip_hole()
+        if online:
+            self._upkeep()
+            self._pump()
+
+    def _wake(self, at_ms: int) -> None:
+        self.wake_ms = at_ms if self.wake_ms is None else min(self.wake_ms, at_ms)
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """One transaction; its effects happen only when it is on disk."""
+        self._then = []
+        with self.world.vault.transaction():
+            yield
+        self._effects += self._then
+        self._then = []
+
+    def _drain(self) -> None:
+        while (item := self._next()) is not None:
+            if isinstance(item, Mail):
+                with self._step():
+                    self._mail(item)
+                    self._then.append(Ack(item.mail_id))
+            else:
+                self._accepted(item)
+            self._waiting.pop(item.room_pos, None)
+
+    def _next(self) -> Mail | Accepted | None:
+        if not self._waiting:
+            return None
+        pos = self.thread().pos
+        item = self._waiting[min(self._waiting)]
+        if item.room_pos <= pos + 1:  # in turn, seen before, or a hole that filled late
+            return item
+        joins = isinstance(item, Mail) and item.kind == WELCOME and not self.has_group()
+        return item if joins else None
+
+    def _skip_hole(self) -> None:
+        """What the server did not deliver by now it will not deliver: go on, the thread shows the gap."""
+        if not self._waiting or self._in_flight is not None:
+            self._hole_at = None
+            return
+        if self._hole_at is None:
+            self._hole_at = self._now + HOLE_MS
+        if self._now < self._hole_at:
+            return self._wake(self._hole_at)
+        self._hole_at = None
+        with self._step():
+            self._put_thread(replace(self.thread(), pos=min(self._waiting) - 1))
+        return self._drain()
+
+    # --- records ------------------------------------------------------------------------------------------------------
+
+    def thread(self) -> Thread:
+        """Where the thread stands."""
+        return self.world.vault.get("meta", f"thread/{self.id}", Thread) or Thread()
+
+    def outbox(self) -> list[OutboxRecord]:
+        """What waits, in order."""
+        return [record for _, record in self.world.vault.scan("outbox", f"{self.id}/", OutboxRecord)]
+
+    def has_group(self) -> bool:
+        """Whether this device follows the room's group."""
+        record = self._record()
+        return record is not None and record.joined and record.broken is None
+
+    def group(self) -> Group | None:
+        """The group as it is on disk."""
+        record = self._record()
+        return None if record is None or not record.joined else self._restore(record)
+
+    def _record(self) -> GroupRecord | None:
+        return self.world.vault.get("groups", self.id, GroupRecord)
+
+    def _restore(self, record: GroupRecord) -> Group:
+        return self._engine().restore(record.state, at_least=record.revision)
+
+    def _put_thread(self, thread: Thread) -> None:
+        self.world.vault.put("meta", f"thread/{self.id}", thread)
+
+    def _put_group(self, record: GroupRecord, group: Group) -> None:
+        engine = self._engine()
+        new = replace(record, state=engine.serialise(group), revision=engine.revision(group))
+        self.world.vault.put("groups", self.id, new)
+
+    def _engine(self) -> MlsClient:
+        return self.world.engine(self._lenient)
+
+    def _lenient(self, identity: bytes, key: bytes) -> bool:
+        """Listed, or unlisted since: that leaf stays in quarantine (nothing is sent) until a commit removes it.
+
+        Another key than listed, or a foreign account, never passes.
+        """
+        try:
+            who = Identity.decode(identity)
+        except Malformed:
+            self._stranger = True
+            return False
+        fine = self._standing(who, key) != "refused"
+        self._stranger = self._stranger or not fine
+        return fine
+
+    def _standing(self, who: Identity, key: bytes) -> str:
+        directory = self.world.directory
+        return directory.standing(directory.roster(self.id), who, key, self._fresh)
+
+    # --- mail ---------------------------------------------------------------------------------------------------------
+
+    def _mail(self, mail: Mail) -> None:
+        thread = self.thread()
+        again = mail.room_pos <= thread.pos
+        if mail.kind == WELCOME:
+            self._welcome(mail, thread)
+        elif not again and mail.kind == MESSAGE:
+            self._message(mail, thread)
+        elif not again and mail.kind == COMMIT:
+            self._commit_mail(mail, thread)
+
+    def _message(self, mail: Mail, thread: Thread) -> None:
+        """Opened, checked, stored with its proof; or a tombstone, and nothing of it kept."""
+        at_ms = mail.frank.accepted_timestamp if mail.frank else self._now
+        here = replace(thread, pos=mail.room_pos)
+        record = self._record()
+        if record is None or not record.joined:
+            return self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
+        try:
+            done = self._engine().process(self._restore(record), mail.body)
+        except Malformed:
+            return self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
+        event = done.event
+        if not isinstance(event, mls.Application):
+            return self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
+        sender = Identity.decode(event.sender.identity)
+        bury = receive.tombstone(mail.room_pos, at_ms, uris.parse_uri(sender.account_uri)[2])
+        listed = self._standing(sender, event.sender.signature_key) == "listed"
+        arrival = Arrival(sender, event.epoch, event.authenticated_data, event.plaintext, mail.frank, self.uri)
+        verdict = self._verdict(arrival, thread)
+        self._put_group(record, done.state)  # whatever it was, its key is spent
+        if not listed:
+            return self._row(bury, here)
+        if isinstance(verdict, Genuine):
+            return self._keep(verdict, here)
+        if verdict.signed is not None:
+            self._equivocation(verdict.signed, here)
+        return self._row(bury, here)
+
+    def _verdict(self, arrival: Arrival, thread: Thread) -> Genuine | receive.Flawed:
+        verdict = receive.judge(arrival, Place(thread.seq, thread.at_ms), self.world.directory.hub_key)
+        stale = isinstance(verdict, receive.Flawed) and verdict.flaw == "frank" and ServerKeys() not in self._fresh
+        if stale:  # the hub may have a new signing key that this device has not seen yet
+            raise Missing(ServerKeys())
+        return verdict
+
+    def _equivocation(self, signed: FrankRecord, thread: Thread) -> None:
+        """Two different messages signed for one place: kept, because it proves that the server cheats."""
+        seq = franking.Context.decode(signed.context).room_seq
+        rows = self.world.vault.scan("messages", f"{self.id}/{padded(seq)}/", MessageRecord)
+        other = next((row.frank for _, row in rows if row.frank and receive.contradicts(row.frank, signed)), None)
+        if other is not None:
+            self.world.vault.put("meta", f"evidence/{self.id}/{padded(seq)}", (other, signed))
+            self._info(EQUIVOCATION, thread)
+
+    def _keep(self, message: Genuine, thread: Thread) -> None:
+        row = receive.row_of(message, thread.pos, self.world.account)
+        seq = message.context.room_seq
+        after = replace(
+            thread,
+            seq=seq,
+            at_ms=message.context.accepted_timestamp,
+            head_seq=max(thread.head_seq, seq),
+            last_id=message.id,
+        )
+        self._row(row, after)
+        if message.content.replaces is not None:
+            self._replace(row, message.content, after)
+
+    def _replace(self, row: MessageRecord, content: mimi.MimiContent, thread: Thread) -> None:
+        """Edit or delete: only the original sender's, and the first version stays reportable."""
+        vault = self.world.vault
+        key = vault.get("ids", f"{self.id}/{(content.replaces or b'').hex()}", str)
+        target = None if key is None else vault.get("messages", key, MessageRecord)
+        if key is None or target is None:
+            return
+        if target.sender != row.sender:
+            self._info(FOREIGN_EDIT, thread)
+        elif receive.deletes(content):
+            vault.put("messages", key, replace(target, kind="info", text="This message was deleted."))
+        else:
+            vault.put("messages", key, replace(target, text=row.text, edited=True))
+
+    def _row(self, row: MessageRecord, thread: Thread) -> None:
+        vault = self.world.vault
+        key = message_key(self.id, row.seq if row.seq is not None else max(thread.seq, thread.head_seq), row.pos)
+        vault.put("messages", key, row)
+        self._put_thread(thread)
+        if row.content is not None:
+            vault.put("ids", f"{self.id}/{row.id}", key)
+        if not row.mine and row.kind in ("text", "unsupported", "tombstone"):
+            last = vault.scan("inbox", "", str, newest=1)
+            vault.put("inbox", padded(int(last[0][0]) + 1 if last else 1), key)
+        self._then.append(Heard(self.id, row))
+
+    def _info(self, text: str, thread: Thread) -> None:
+        salt = self.world.random(4).hex()
+        row = receive.info(thread.pos, self._now, text, salt)
+        self.world.vault.put(
+            "messages", f"{message_key(self.id, max(thread.seq, thread.head_seq), thread.pos)}-{salt}", row
+        )
+        self._then.append(Heard(self.id, row))
+
+    def note(self, text: str, now: int) -> None:
+        """A line in the thread that the client itself says."""
+        self._now = now
+        with self._step():
+            self._info(text, self.thread())
+
+    # --- handshakes that come -----------------------------------------------------------------------------------------
+
+    def _commit_mail(self, mail: Mail, thread: Thread) -> None:
+        here = replace(thread, pos=mail.room_pos)
+        record = self._record()
+        if record is None or not record.joined or record.broken is not None:
+            return self._put_thread(here)
+        self._stranger = False
+        try:
+            done = self._engine().process(self._restore(record), mail.body)
+        except Malformed:
+            return self._break(record, here, STRANGER if self._stranger else BROKEN)
+        if not isinstance(done.event, mls.Commit):
+            return self._break(record, here, BROKEN)
+        # Whoever won the epoch, ours of that epoch lost: it is made again on top of this one when still needed.
+        broken = "removed" if done.event.removed_me else None
+        self._put_group(replace(record, pending_key=None, broken=broken), done.state)
+        if not done.event.removed_me:
+            self._roster_notes(done.event.added, here)
+        self._put_thread(here)
+        self._in_flight = None
+        self._not_before = 0
+        return None
+
+    def _roster_notes(self, added: tuple[mls.Member, ...], thread: Thread) -> None:
+        for member in added:
+            who = Identity.decode(member.identity)
+            own = who.account_uri == self.world.identity.account_uri
+            listed = self._standing(who, member.signature_key) == "listed"
+            self._info((OWN_DEVICE if own else THEIR_DEVICE) if listed else UNLISTED, thread)
+
+    def _break(self, record: GroupRecord, thread: Thread, why: str) -> None:
+        group = self._engine().discard_own(self._restore(record)) if record.pending_key else self._restore(record)
+        self._put_group(replace(record, pending_key=None, broken="fork"), group)
+        self._info(why, thread)
+        self._put_thread(thread)
+
+    def _welcome(self, mail: Mail, thread: Thread) -> None:
+        if self.has_group():
+            return
+        here = replace(thread, pos=max(thread.pos, mail.room_pos))
+        joined = self._join(mail.body)
+        if joined is None:
+            self._info(NOT_JOINED, here)
+            return self._put_thread(here)
+        group, ref, package = joined
+        fresh = GroupRecord(state=b"", revision=0, joined=True, pending_key=None, broken=None, rotated_ms=self._now)
+        self._put_group(fresh, group)
+        if not package.last_resort:  # a used package's secret goes with the Welcome that used it
+            self.world.vault.drop("keys", f"kp/{ref.hex()}")
+        self._put_thread(here)
+        self._in_flight = None
+        for pos in [pos for pos in self._waiting if pos < mail.room_pos]:
+            del self._waiting[pos]
+        return None
+
+    def _join(self, welcome: bytes) -> tuple[Group, bytes, PackageRecord] | None:
+        engine = self._engine()
+        try:
+            for ref in parse_welcome(welcome).refs:
+                package = self.world.vault.get("keys", f"kp/{ref.hex()}", PackageRecord)
+                if package is not None:
+                    group = engine.join(welcome, package.secret)
+                    return (group, ref, package) if engine.group_id(group) == self._group_id else None
+        except Malformed:
+            return None
+        return None
+
+    # --- answers to what we sent --------------------------------------------------------------------------------------
+
+    def _accepted(self, accepted: Accepted) -> None:
+        record = self._record()
+        with self._step():
+            if record is not None and record.pending_key == accepted.key:
+                self._adopt(record, accepted)
+            else:
+                self._sent(accepted)
+        if self.awaits(accepted.key):
+            self._in_flight = None
+
+    def _adopt(self, record: GroupRecord, accepted: Accepted) -> None:
+        """Our commit won its epoch: only now it becomes our state."""
+        engine = self._engine()
+        before = self._restore(record)
+        known = {member.identity for member in engine.roster(before)} if record.joined else None
+        after = engine.apply_own(before)
+        thread = self.thread()
+        here = replace(thread, pos=max(thread.pos, accepted.room_pos))
+        self._put_group(replace(record, joined=True, pending_key=None, broken=None, rotated_ms=self._now), after)
+        if known is not None:
+            self._roster_notes(tuple(one for one in engine.roster(after) if one.identity not in known), here)
+        self._put_thread(here)
+
+    def _sent(self, accepted: Accepted) -> None:
+        """Our message was accepted: it moves from the outbox to the thread, with the proof that others get."""
+        thread = self.thread()
+        here = replace(thread, pos=max(thread.pos, accepted.room_pos))
+        waiting = next((one for one in self.outbox() if one.sealed and one.sealed.key == accepted.key), None)
+        hub = receive.hub_of(accepted)
+        if waiting is None or waiting.sealed is None or hub is None:
+            return self._put_thread(here)
+        row = self._own_row(waiting, waiting.sealed, accepted, hub)
+        # In its turn it moves the thread forward like any message; one told late only fills its own place.
+        in_turn = accepted.room_pos == thread.pos + 1 and hub.room_seq > here.seq
+        after = replace(
+            here,
+            head_seq=max(here.head_seq, hub.room_seq),
+            last_id=bytes.fromhex(row.id),
+            seq=hub.room_seq if in_turn else here.seq,
+            at_ms=max(here.at_ms, accepted.timestamp) if in_turn else here.at_ms,
+        )
+        self.world.vault.drop("outbox", waiting.place)
+        self._row(row, after)
+        self._then.append(Sent(waiting.id, row))
+        return None
+
+    def _own_row(self, waiting: OutboxRecord, sealed: Sealed, accepted: Accepted, hub: receive.Frank) -> MessageRecord:
+        context = receive.context_of(self.world.identity, sealed.epoch, self.uri, hub)
+        frank = receive.proven(context, hub, self.world.directory.hub_key)
+        if frank is None and ServerKeys() not in self._fresh:
+            raise Missing(ServerKeys())
+        content = mimi.decode(sealed.content)
+        identity = mimi.message_id(content.sender_uri, content.room_uri, sealed.content, content.salt)
+        return MessageRecord(
+            kind="text",
+            id=identity.hex(),
+            pos=accepted.room_pos,
+            seq=hub.room_seq,
+            at_ms=accepted.timestamp,
+            mine=True,
+            sender=self.world.account,
+            text=waiting.text,
+            reply_to=waiting.reply_to,
+            content=sealed.content,
+            frank=frank,
+        )
+
+    def _refused(self, refused: Refused) -> None:
+        if self.awaits(refused.key):
+            self._in_flight = None
+        record = self._record()
+        if record is not None and record.pending_key == refused.key:
+            self._commit_refused(record, refused)
+        else:
+            self._message_refused(refused)
+
+    def _commit_refused(self, record: GroupRecord, refused: Refused) -> None:
+        if refused.code in WAITS:
+            self._not_before = self._now + (refused.retry_after_ms or REFUSED_RETRY_MS)
+            return
+        with self._step():
+            if record.joined:
+                group = self._engine().discard_own(self._restore(record))
+                self._put_group(replace(record, pending_key=None), group)
+            else:  # somebody else created the group; its Welcome is on the way
+                self.world.vault.drop("groups", self.id)
+        # wrong_epoch: the winning commit comes by mail. Anything else would be refused again right away.
+        wait = RETRY_MS if refused.code == "wrong_epoch" else refused.retry_after_ms or REFUSED_RETRY_MS
+        self._not_before = self._now + wait
+
+    def _message_refused(self, refused: Refused) -> None:
+        waiting = next((one for one in self.outbox() if one.sealed and one.sealed.key == refused.key), None)
+        if waiting is None:
+            return
+        if refused.code in WAITS:  # exactly these bytes again: nothing may overtake their place in the ratchet
+            self._not_before = self._now + (refused.retry_after_ms or RETRY_MS)
+            return
+        late = refused.code in ("epoch_too_old", "wrong_epoch")
+        with self._step():
+            if late:
+                self.world.vault.put("outbox", waiting.place, replace(waiting, sealed=None))
+            else:
+                self._fail(waiting, refused.code, refused.details)
+        if late and _number(refused.details) > self._epoch():
+            self._not_before = self._now + RETRY_MS
+
+    def _fail(self, waiting: OutboxRecord, code: str, details: str | None) -> None:
+        failed = replace(waiting, sealed=None, failure=code, details=details)
+        self.world.vault.put("outbox", waiting.place, failed)
+        self._then.append(Failed(waiting.id, code, details))
+
+    def fail_next(self, code: str, details: str | None) -> None:
+        """The server said no to what the next message needs: that message failed, and may be tried again."""
+        waiting = next((one for one in self.outbox() if one.failure is None and one.sealed is None), None)
+        if waiting is not None:
+            with self._step():
+                self._fail(waiting, code, details)
+
+    def _epoch(self) -> int:
+        group = self.group()
+        return 0 if group is None else group.epoch
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        if self._in_flight is not None:
+            return None
+        record = self._record()
+        waiting = next((one for one in self.outbox() if one.failure is None), None)
+        pending = record is not None and record.pending_key is not None
+        if self._now < self._not_before:
+            return self._wake(self._not_before) if waiting or pending else None
+        if record is not None and pending:
+            return self._send_commit(record)
+        if waiting is None:
+            return None
+        if waiting.sealed is not None:
+            return self._submit(Submit(waiting.sealed.key, self.id, waiting.sealed.wire))
+        if record is None or not record.joined:
+            return self._create()
+        if record.broken is not None:
+            return None
+        return self._say(record, waiting)
+
+    def _say(self, record: GroupRecord, waiting: OutboxRecord) -> None:
+        group, engine = self._restore(record), self._engine()
+        if engine.own_generation(group) >= ROTATE_AFTER_MESSAGES:
+            return self._propose(record, group, [], [])
+        if self._quarantined(group):
+            return self._reconcile(record)
+        return self._encrypt(record, group, waiting)
+
+    def _quarantined(self, group: Group) -> bool:
+        """Whether somebody is in the group whom a device list does not name now."""
+        return any(
+            self._standing(Identity.decode(member.identity), member.signature_key) != "listed"
+            for member in self._engine().roster(group)
+            if member.leaf != group.own_leaf
+        )
+
+    def _encrypt(self, record: GroupRecord, group: Group, waiting: OutboxRecord) -> None:
+        salt = self.world.random(mimi.SALT)
+        sender, last = self.world.identity.account_uri, self.thread().last_id
+        content = (
+            mimi.text(waiting.text, salt=salt, sender_uri=sender, room_uri=self.uri, last_seen=last)
+            if waiting.reply_to is None
+            else mimi.reply(
+                bytes.fromhex(waiting.reply_to),
+                waiting.text,
+                salt=salt,
+                sender_uri=sender,
+                room_uri=self.uri,
+                last_seen=last,
+            )
+        )
+        encoded = mimi.encode(content)
+        made = self._engine().protect(group, encoded, franking.build_aad(franking.franking_tag(salt, encoded)))
+        sealed = Sealed(key=self.world.random(16), wire=made.message, content=encoded, epoch=group.epoch)
+        with self._step():
+            self._put_group(record, made.state)
+            self.world.vault.put("outbox", waiting.place, replace(waiting, sealed=sealed))
+        self._submit(Submit(sealed.key, self.id, sealed.wire))
+
+    def _submit(self, frame: Submit | Commit) -> None:
+        self._in_flight = frame.key
+        self._effects.append(Send(frame))
+
+    def _send_commit(self, record: GroupRecord) -> None:
+        made = self._engine().pending(self._restore(record))
+        if made is None or record.pending_key is None:
+            raise RuntimeError("a pending commit is not in its group")
+        self._submit(Commit(record.pending_key, self.id, made.commit, made.welcome, made.group_info))
+
+    # --- membership ---------------------------------------------------------------------------------------------------
+
+    def _upkeep(self) -> None:
+        if self._reconcile_at is None:
+            return
+        if self._now < self._reconcile_at:
+            return self._wake(self._reconcile_at)
+        record = self._record()
+        if record is None or not record.joined or record.broken is not None:
+            self._reconcile_at = None
+            return None
+        if record.pending_key is not None or self._in_flight is not None:
+            return None  # after the answer
+        self._not_before = 0
+        self._reconcile(record)
+        self._reconcile_at = None
+        return None
+
+    def _listed(self) -> dict[str, tuple[str, bytes]]:
+        """(account, key) by URI of everybody's listed devices except this one, freshly fetched."""
+        directory = self.world.directory
+        found = {
+            device: (account, key)
+            for account in directory.roster(self.id)
+            for device, key in directory.devices(account, self._fresh).items()
+        }
+        found.pop(self.world.identity.device_uri, None)
+        return found
+
+    def _claim(self, devices: dict[str, tuple[str, bytes]]) -> list[bytes]:
+        """Key packages for those devices; one that is not exactly the listed device's is not used."""
+        if not devices:
+            return []
+        claim = Claim(self.id, tuple(sorted(devices)))
+        if claim not in self._claimed:
+            raise Missing(claim)
+        return [package for package in self._claimed[claim] if _fits(package, devices)]
+
+    def _create(self) -> None:
+        """Create the group when the room has none and a device of somebody else can be added."""
+        room = self.world.directory.room(self.id, self._fresh)
+        if room.epoch is not None:
+            return  # a Welcome for this device is on the way, or another device will add it
+        listed = self._listed()
+        own = {uri: facts for uri, facts in listed.items() if facts[0] == self.world.account}
+        # Theirs first: without any of them there is nobody to write to, and our own packages would be spent in vain.
+        theirs = self._claim({uri: facts for uri, facts in listed.items() if uri not in own})
+        self.lonely = not theirs
+        if self.lonely:
+            self._claimed.clear()
+            self._not_before = self._now + REFUSED_RETRY_MS
+            self._wake(self._not_before)
+            return
+        packages = theirs + self._claim(own)
+        group = self._engine().create_group(self._group_id, **self._leaf_lifetime())
+        record = GroupRecord(state=b"", revision=0, joined=False, pending_key=None, broken=None, rotated_ms=self._now)
+        self._propose(record, group, packages, [])
+
+    def _leaf_lifetime(self) -> dict[str, int]:
+        now_s = self._now // 1000
+        return {"not_before": now_s - LEAF_BACKDATE_S, "not_after": now_s + LEAF_LIFETIME_S}
+
+    def _propose(self, record: GroupRecord, group: Group, adds: list[bytes], removes: list[int]) -> None:
+        made = self._engine().commit(group, now_s=self._now // 1000, adds=adds, removes=removes)
+        new = replace(record, pending_key=self.world.random(16))
+        with self._step():
+            self._put_group(new, made.state)
+        self._claimed.clear()
+        self._send_commit(self._record() or new)
+
+    def _reconcile(self, record: GroupRecord) -> None:
+        group = self._restore(record)
+        listed = self._listed()
+        others = [
+            (member.leaf, Identity.decode(member.identity).device_uri, member.signature_key)
+            for member in self._engine().roster(group)
+            if member.leaf != group.own_leaf
+        ]
+        removes = [leaf for leaf, uri, key in others if uri not in listed or listed[uri][1] != key]
+        present = {uri for _, uri, _ in others}
+        adds = self._claim({uri: facts for uri, facts in listed.items() if uri not in present})
+        due = self._now - record.rotated_ms > ROTATE_AFTER_MS
+        if adds or removes or due:
+            self._propose(record, group, adds, removes)
+        elif self._quarantined(group):
+            raise Unverified("Somebody is in this chat whom no device list names.")
+
+
+def _fits(package: bytes, devices: dict[str, tuple[str, bytes]]) -> bool:
+    try:
+        parsed = parse_key_package(package)
+        who = Identity.decode(parsed.identity)
+    except Malformed:
+        return False
+    listed = devices.get(who.device_uri)
+    return listed is not None and listed == (uris.parse_uri(who.account_uri)[2], parsed.signature_key)
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else 0
+
+
+__all__ = ["Ack", "Effect", "Failed", "Heard", "Room", "RoomFacts", "Send", "Sent", "World"]
