@@ -162,6 +162,8 @@ const operations = {
           { extraProposals: packages.map((keyPackage) => ({ proposalType: 'add', add: { keyPackage } })), ratchetTreeExtension: true, wireAsPublicMessage: true },
         );
         mls.encodeMlsMessage(made.commit);
+      } else if (what === 'package') {
+        await generate(device);
       } else if (what === 'follow') {
         await mls.processMessage(decode(mail), state, mls.emptyPskIndex, () => 'accept', suite);
       }

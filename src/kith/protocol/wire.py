@@ -26,7 +26,8 @@ def length_prefix(size: int) -> bytes:
 
 def vector(data: bytes) -> bytes:
     """`opaque data<V>`: the minimal varint length, then the bytes. Longer than `MAX_VECTOR` is Malformed."""
-    return length_prefix(len(data)) + data
+    size = len(data)
+    return bytes((size,)) + data if size < _SIX_BITS else length_prefix(size) + data
 
 
 class Reader:

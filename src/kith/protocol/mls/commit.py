@@ -3,7 +3,7 @@
 Pure and public: members and the observing server use the same function.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, assert_never
 
@@ -96,7 +96,11 @@ def apply_proposals(  # noqa: PLR0917 - a commit's facts
     if len({package.init_key for _, package in added}) != len(added):
         raise Malformed("a commit adds one key package twice")
     check_keys_unique(tree)
-    check_members(tree, extensions)
+    if by_kind.extensions:
+        check_leaves((leaf for _, leaf in leaves_of(tree)), extensions)
+    else:  # those who stayed were able already
+        check_leaves((*(update.leaf for update in by_kind.updates), *(one.leaf for _, one in added)), extensions)
+    check_identities(tree)
     return Applied(
         tree=tree,
         extensions=extensions,
@@ -159,8 +163,20 @@ def _check_update(leaf: LeafNode, before: LeafNode | None, group_id: bytes, inde
 
 
 def check_members(tree: Tree, extensions: tuple[Extension, ...]) -> None:
-    """Every leaf is of suite 1, basic, able to do what the group needs, and of another identity than the others."""
-    leaves = [leaf for _, leaf in leaves_of(tree)]
+    """Every leaf is able to do what the group needs, and of another identity than the others."""
+    check_leaves((leaf for _, leaf in leaves_of(tree)), extensions)
+    check_identities(tree)
+
+
+def check_identities(tree: Tree) -> None:
+    """No device stands in the tree twice."""
+    leaves = leaves_of(tree)
+    if len({leaf.identity for _, leaf in leaves}) != len(leaves):
+        raise PolicyRefused("a device would be in the group twice")
+
+
+def check_leaves(leaves: Iterable[LeafNode], extensions: tuple[Extension, ...]) -> None:
+    """These leaves are of suite 1 and basic, and able to do what the group uses and requires."""
     required = next((one.data for one in extensions if one.type == REQUIRED_CAPABILITIES), None)
     needed = _required(required) if required is not None else ((), (), ())
     for leaf in leaves:
@@ -170,8 +186,6 @@ def check_members(tree: Tree, extensions: tuple[Extension, ...]) -> None:
         lists = zip(needed, (able.extensions, able.proposals, able.credentials), strict=True)
         if not all(set(wanted) <= set(have) for wanted, have in lists):
             raise PolicyRefused("a member does not support what the group requires")
-    if len({leaf.identity for leaf in leaves}) != len(leaves):
-        raise PolicyRefused("a device would be in the group twice")
 
 
 def _required(data: bytes) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:

@@ -96,9 +96,13 @@ def aead_open(key: bytes, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
 
 def derive_key_pair(ikm: bytes) -> tuple[bytes, bytes]:
     """DHKEM(X25519) DeriveKeyPair (RFC 9180 section 7.1.3): private and public key."""
-    prk = extract(b"", b"HPKE-v1" + _KEM_ID + b"dkp_prk" + ikm)
-    private = _expand(prk, b"\x00\x20HPKE-v1" + _KEM_ID + b"sk", _PRIVATE)
+    private = _derive_private(ikm)
     return private, public_key(private)
+
+
+def _derive_private(ikm: bytes) -> bytes:
+    prk = extract(b"", b"HPKE-v1" + _KEM_ID + b"dkp_prk" + ikm)
+    return _expand(prk, b"\x00\x20HPKE-v1" + _KEM_ID + b"sk", _PRIVATE)
 
 
 def public_key(private: bytes) -> bytes:
@@ -130,9 +134,10 @@ def encrypt_with_label(public: bytes, info: bytes, plaintext: bytes, ephemeral: 
 
     `ephemeral` are 32 fresh random bytes; they never serve twice. A public key of small order is Malformed.
     """
-    private, kem_output = derive_key_pair(ephemeral)
+    private = X25519PrivateKey.from_private_bytes(_derive_private(ephemeral))
+    kem_output = private.public_key().public_bytes_raw()
     try:
-        shared = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
+        shared = private.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError:
         raise Malformed("an encryption key is not a usable X25519 key") from None
     prk = _labelled_extract(_KEM_ID, b"", b"eae_prk", shared)

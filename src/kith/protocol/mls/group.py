@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from kith.protocol.mls import key_schedule, private_message, treekem
 from kith.protocol.mls.codec import KITH, Dialect, Extension
-from kith.protocol.mls.commit import Applied, Sent, apply_proposals, check_members
+from kith.protocol.mls.commit import Applied, Sent, apply_proposals, check_identities, check_leaves, check_members
 from kith.protocol.mls.crypto import HASH, derive_key_pair, same
 from kith.protocol.mls.engine import Authenticate, Member, Random, RosterChange, RosterPolicy, Settings
 from kith.protocol.mls.framing import APPLICATION, FramedContent, framed_content, parse_private, parse_public_message
@@ -658,14 +658,15 @@ def _resolved(group: Group, body: Commit, committer: int) -> list[Sent]:
 
 def _merged(group: Group, applied: Applied, path: UpdatePath, sender: Member, rules: Rules) -> treekem.Merged:
     leaf = path.leaf
-    if leaf.source != SOURCE_COMMIT or not leaf.covers_suite() or not leaf.capabilities.covers(applied.extensions):
-        raise PolicyRefused("the new leaf of a commit does not support what the group uses")
+    if leaf.source != SOURCE_COMMIT:
+        raise Malformed("the leaf of a commit is of another source")
+    check_leaves((leaf,), applied.extensions)
     if not leaf.verify_signature(group.context.group_id, sender.leaf):
         raise BadSignature("the new leaf of a commit is not signed by its key")
     _judge_leaf(rules)(leaf, leaf_at(group.tree, sender.leaf))
     merged = treekem.merge_path(applied.tree, sender.leaf, path, new_leaves=applied.new_leaves)
     check_keys_unique(merged.tree)
-    check_members(merged.tree, applied.extensions)
+    check_identities(merged.tree)
     return merged
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from kith.protocol.mls import treekem
 from kith.protocol.mls.codec import KITH, Dialect
-from kith.protocol.mls.commit import Applied, Sent, apply_proposals, check_members
+from kith.protocol.mls.commit import Applied, Sent, apply_proposals, check_identities, check_leaves, check_members
 from kith.protocol.mls.engine import Member
 from kith.protocol.mls.framing import parse_public_message
 from kith.protocol.mls.group import members
@@ -104,9 +104,10 @@ class PublicGroup:
         _same_device(path.leaf, leaf_at(self.tree, committer))
         if not path.leaf.verify_signature(self.context.group_id, committer):
             raise BadSignature("the new leaf of a commit is not signed by its key")
+        check_leaves((path.leaf,), applied.extensions)
         merged = treekem.merge_path(applied.tree, committer, path, new_leaves=applied.new_leaves)
         check_keys_unique(merged.tree)
-        check_members(merged.tree, applied.extensions)
+        check_identities(merged.tree)
         return merged.tree, merged.hashes
 
     def _next(self, verified: Verified, applied: Applied, tree_hash: bytes) -> GroupContext:
