@@ -103,7 +103,7 @@ class Demo:
         """The town's process id, if there is one."""
         assert self.process is not None
         listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=True
+            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
         )
         found = [line.split(None, 1) for line in listed.stdout.splitlines() if "town.js" in line]
         return int(found[0][0]) if found else None

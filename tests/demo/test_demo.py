@@ -98,6 +98,19 @@ def test_a_newcomer_is_welcomed_and_answered(demo: Demo, visitors: Visitors) -> 
     assert any("Tuesdays" in text or "choir" in text for text in visitors.heard("wanda", "luca"))
 
 
+def test_somebody_who_starts_fresh_is_written_to_again(demo: Demo, visitors: Visitors) -> None:
+    """A lost browser without the recovery code: the old messages are gone, the neighbours are not."""
+    words = "rain on a tin roof"
+    visitors.do("wes", "open", origin=demo.origin)
+    visitors.do("wes", "sign_up_person", handle="wes", display_name="Wes", password=words, year=1980, month=1)
+    visitors.do("wes", "request", handle="ines", text="")
+    assert visitors.heard("wes", "ines")
+    visitors.do("wes-again", "open", origin=demo.origin)
+    assert visitors.do("wes-again", "sign_in_person", handle="wes", password=words)["phase"] == "needs-recovery"
+    visitors.do("wes-again", "reset_identity")
+    assert "back" in visitors.heard("wes-again", "ines")[0]
+
+
 def test_townspeople_do_not_keep_writing_to_each_other(demo: Demo, visitors: Visitors) -> None:
     """While nobody visits writes anything, the number of messages stands still."""
     visitors.heard("mira", "ines")

@@ -20,26 +20,24 @@ interface Row { mine: boolean; kind: string; text: string }
 
 const WELCOME_BACK = 'You’re back, on something new! Our old messages stayed on the old one. Where were we?';
 
-/**
- * The words a townsperson has not answered yet: those after her own last message. Empty when it is not her turn,
- * so that what was read once is never answered twice, also after a restart.
- */
-export function unanswered(messages: readonly Row[]): string {
-  const said = messages.filter((message) => message.kind === 'text');
-  const last = said.map((message) => message.mine).lastIndexOf(true);
-  return said.slice(last + 1).map((message) => message.text).join('\n');
+/** What came after a townsperson's own last message, so that nothing is answered twice, also after a restart. */
+function since<R extends Row>(messages: readonly R[]): R[] {
+  return messages.slice(messages.map((message) => message.mine).lastIndexOf(true) + 1);
 }
 
-/** Whether the newest thing in the chat is that the other person set Kith up again. */
+/** The words she has not answered yet. */
+export function unanswered(messages: readonly Row[]): string {
+  return since(messages).filter((message) => message.kind === 'text').map((message) => message.text).join('\n');
+}
+
+/** Whether the other person set Kith up again since. */
 export function isBack(messages: readonly Row[]): boolean {
-  const last = messages.at(-1);
-  return last?.kind === 'info' && /set up Kith again/.test(last.text);
+  return since(messages).some((message) => message.kind === 'info' && message.text.includes('set up Kith again'));
 }
 
 /** What a townsperson writes next in a chat with somebody from outside; null when it is not her turn. */
 export function nextWords(person: Townsperson, messages: readonly Row[]): string | null {
   const words = unanswered(messages);
-  if (isBack(messages)) return WELCOME_BACK;
-  if (words === '') return null;
-  return answerTo(person, words, messages.filter((message) => message.mine && message.kind === 'text').length);
+  if (words !== '') return answerTo(person, words, messages.filter((message) => message.mine).length);
+  return isBack(messages) ? WELCOME_BACK : null;
 }
