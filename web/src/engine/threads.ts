@@ -31,6 +31,17 @@ export class Threads {
 
   /** Newest last. `before_seq` pages back; unsent messages come with the newest page. */
   async page(room: string, beforeSeq?: number, limit = PAGE): Promise<{ messages: Message[]; more: boolean }> {
+    if (beforeSeq !== undefined) return this.#stored(room, limit, beforeSeq);
+    for (;;) {
+      const waiting = await this.#unsent(room);
+      const { messages, more } = await this.#stored(room, limit);
+      const still = await this.#unsent(room);
+      // One that was accepted between the reads is in neither of them, and would vanish for a moment: read again.
+      if (waiting.every(({ id }) => still.some((one) => one.id === id))) return { messages: [...messages, ...still], more };
+    }
+  }
+
+  async #stored(room: string, limit: number, beforeSeq?: number): Promise<{ messages: Message[]; more: boolean }> {
     const thread = await this.thread(room);
     const range = { prefix: `${room}/`, reverse: true, limit: limit + 1 };
     const before = beforeSeq === undefined ? {} : { before: `${room}/${padded(beforeSeq)}` };
@@ -38,9 +49,7 @@ export class Threads {
     const more = rows.length > limit;
     const older = more ? rows[0]! : null;
     const page = more ? rows.slice(1) : rows;
-    const messages = await this.#shown(room, page, older?.seq ?? null, thread);
-    if (beforeSeq === undefined) messages.push(...(await this.#unsent(room)));
-    return { messages, more };
+    return { messages: await this.#shown(room, page, older?.seq ?? null, thread), more };
   }
 
   async #shown(room: string, rows: MessageRecord[], before: number | null, thread: Thread): Promise<Message[]> {
