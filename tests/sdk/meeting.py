@@ -65,13 +65,7 @@ async def asked_by(client: Client, handle: str) -> Request:
 async def next_message(client: Client) -> Message:
     """The next message of somebody else, and handled."""
     async with asyncio.timeout(WAIT_S):
-        stream = client.messages()
-        message = await anext(stream)
-        vault = client._need_vault()
-        with vault.transaction():
-            vault.drop("inbox", vault.keys("inbox")[0])
-        await stream.aclose()  # type: ignore[attr-defined]  # an async generator behind AsyncIterator
-        return message
+        return await client.next_message()
 
 
 async def introduce(one: Client, other: Client, first: str = "Hello!") -> tuple[Room, Room]:

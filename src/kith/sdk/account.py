@@ -133,16 +133,17 @@ class Account:
     async def refresh_list(self, now: int) -> None:
         """Sign a list of exactly the live devices, when the current one says something else."""
         if self._aik is None or not self.registered:
-            return
+            return None
         for attempt in range(1, LIST_ATTEMPTS + 1):
             entries, version, stale = await self._live()
             if not stale:
-                return
+                return None
             try:
                 return await self._api.put_device_list(*self._signed(entries, version + 1, now))
             except Refused as error:
                 if error.code != "conflict" or attempt == LIST_ATTEMPTS:
                     raise
+        return None
 
     def _signed(self, entries: tuple[DeviceEntry, ...], version: int, now: int) -> tuple[bytes, bytes]:
         devices = DeviceList(self.uri, version, now, entries)

@@ -1,6 +1,5 @@
 """The HTTP half of docs/api.md for a program: bearer token, typed answers, errors of one tree."""
 
-import asyncio
 import base64
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -23,7 +22,7 @@ _SIGNED_OUT: Final = "You are signed out on this device. Sign in again."
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
-class BadOrigin(KithError):
+class BadOrigin(KithError):  # noqa: N818 - reads as the fault it is
     """What was given is not the address of a server."""
 
 
@@ -100,13 +99,18 @@ class Api:
         """Let go of the connections."""
         await self._http.aclose()
 
-    async def call(  # noqa: D417 - the rest is plain
-        self, kind: type[T] | Any, method: str, path: str, body: object = None, *, signing_in: bool = False
+    async def call(
+        self,
+        kind: type[T] | Any,  # noqa: ANN401 - generic aliases are no `type` for mypy
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        signing_in: bool = False,
     ) -> T:
         """One call; its answer as `kind`. Any KithError.
 
-        Args:
-            signing_in: a 401 means wrong credentials, not that this session has ended.
+        While `signing_in` a 401 means wrong credentials, not that this session has ended.
         """
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         content = None
@@ -116,7 +120,7 @@ class Api:
         url = path if path.startswith("/.") else BASE + path
         try:
             answer = await self._http.request(method, url, content=content, headers=headers)
-        except (httpx.TransportError, asyncio.TimeoutError) as error:
+        except (TimeoutError, httpx.TransportError) as error:
             raise Unreachable(_CANNOT_REACH) from error
         if not answer.is_success:
             raise _refusal(answer.status_code, answer.content, signing_in=signing_in)

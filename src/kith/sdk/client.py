@@ -9,7 +9,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
@@ -498,7 +498,7 @@ class Client:
         async with self._changed:
             self._changed.notify_all()
 
-    def _stream_is(self, online: bool) -> None:  # noqa: FBT001 - the one argument is the state
+    def _stream_is(self, online: bool) -> None:
         self._online = online
         if online:
             self._background(self._arrived())
@@ -530,9 +530,9 @@ class Client:
             case Mail(room=str(room)):
                 self._give(room, frame)
             case Accepted() | Refused():
-                room = next((one for one in self._rooms.values() if one.awaits(frame.key)), None)
-                if room is not None:
-                    self._give(room.id, frame)
+                awaiting = next((one for one in self._rooms.values() if one.awaits(frame.key)), None)
+                if awaiting is not None:
+                    self._give(awaiting.id, frame)
             case Delivered():
                 self.state(frame.room).delivered(frame.room_pos)
             case _:  # typing and receipts are not part of this release; PONG says only that the line is alive
@@ -704,16 +704,34 @@ class Client:
         A message counts as handled when the next one is asked for: after a crash the one at hand comes again.
         `everything` includes what cannot be shown: `unsupported` kinds, and `tombstone` for what did not verify.
         """
+        async with contextlib.aclosing(self._incoming(everything=everything)) as incoming:
+            async for key, message in incoming:
+                yield message
+                self._handled(key)
+
+    async def next_message(self, *, everything: bool = False) -> Message:
+        """The next message of somebody else, which counts as handled at once. For scripts; bots use `messages`."""
+        async with contextlib.aclosing(self._incoming(everything=everything)) as incoming:
+            key, message = await anext(incoming)
+        self._handled(key)
+        return message
+
+    async def _incoming(self, *, everything: bool) -> AsyncGenerator[tuple[str, Message], None]:
+        """The oldest unhandled message and its key in the inbox, again and again: handle it before asking again."""
         while True:
             key = await self._next_in_inbox()
             vault = self._need_vault()
             where = vault.get("inbox", key, str)
             row = where and vault.get("messages", where, MessageRecord)
             if where and row and (everything or row.kind == "text"):
-                yield self._message(where.split("/")[0], row)
-            vault = self._need_vault()
-            with vault.transaction():
-                vault.drop("inbox", key)
+                yield key, self._message(where.split("/")[0], row)
+            else:
+                self._handled(key)
+
+    def _handled(self, key: str) -> None:
+        vault = self._need_vault()
+        with vault.transaction():
+            vault.drop("inbox", key)
 
     async def _next_in_inbox(self) -> str:
         while True:

@@ -71,7 +71,7 @@ class Directory:
         self._server = server
         self._account = account
         self._own_aik: bytes | None = None
-        self._lists: dict[str, DeviceList | None | Unverified] = {}
+        self._lists: dict[str, DeviceList | Unverified | None] = {}
         self._rooms: dict[str, answers.Room] = {}
         self._manifest: Manifest | None = None
 
@@ -228,7 +228,9 @@ class Directory:
 
     def _pinned(self) -> Manifest | None:
         pinned = self._vault.get("meta", "manifest", PinnedManifest)
-        return pinned and identity.verify_manifest([SignedEntry(*pair) for pair in pinned.entries])
+        if pinned is None:
+            return None
+        return identity.verify_manifest([SignedEntry(*pair) for pair in pinned.entries])
 
 
 def verified_list(aik: bytes, encoded: bytes, signature: bytes) -> DeviceList | None:
@@ -236,7 +238,7 @@ def verified_list(aik: bytes, encoded: bytes, signature: bytes) -> DeviceList | 
     return DeviceList.decode(encoded) if identity.verify_device_list(aik, encoded, signature) else None
 
 
-def _look_up(known: DeviceList | None | Unverified, who: Identity, key: bytes) -> Standing:
+def _look_up(known: DeviceList | Unverified | None, who: Identity, key: bytes) -> Standing:
     if isinstance(known, Unverified):
         return "refused"
     listed = None if known is None else known.key_of(who.device_uri)

@@ -29,8 +29,8 @@ _ENDED: Final = (401, 403)
 
 
 def delay_s(failures: int) -> float:
-    """Doubling from 0.4 s to 30 s, times a jitter of 0.75 to 1.25, so that a restart is not met by everybody at once."""
-    base = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(max(failures - 1, 0), 10))
+    """Doubling from 0.4 s to 30 s, with jitter, so that a restarted server is not met by everybody at once."""
+    base: float = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(max(failures - 1, 0), 10))
     return base * random.uniform(0.75, 1.25)
 
 
@@ -184,4 +184,4 @@ class Link:
         self._out = asyncio.Queue()
         if self._ready:
             self._ready = False
-            self._online(False)  # noqa: FBT003 - the one argument is the state
+            self._online(False)

@@ -16,7 +16,7 @@ from kith.protocol.frames import Accepted, Frank
 from kith.protocol.identity import Identity
 from kith.protocol.uris import parse_uri
 from kith.protocol.wire import Malformed
-from kith.sdk.records import FrankRecord, MessageRecord
+from kith.sdk.records import FrankRecord, Kind, MessageRecord
 
 Flaw: TypeAlias = Literal["unfranked", "untagged", "cbor", "tag", "sender", "room", "frank", "sequence", "time"]
 HubKey: TypeAlias = Callable[[int], bytes | None]
@@ -61,7 +61,9 @@ class Flawed:
     signed: FrankRecord | None = None
 
 
-def judge(arrival: Arrival, place: Place, hub_key: HubKey) -> Genuine | Flawed:
+def judge(  # noqa: PLR0911 - one return per check of the profile
+    arrival: Arrival, place: Place, hub_key: HubKey
+) -> Genuine | Flawed:
     """All checks in their order."""
     hub = arrival.hub
     if hub is None:
@@ -161,7 +163,7 @@ def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
     content = message.content
     sender = parse_uri(message.context.sender_uri)[2]
     words = mimi.plain_text(content)
-    shown = "text" if words else "unsupported"
+    shown: Kind = "text" if words else "unsupported"
     return MessageRecord(
         kind="effect" if content.replaces is not None else shown,
         id=message.id.hex(),

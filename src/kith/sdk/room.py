@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from kith.protocol import content as mimi
 from kith.protocol import franking, uris
-from kith.protocol.frames import COMMIT, MESSAGE, WELCOME, Accepted, ClientFrame, Commit, Mail, Refused, Submit
+from kith.protocol.frames import COMMIT, MESSAGE, WELCOME, Accepted, ClientFrame, Commit, Frank, Mail, Refused, Submit
 from kith.protocol.identity import Identity
 from kith.protocol.mls import engine as mls
 from kith.protocol.mls.client import MlsClient
@@ -268,7 +268,7 @@ class Room:
         """What the server did not deliver by now it will not deliver: go on, the thread shows the gap."""
         if not self._waiting or self._in_flight is not None:
             self._hole_at = None
-            return
+            return None
         if self._hole_at is None:
             self._hole_at = self._now + HOLE_MS
         if self._now < self._hole_at:
@@ -482,7 +482,7 @@ class Room:
 
     def _welcome(self, mail: Mail, thread: Thread) -> None:
         if self.has_group():
-            return
+            return None
         here = replace(thread, pos=max(thread.pos, mail.room_pos))
         joined = self._join(mail.body)
         if joined is None:
@@ -559,7 +559,7 @@ class Room:
         self._then.append(Sent(waiting.id, row))
         return None
 
-    def _own_row(self, waiting: OutboxRecord, sealed: Sealed, accepted: Accepted, hub: receive.Frank) -> MessageRecord:
+    def _own_row(self, waiting: OutboxRecord, sealed: Sealed, accepted: Accepted, hub: Frank) -> MessageRecord:
         context = receive.context_of(self.world.identity, sealed.epoch, self.uri, hub)
         frank = receive.proven(context, hub, self.world.directory.hub_key)
         if frank is None and ServerKeys() not in self._fresh:
@@ -637,7 +637,7 @@ class Room:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    def _pump(self) -> None:
+    def _pump(self) -> None:  # noqa: PLR0911 - one return per state of a room
         if self._in_flight is not None:
             return None
         record = self._record()
@@ -710,7 +710,7 @@ class Room:
 
     def _upkeep(self) -> None:
         if self._reconcile_at is None:
-            return
+            return None
         if self._now < self._reconcile_at:
             return self._wake(self._reconcile_at)
         record = self._record()
@@ -759,14 +759,12 @@ class Room:
             self._not_before = self._now + REFUSED_RETRY_MS
             self._wake(self._not_before)
             return
-        packages = theirs + self._claim(own)
-        group = self._engine().create_group(self._group_id, **self._leaf_lifetime())
+        packages, now_s = theirs + self._claim(own), self._now // 1000
+        group = self._engine().create_group(
+            self._group_id, not_before=now_s - LEAF_BACKDATE_S, not_after=now_s + LEAF_LIFETIME_S
+        )
         record = GroupRecord(state=b"", revision=0, joined=False, pending_key=None, broken=None, rotated_ms=self._now)
         self._propose(record, group, packages, [])
-
-    def _leaf_lifetime(self) -> dict[str, int]:
-        now_s = self._now // 1000
-        return {"not_before": now_s - LEAF_BACKDATE_S, "not_after": now_s + LEAF_LIFETIME_S}
 
     def _propose(self, record: GroupRecord, group: Group, adds: list[bytes], removes: list[int]) -> None:
         made = self._engine().commit(group, now_s=self._now // 1000, adds=adds, removes=removes)

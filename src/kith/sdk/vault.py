@@ -185,10 +185,7 @@ def _prepare(database: sqlite3.Connection, passphrase: str, cost: Cost | None) -
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA secure_delete = ON")
     database.execute("BEGIN IMMEDIATE")
-    if empty:
-        root = _create(database, passphrase, cost or Cost())
-    else:
-        root = _unlock(database, passphrase)
+    root = _create(database, passphrase, cost or Cost()) if empty else _unlock(database, passphrase)
     database.execute("COMMIT")
     return root
 

@@ -1,0 +1,139 @@
+"""The web client's engine and the SDK in one chat, in both directions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.running import Visitors
+from journeys.harness import Server
+from kith.app import web
+from kith.sdk import Client
+from sdk.meeting import Meeting, asked_by, next_message
+
+
+@pytest.fixture(scope="module")
+def visitors(server: Server) -> Iterator[Visitors]:
+    """People on the web client's engine, in Node."""
+    if not (web.WEB / "package.json").is_file():
+        pytest.skip("an installed package has no web engine for Node; run from a checkout")
+    people = Visitors(server.origin)
+    yield people
+    people.close()
+
+
+async def do(visitors: Visitors, person: str, op: str, **args: Any) -> Any:
+    """One operation of the web client, without stopping the SDK's clients."""
+    return await asyncio.to_thread(lambda: visitors.do(person, op, **args))
+
+
+async def web_person(visitors: Visitors, meeting: Meeting, name: str) -> str:
+    """Somebody signed up on the web client; her handle."""
+    handle = meeting.handle(name)
+    await do(visitors, handle, "open", origin=meeting.origin, folder=str(meeting.folder / handle))
+    await do(
+        visitors,
+        handle,
+        "sign_up_person",
+        handle=handle,
+        display_name=name.title(),
+        password="a boat with seven lamps",
+        year=1990,
+        month=4,
+    )
+    return handle
+
+
+async def talk(visitors: Visitors, client: Client, handle: str, room: str) -> None:
+    """Both sides write and reply, and see the same thread."""
+    said = await client.room(room).send("from the SDK")
+    heard = await do(visitors, handle, "hear", room=room, text="from the SDK")
+    assert (heard["kind"], heard["id"], heard["seq"]) == ("text", said.id, said.seq)
+    await do(visitors, handle, "send", room=room, text="from the web", reply_to=said.id)
+    answer = await next_message(client)
+    assert (answer.text, answer.reply_to) == ("from the web", said.id)
+    await answer.reply("and back")
+    reply = await do(visitors, handle, "hear", room=room, text="and back")
+    assert reply["reply_to"]["text"] == "from the web"
+    thread = (await do(visitors, handle, "thread", room=room))["messages"]
+    assert [one["text"] for one in thread] == [one.text for one in client.room(room).history()]
+    assert {one["kind"] for one in thread} == {"text"}
+    assert {one["gap_before"] for one in thread} == {0}
+
+
+def test_the_sdk_asks_and_the_web_client_accepts(visitors: Visitors, meeting: Meeting) -> None:
+    """The SDK creates the group; the web client joins by its Welcome."""
+
+    async def story() -> None:
+        handle = await web_person(visitors, meeting, "wanda")
+        async with meeting.client("sid") as sid:
+            await meeting.join(sid, "sid")
+            await sid.request(handle, "Hello from a program")
+            room = (await do(visitors, handle, "accept_from", handle=sid.handle))["room"]
+            await do(visitors, handle, "hear", room=room, text="Hello from a program")
+            await talk(visitors, sid, handle, room)
+        await do(visitors, handle, "close")
+
+    asyncio.run(story())
+
+
+def test_the_web_client_asks_and_the_sdk_accepts(visitors: Visitors, meeting: Meeting) -> None:
+    """The web client creates the group; the SDK joins by its Welcome, and goes on after a restart."""
+
+    async def story() -> None:
+        handle = await web_person(visitors, meeting, "wim")
+        async with meeting.client("sue") as sue:
+            await meeting.join(sue, "sue")
+            await do(visitors, handle, "request", handle=sue.handle, text="Hello from the web")
+            room = await (await asked_by(sue, handle)).accept()
+            assert (await next_message(sue)).text == "Hello from the web"
+            await talk(visitors, sue, handle, room.id)
+        await do(visitors, handle, "send", room=room.id, text="while you were away")
+        async with meeting.client("sue") as sue:
+            message = await next_message(sue)
+            assert message.text == "while you were away"
+            await message.reply("back again")
+            await do(visitors, handle, "hear", room=room.id, text="back again")
+        await do(visitors, handle, "close")
+
+    asyncio.run(story())
+
+
+def test_a_second_device_of_the_other_person_joins(visitors: Visitors, meeting: Meeting, tmp_path: Path) -> None:
+    """Devices of both kinds of client: the SDK adds a web client's new device, which reads what follows."""
+
+    async def story() -> None:
+        async with meeting.client("sol") as sol, meeting.client("tom") as tom:
+            await meeting.join(sol, "sol")
+            code = await meeting.join(tom, "tom")
+            await sol.request(tom.handle, "Hello Tom")
+            room = await (await asked_by(tom, sol.handle)).accept()
+            assert (await next_message(tom)).text == "Hello Tom"
+            await do(visitors, "tom-web", "open", origin=meeting.origin, folder=str(tmp_path / "tom-web"))
+            answer = await do(
+                visitors,
+                "tom-web",
+                "sign_in_person",
+                handle=tom.handle,
+                password="a boat with seven lamps",
+                recovery_code=code,
+            )
+            assert answer["phase"] == "ready", answer
+
+            async def joined() -> None:
+                while all(chat["ready"] is False for chat in await do(visitors, "tom-web", "chats")):
+                    await asyncio.sleep(0.1)
+
+            await asyncio.wait_for(joined(), 20)
+            await sol.room(room.id).send("for both of your devices")
+            assert (await next_message(tom)).text == "for both of your devices"
+            await do(visitors, "tom-web", "hear", room=room.id, text="for both of your devices")
+            await do(visitors, "tom-web", "send", room=room.id, text="from the new device")
+            assert (await next_message(sol)).text == "from the new device"
+        await do(visitors, "tom-web", "close")
+
+    asyncio.run(story())
