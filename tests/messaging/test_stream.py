@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Awaitable, Callable
@@ -316,6 +317,49 @@ def test_who_acks_nothing_is_dropped_and_resumes(town: Town, pair: Pair) -> None
             assert (await ben.until(Mail)).room_pos == 1
 
     play(town, story, replace(DEFAULTS, mail_in_flight=2, ack_timeout_ms=200))
+
+
+def test_acks_of_what_was_never_sent_do_not_keep_a_full_window_open(town: Town, pair: Pair) -> None:
+    """Only an ack of mail that is under way says that somebody reads."""
+
+    async def story(_hub: Hub, url: str) -> None:
+        for _ in range(3):
+            town.send(pair.ana, pair.group)
+        async with online(url, town, pair.ben) as ben:
+            for _ in range(2):
+                await ben.until(Mail)
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(60):
+                    await ben.put(frames.Ack((999_999,)))
+                    await asyncio.sleep(0.05)
+            await gone(ben, "slow")
+
+    play(town, story, replace(DEFAULTS, mail_in_flight=2, ack_timeout_ms=400))
+
+
+def test_answers_behind_mail_that_is_not_acked_do_not_pile_up(
+    town: Town, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bounded number of them waits; further submissions are told to come later, and nothing is lost."""
+    monkeypatch.setattr("kith.app.connection.REPLIES", 5)
+
+    async def story(_hub: Hub, url: str) -> None:
+        for _ in range(3):
+            town.send(pair.ana, pair.group)
+        async with online(url, town, pair.ben) as ben:
+            mails = [await ben.until(Mail) for _ in range(2)]
+            for _ in range(5):
+                await ben.submit(pair.group)
+            assert await ben.silent(0.5)
+            key = await ben.submit(pair.group)
+            refused = await ben.until(Refused)
+            assert (refused.key, refused.code) == (key, "limited")
+            await ben.ack(*mails)
+            positions = [(await ben.until(Accepted)).room_pos for _ in range(5)]
+            assert positions == [5, 6, 7, 8, 9]
+            assert isinstance(await ben.say(pair.group, key), Accepted)
+
+    play(town, story, replace(DEFAULTS, mail_in_flight=2))
 
 
 def test_who_reads_nothing_is_dropped(town: Town, pair: Pair) -> None:

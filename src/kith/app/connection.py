@@ -251,7 +251,7 @@ class Connection:
                 await self._beside(partial(self._ack, mails))
             case frames.Submit() | frames.Commit():
                 bucket = self._pace.submits if isinstance(frame, frames.Submit) else self._pace.commits
-                if wait := bucket.wait(self._loop.time()):
+                if wait := self._full_of_answers() or bucket.wait(self._loop.time()):
                     sentence = "That is faster than anybody writes. Wait a moment."
                     self._reply(frames.Refused(frame.key, "limited", sentence, max(1, int(wait * 1000))))
                     return
@@ -262,6 +262,10 @@ class Connection:
                 if not self._pace.whispers.wait(self._loop.time()):
                     earlier = list(self._submitting.get(frame.room, ()))
                     await self._beside(partial(self._whisper, frame, earlier))
+
+    def _full_of_answers(self) -> float:
+        """Seconds to wait while very many answers stand behind mail that is not acked; 0.0 otherwise."""
+        return 1.0 if sum(map(len, self._answers.values())) >= REPLIES else 0.0
 
     def _work_of(self, frame: frames.Submit | frames.Commit) -> Work:
         return partial(self._submit, frame) if isinstance(frame, frames.Submit) else partial(self._commit, frame)
@@ -330,9 +334,10 @@ class Connection:
         for start in range(0, len(mails), ACKS_PER_FLOW):
             some = mails[start : start + ACKS_PER_FLOW]
             await self._hub.database.write(delivery.ack, self.account, self.device, some)
-            for mail in some:
-                self._unacked_bytes -= self._unacked.pop(mail, 0)
-            self._full_since = None
+            known = [size for mail in some if (size := self._unacked.pop(mail, None)) is not None]
+            self._unacked_bytes -= sum(known)
+            if known:  # an ack of what was never sent is no sign that somebody reads
+                self._full_since = None
             self.ring()
 
     async def _whisper(self, frame: frames.SendEphemeral, earlier: list[asyncio.Task[None]]) -> None:
