@@ -17,15 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Playwright
 
 from kith.app import setting_up
 from kith.app.settings import Operator
 from kith.app.tipline import Tipline
 
-ROOT = Path(__file__).resolve().parents[2]
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
-AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 BROWSER_ARGS = [
     "--no-sandbox",
     "--disable-dev-shm-usage",
@@ -205,10 +202,3 @@ def launch(playwright: Playwright) -> Browser:
     path = chromium_path()
     assert path is not None
     return playwright.chromium.launch(executable_path=path, args=BROWSER_ARGS)
-
-
-def axe_violations(page: Page) -> list[str]:
-    """What axe finds wrong on the page as it is, a line each."""
-    page.evaluate(AXE.read_text())  # evaluated from outside, so the page's policy stays on
-    found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", AXE_TAGS)
-    return [f"{v['id']}: {[node['target'] for node in v['nodes']]}" for v in found["violations"]]

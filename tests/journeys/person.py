@@ -299,8 +299,8 @@ class Person:
         self.say(text)
 
     def tap_message(self, text: str) -> None:
-        """Tap a bubble."""
-        self.log.locator(".bubble").filter(has_text=text).last.click()
+        """Tap a bubble, at its edge: in the middle may be a link."""
+        self.log.locator(".bubble").filter(has_text=text).last.click(position={"x": 6, "y": 6})
 
     # Safety ----------------------------------------------------------------------------------
 
