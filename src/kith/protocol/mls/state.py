@@ -68,11 +68,13 @@ def _decode(data: bytes, *, inner: bool) -> Group:
     secrets, secret_tree = _read_secrets(reader), _read_secret_tree(reader)
     confirmation_tag = reader.vector(max=HASH)
     past = _read_list(reader, _read_past)
-    proposals = dict(_read_list(reader, _read_sent))
+    proposals = _read_map(reader, _read_sent)
     pending = _read_pending(reader) if reader.presence() else None
     reader.done()
     if pending is not None and inner:
         raise Malformed("a stored group waits for two answers")
+    if 2 * own_leaf >= len(tree) or any(place >= len(tree) or tree[place] is None for place in keys):
+        raise Malformed("a stored group has keys outside its tree")
     return Group(
         context=context,
         encoded_context=encoded_context,
@@ -93,6 +95,7 @@ def _decode(data: bytes, *, inner: bool) -> Group:
 
 # --- parts ----------------------------------------------------------------------------------------------------------
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -106,12 +109,20 @@ def _read_list(reader: Reader, read: Callable[[Reader], T]) -> list[T]:
     return items
 
 
+def _read_map(reader: Reader, read: Callable[[Reader], tuple[K, T]]) -> dict[K, T]:
+    items = _read_list(reader, read)
+    found = dict(items)
+    if len(found) != len(items):
+        raise Malformed("a stored group has one part twice")
+    return found
+
+
 def _encode_places(places: Mapping[int, bytes]) -> bytes:
     return vectors(u32(place) + vector(key) for place, key in places.items())
 
 
 def _read_places(reader: Reader) -> dict[int, bytes]:
-    return dict(_read_list(reader, lambda inner: (inner.u32(), inner.fixed_vector(_KEY))))
+    return _read_map(reader, lambda inner: (inner.u32(), inner.fixed_vector(_KEY)))
 
 
 def _encode_secrets(secrets: EpochSecrets) -> bytes:
@@ -148,7 +159,7 @@ def _read_secret_tree(reader: Reader) -> SecretTree:
     def pair(inner: Reader) -> tuple[int, Ratchets]:
         return inner.u32(), Ratchets(_read_ratchet(inner), _read_ratchet(inner))
 
-    return SecretTree(reader.u32(), _read_places(reader), dict(_read_list(reader, pair)))
+    return SecretTree(reader.u32(), _read_places(reader), _read_map(reader, pair))
 
 
 def _encode_ratchet(ratchet: Ratchet) -> bytes:
