@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kith.ledger.limits import DAY
+from kith.ledger.limits import DAY, HOUR
 from kith.ledger.signals import DeviceSignedOut
 from kith.people import sessions
 from people.conftest import GOOD, START, Caller, Keys, World, b64, registered_ids
@@ -149,6 +149,26 @@ def test_the_identity_key_is_set_once_or_reset(caller: Caller, world: World) -> 
     assert registered_ids(world, me["account_id"]) == set()
     assert caller.call("PUT", "/me/device", keys.device(me["device_id"], 2)).status_code == 400  # the old key
     assert caller.call("PUT", "/me/device", fresh.device(me["device_id"], 2)).status_code == 204
+
+
+def test_a_stolen_session_replaces_no_identity_and_no_recovery_code(caller: Caller, world: World) -> None:
+    """New keys need a sign-in not long ago; the old code still recovers the account, and a fresh sign-in may reset."""
+    me = caller.sign_up("ana").json()
+    keys, thief = Keys(me["account_id"]), Keys(me["account_id"])
+    caller.call("PUT", "/me/identity", keys.identity(auth=b"a" * 32))
+    world.clock.now += HOUR
+    refused = caller.call("PUT", "/me/identity", thief.identity(reset=True, auth=b"t" * 32))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+    body = {"handle": "ana", "new_password": "quite another phrase", "device_name": "Phone", "bearer": True}
+
+    def recovered(auth: bytes) -> int:
+        sent = {**body, "recovery_auth": b64(auth)}
+        return int(caller.with_token(None).call("POST", "/recovery", sent).status_code)
+
+    assert (recovered(b"t" * 32), recovered(b"a" * 32)) == (401, 201)
+    again = caller.with_token(None).sign_in("ana", "quite another phrase").json()
+    fresh = caller.with_token(again["token"])
+    assert fresh.call("PUT", "/me/identity", thief.identity(reset=True)).status_code == 204
 
 
 def test_the_recovery_code_sets_a_new_password(caller: Caller) -> None:

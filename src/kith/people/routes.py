@@ -54,6 +54,7 @@ _NO_CODE = "That handle and recovery code don't go together."
 _NOT_NOW = "You can't make an account right now."
 _BUSY = "Many people are signing in at this moment. Try again in a few seconds."
 _TOO_OFTEN = "That was tried too often. Wait a little, then try again."
+_SIGN_IN_AGAIN = "Sign out on this device and in again with your password, then start over with new keys."
 _BUSY_MS = 3_000
 
 # --- bodies ---------------------------------------------------------------------------------------
@@ -352,8 +353,10 @@ async def show_share(session: TheSession, database: TheDatabase) -> Share:
 async def put_identity(
     session: TheSession, data: JSONBody[NewIdentity], database: TheDatabase, server: TheServer
 ) -> None:
-    """Store the identity key once, or replace it with `reset`."""
+    """Store the identity key once, or replace it with `reset`, which needs a sign-in not long ago."""
     await _within(database, server, Charge("profile", session.account, server.limits.profile))
+    if data.reset and not await database.read(sessions.began_within, session.device, server.limits.reset_ms):
+        raise Problem("forbidden", _SIGN_IN_AGAIN)
     stored = await database.write(
         flows.set_identity,
         session.account,

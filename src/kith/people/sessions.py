@@ -56,6 +56,12 @@ def authenticate(reader: Reader, token: str) -> Session | None:
     return None if row is None else Session(account=row.account, device=row.device, seen_ms=row.seen_ms)
 
 
+def began_within(reader: Reader, device: str, span_ms: int) -> bool:
+    """Whether this device signed in, with password or recovery code, so lately."""
+    began = reader.value(store.SESSION_BEGAN, id=device)
+    return began is not None and reader.now - int(began) < span_ms
+
+
 def is_stale(session: Session, now: int) -> bool:
     """Whether `seen` would change anything, so that most calls need no write."""
     return session.seen_ms != _hour(now)

@@ -268,6 +268,7 @@ SESSION = (
     .join(device_names, device_names.c.device == sessions.c.device)
     .where(sessions.c.token_hash == bindparam("hashed"))
 )
+SESSION_BEGAN = select(sessions.c.created_ms).where(sessions.c.device == bindparam("id"))
 SESSION_END = delete(sessions).where(sessions.c.device == bindparam("id"))
 SHARE = select(shares.c.share).where(shares.c.device == bindparam("id"))
 SHARE_END = delete(shares).where(shares.c.device == bindparam("id"))
