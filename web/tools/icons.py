@@ -1,5 +1,6 @@
 """Draw the PNG icons from the SVG drawings in public/icons: ``../.venv/bin/python tools/icons.py``."""
 
+# ruff: noqa: INP001  (a script, not a package)
 from __future__ import annotations
 
 from pathlib import Path

@@ -5,6 +5,7 @@
 Prints every axe violation, policy report, console error and sideways scroll; exits 1 when there is any.
 """
 
+# ruff: noqa: INP001  (a script, not a package)
 from __future__ import annotations
 
 import argparse
@@ -225,7 +226,7 @@ def speak_mirrored(page: Page) -> None:
     page.evaluate("document.documentElement.dir = 'rtl'")
 
 
-def photograph(browser: Browser, origin: str, shot: Shot, look: Look, out: Path, axe: str) -> list[str]:
+def photograph(browser: Browser, origin: str, shot: Shot, look: Look, *, out: Path, axe: str) -> list[str]:
     """Take one picture; return what is wrong with the screen."""
     wrong: list[str] = []
     context = browser.new_context(
@@ -234,7 +235,9 @@ def photograph(browser: Browser, origin: str, shot: Shot, look: Look, out: Path,
     )  # fmt: skip
     page = context.new_page()
     page.set_default_timeout(4000)
-    page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type in {"error", "warning"} else None)
+    page.on(
+        "console", lambda said: wrong.append(f"console: {said.text}") if said.type in {"error", "warning"} else None
+    )
     page.on("pageerror", lambda error: wrong.append(f"pageerror: {error}"))
     steps = shot.steps
     language = "&lang=ar-XB" if look.mirrored and not steps else ""
@@ -290,9 +293,9 @@ def main() -> int:
         for look in LOOKS:
             for shot in SHOTS:
                 if chosen.only in shot.name and chosen.look in {"", look.name}:
-                    wrong += photograph(browser, origin, shot, look, chosen.out, axe)
+                    wrong += photograph(browser, origin, shot, look, out=chosen.out, axe=axe)
         browser.close()
-    print("\n".join(wrong) or "nothing wrong")
+    sys.stdout.write("\n".join(wrong or ["nothing wrong"]) + "\n")
     return 1 if wrong else 0
 
 
