@@ -137,6 +137,21 @@ def test_a_queued_message_survives_closing_the_tab(meet: Meet) -> None:
     assert ben.texts() == ["First words", "Kept in a drawer"]
 
 
+def test_kith_opens_without_a_network_but_locked(meet: Meet) -> None:
+    """From the service worker's copy; the chats stay sealed until the server gives the other half of the key."""
+    ann, _ = talking(meet, "Ann Eight", "Ben Eight")
+    ann.page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
+    ann.page.reload()
+    ann.reads("First words")
+    ann.loses_network()
+    ann.page.reload()
+    ann.sees_heading("Go online to unlock")
+    expect(ann.page.get_by_text("First words")).to_have_count(0)
+    ann.has_network_again()
+    ann.button("Try again").click()
+    ann.reads("First words")
+
+
 def test_wrong_words_are_answered_in_sentences(meet: Meet) -> None:
     """Wrong password, unknown handle, wrong code, taken handle, weak password: one sentence, and nothing is lost."""
     ann = meet("Ann Seven")
