@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Playwright, ViewportSize
 
 from kith.app import setting_up
 from kith.app.settings import Operator
@@ -35,7 +35,7 @@ BROWSER_ARGS = [
 ]
 
 STAFF_PASSWORD = "nine grey herons at dawn"
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 def chromium_path() -> str | None:

@@ -76,9 +76,9 @@ def at_home(playwright_here: Playwright, server: Server, tmp_path: Path) -> Iter
                 executable_path=chromium_path(),
                 args=BROWSER_ARGS,
                 base_url=server.origin,
-                viewport=PHONE,  # type: ignore[arg-type]  # a ViewportSize
+                viewport=PHONE,
                 locale="en-GB",
-                proxy=wire.proxy,  # type: ignore[arg-type]  # ProxySettings
+                proxy=wire.proxy,
             )
             stack.callback(context.close)
             person = Person(context, name, wire)

@@ -8,6 +8,8 @@ import struct
 import threading
 from typing import Self
 
+from playwright.sync_api import ProxySettings
+
 SUCCEEDED = b"\x05\x00\x00\x01" + bytes(6)
 REFUSED = b"\x05\x05\x00\x01" + bytes(6)
 
@@ -25,7 +27,7 @@ class Wire:
         threading.Thread(target=self._answer, daemon=True).start()
 
     @property
-    def proxy(self) -> dict[str, str]:
+    def proxy(self) -> ProxySettings:
         """What a browser context takes as its proxy."""
         return {"server": f"socks5://127.0.0.1:{self._door.getsockname()[1]}", "bypass": "<-loopback>"}
 
