@@ -18,7 +18,7 @@ setup: .venv/.ready ## make .venv with every Python package, exactly as locked
 web: .venv/.ready ## build the people's client into web/dist (skipped when nothing changed)
 	@$(BIN)/kith web build
 
-demo: .venv/.ready web ## a small town of synthetic people on http://localhost:8000 (PORT=8100 for another)
+demo: .venv/.ready ## a small town of synthetic people on http://localhost:8000 (PORT=8100 for another)
 	@$(BIN)/kith demo $(if $(PORT),--port $(PORT))
 
 demo-reset: .venv/.ready ## forget the demo's data
@@ -39,8 +39,8 @@ check: .venv/.ready web ## ruff, mypy --strict, import contracts, web types and 
 	@$(BIN)/python -m kith.app.web check
 
 vectors: .venv/.ready web ## re-verify frozen bytes in both languages
-	@$(BIN)/python tests/vectors/run.py
 	@$(BIN)/python -m kith.app.web vectors
+	@$(BIN)/python tests/vectors/run.py
 
 bench: .venv/.ready ## print ratios (see benches/README.md)
 	@$(BIN)/python benches/run.py $(if $(QUICK),--quick)

@@ -1,10 +1,20 @@
 """Groups live: people come, go, rotate their keys and write, and a restart changes nothing."""
 
+import doctest
+
 import pytest
 
+from kith.protocol.mls import client
 from kith.protocol.mls.engine import Application, Commit, Settings
 from kith.protocol.mls.refusals import PolicyRefused
 from mls.people import NOW, Device, Town
+
+
+def test_21_the_example_runs() -> None:
+    """The one in the engine's documentation, from nothing to a message."""
+    done = doctest.testmod(client)
+    assert done.attempted > 10
+    assert done.failed == 0
 
 
 def test_two_devices_write_to_each_other() -> None:

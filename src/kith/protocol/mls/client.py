@@ -1,4 +1,36 @@
-"""Kith's own engine behind `engine.MlsEngine`: one device, its signature key, and what it believes about others."""
+"""Kith's own engine behind `engine.MlsEngine`: one device, its signature key, and what it believes about others.
+
+Two devices, from nothing to a message. A real caller stores every state before it sends what came with it, asks its
+directory in `authenticate`, and uploads a commit with its Welcome and GroupInfo before it applies it:
+
+>>> import os
+>>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+>>> def device(name):
+...     key = Ed25519PrivateKey.generate()
+...     return MlsClient(
+...         identity=name,
+...         signature_key=key.public_key().public_bytes_raw(),
+...         signer=key,
+...         random=os.urandom,
+...         authenticate=lambda identity, signature_key: identity in (b"ann", b"ben"),
+...         roster=lambda change: None if len(change.after) == 2 else "only ann and ben talk here",
+...     )
+>>> ann, ben = device(b"ann"), device(b"ben")
+>>> package = ben.new_key_package(not_before=1_700_000_000, not_after=1_700_086_400)
+>>> group = ann.create_group(b"a room", not_before=1_700_000_000, not_after=1_700_086_400)
+>>> made = ann.commit(group, now_s=1_700_000_001, adds=[package.message])
+>>> ann_state = ann.apply_own(made.state)
+>>> ben_state = ben.join(made.welcome, package.secret)
+>>> said = ann.protect(ann_state, b"Good morning", b"authenticated data")
+>>> heard = ben.process(ben_state, said.message)
+>>> event, ben_state = heard.event, heard.state
+>>> event.plaintext, event.authenticated_data, event.sender.identity
+(b'Good morning', b'authenticated data', b'ann')
+>>> ann.epoch_authenticator(said.state) == ben.epoch_authenticator(ben_state)
+True
+>>> ben.restore(ben.serialise(ben_state), at_least=ben.revision(ben_state)) == ben_state
+True
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +53,13 @@ from kith.protocol.mls.engine import (
 )
 from kith.protocol.mls.framing import COMMIT
 from kith.protocol.mls.group import Group, Hand, OwnPackage, Rules
-from kith.protocol.mls.key_package import KeyPackage, key_package_fields, parse_key_package, read_key_package
+from kith.protocol.mls.key_package import (
+    KeyPackage,
+    check_lifetime,
+    key_package_fields,
+    parse_key_package,
+    read_key_package,
+)
 from kith.protocol.mls.key_schedule import PskId
 from kith.protocol.mls.leaf_node import (
     LAST_DEFAULT_EXTENSION,
@@ -88,8 +126,9 @@ class MlsClient:
 
     def new_key_package(self, *, not_before: int, not_after: int, last_resort: bool = False) -> NewKeyPackage:
         """A KeyPackage for this device, valid between these Unix seconds."""
-        own = self._own_package(Lifetime(not_before, not_after))
-        own.package.verify(None, lifetime_s=self._rules.settings.lifetime_s)
+        lifetime = Lifetime(not_before, not_after)
+        check_lifetime(lifetime, None, self._rules.settings.lifetime_s)
+        own = self._own_package(lifetime)
         message = as_message(WireFormat.KEY_PACKAGE, own.package.encoded)
         return NewKeyPackage(message, own.package.ref, encode_own_package(own, last_resort=last_resort))
 

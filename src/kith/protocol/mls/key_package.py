@@ -62,14 +62,15 @@ class KeyPackage:
             raise PolicyRefused("a key package does not name what it uses among its capabilities")
         if self.init_key == leaf.encryption_key:
             raise PolicyRefused("a key package uses one key for two purposes")
-        _check_lifetime(leaf.lifetime, now_s, lifetime_s)
+        check_lifetime(leaf.lifetime, now_s, lifetime_s)
         if not leaf.verify_signature():
             raise BadSignature("the leaf of a key package is not signed by its key")
         if not verify_with_label(leaf.signature_key, "KeyPackageTBS", self.signed, self.signature):
             raise BadSignature("a key package is not signed by its leaf")
 
 
-def _check_lifetime(lifetime: Lifetime, now_s: int | None, lifetime_s: int | None) -> None:
+def check_lifetime(lifetime: Lifetime, now_s: int | None, lifetime_s: int | None) -> None:
+    """PolicyRefused unless it holds now, where a time is given, and is no longer than `lifetime_s`."""
     if now_s is not None and not lifetime.not_before <= now_s <= lifetime.not_after:
         raise PolicyRefused("a key package is expired or not yet valid")
     if lifetime_s is not None and not 0 <= lifetime.not_after - lifetime.not_before <= lifetime_s:
