@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from kith import __version__
+from kith.sdk.cli import app as client_app
 
 app = typer.Typer(
     name="kith",
@@ -26,6 +27,7 @@ web_app = typer.Typer(help="The people's client.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 app.add_typer(staff_app, name="staff")
 app.add_typer(web_app, name="web")
+app.add_typer(client_app, name="client")
 
 Data = Annotated[Path, typer.Option("--data", envvar="KITH_DATA_DIR", help="the server's folder")]
 DEFAULT = Path("var/kith")
@@ -99,6 +101,16 @@ def shell(data: Data = Path("var/demo")) -> None:
     from kith.app.looking import prompt
 
     prompt(data)
+
+
+@app.command("rotate-signing-key")
+def rotate_signing_key(data: Data = DEFAULT) -> None:
+    """Begin a new hub signing key, appointed by the old one. Stop the server first, then start it again."""
+    from kith.app.keys import Keys
+    from kith.ledger.database import wall_clock
+
+    Keys(data / "keys").rotate_signer(wall_clock())
+    print("A new signing key serves from now on; clients see that the old one appointed it.")
 
 
 @audit_app.command("verify")
