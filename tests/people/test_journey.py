@@ -151,6 +151,18 @@ def test_the_identity_key_is_set_once_or_reset(caller: Caller, world: World) -> 
     assert caller.call("PUT", "/me/device", fresh.device(me["device_id"], 2)).status_code == 204
 
 
+def test_a_body_that_does_not_say_it_is_json_is_refused(caller: Caller) -> None:
+    """What a form of another site can send without asking is not even read; without a body no kind is needed."""
+    caller.sign_up("ana")
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        answer = caller.raw("PUT", "/me/controls", b'{"requests":"nobody"}', kind)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid")
+    assert caller.call("GET", "/me").json()["controls"] == {"requests": "everyone"}
+    said = caller.raw("PUT", "/me/controls", b'{"requests":"nobody"}', "application/json; charset=utf-8")
+    assert said.status_code == 204
+    assert caller.call("DELETE", "/sessions/current").status_code == 204
+
+
 def test_a_stolen_session_replaces_no_identity_and_no_recovery_code(caller: Caller, world: World) -> None:
     """New keys need a sign-in not long ago; the old code still recovers the account, and a fresh sign-in may reset."""
     me = caller.sign_up("ana").json()

@@ -119,7 +119,7 @@ def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[dict[s
 
 
 class Guard:
-    """Around every request: the Origin of unsafe cookie requests, and security headers on every answer."""
+    """Around every request: the Origin and the kind of body of unsafe ones, and security headers on every answer."""
 
     def __init__(self, app: ASGIApp, origin: str, headers: dict[str, str]) -> None:
         self.app = app
@@ -144,6 +144,9 @@ class Guard:
         if self._foreign(scope):
             await _plain_error(with_headers, 403, "forbidden", "This request came from another site.")
             return
+        if _untyped(scope):
+            await _plain_error(with_headers, 400, *_SENTENCES[415])
+            return
         await self.app(scope, receive, with_headers)
 
     def _foreign(self, scope: HTTPScope) -> bool:
@@ -154,6 +157,14 @@ class Guard:
         if origin is None:  # not a browser's: then it may not lean on a browser's cookie
             return sessions.COOKIE.encode() in headers.get(b"cookie", b"")
         return origin != self.origin
+
+
+def _untyped(scope: HTTPScope) -> bool:
+    """An unsafe request whose body does not say that it is JSON: a form or a script of another site could send it."""
+    headers = dict(scope["headers"])
+    has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+    kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    return scope["method"] not in SAFE_METHODS and has_body and kind != b"application/json"
 
 
 async def _plain_error(send: Send, status: int, code: str, sentence: str) -> None:
