@@ -44,6 +44,10 @@ class Keys:
     """Every server key, read once at start-up."""
 
     def __init__(self, folder: Path) -> None:
+        if not (folder / "manifest.json").is_file():
+            raise KeyFileError(
+                f"{folder} holds no keys. Make a server with `kith init`, or name its folder with --data."
+            )
         self.folder = folder
         self._hub = {key.id: key for key in map(_read_hub, sorted(folder.glob("hub-*")))}
         self._signers = {int(p.name.split("-")[1]): _signer(p) for p in sorted(folder.glob("sign-*"))}
