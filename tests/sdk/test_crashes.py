@@ -14,7 +14,7 @@ from journeys.harness import Server, served
 from kith.protocol.frames import Submit
 from kith.sdk import Client, StoreInUse
 from kith.sdk.room import Send
-from sdk.meeting import CHEAP, PASSPHRASE, Meeting, introduce, next_message
+from sdk.meeting import CHEAP, PASSPHRASE, Meeting, eventually, introduce, next_message
 
 WRITER = f"""
 import asyncio, sys
@@ -75,9 +75,7 @@ async def encrypted_but_not_sent(client: Client, room: str, words: str) -> Submi
     state = client.state(room)
     client._online = False
     client.queue(room, words)
-    async with asyncio.timeout(10):
-        while client._busy:
-            await asyncio.sleep(0.01)
+    await asyncio.gather(*client._busy.values())
     state.turn(client.now(), set(), online=True)
     (frame,) = [one.frame for one in state.effects() if isinstance(one, Send)]
     assert isinstance(frame, Submit)
@@ -147,9 +145,11 @@ def test_a_killed_server_loses_and_doubles_nothing(tmp_path: Path) -> None:
             to_ida = [(await next_message(ida)).text for _ in range(10)]
             assert to_jon == [f"ida {n}" for n in range(10)]
             assert to_ida == [f"jon {n}" for n in range(10)]
-            async with asyncio.timeout(20):
-                while hers.unsent() or his.unsent():
-                    await asyncio.sleep(0.05)
+
+            async def all_sent() -> bool | None:
+                return None if hers.unsent() or his.unsent() else True
+
+            await eventually(all_sent, "everything being sent")
             assert [one.text for one in hers.history()] == [one.text for one in his.history()]
 
     with served(tmp_path / "own") as server:

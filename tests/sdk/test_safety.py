@@ -96,8 +96,8 @@ def test_errors_say_what_happened(meeting: Meeting) -> None:
                 await second.sign_in(meeting.origin, handle, "not the password")
             with pytest.raises(NeedsRecoveryCode):
                 await second.sign_in(meeting.origin, handle, PASSWORD)
+            wrong_code = code[:-1] + ("0" if code[-1] != "0" else "1")
             with pytest.raises(WrongCredentials, match="typing mistake"):
-                wrong_code = code[:-1] + ("0" if code[-1] != "0" else "1")
                 await second.sign_in(meeting.origin, handle, PASSWORD, recovery_code=wrong_code)
             with pytest.raises(Unreachable):
                 await second.sign_in("http://localhost:9", handle, PASSWORD)

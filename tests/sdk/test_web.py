@@ -13,7 +13,7 @@ from demo.running import Visitors
 from journeys.harness import Server
 from kith.app import web
 from kith.sdk import Client
-from sdk.meeting import Meeting, asked_by, next_message
+from sdk.meeting import Meeting, asked_by, eventually, next_message
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +124,10 @@ def test_a_second_device_of_the_other_person_joins(visitors: Visitors, meeting: 
             )
             assert answer["phase"] == "ready", answer
 
-            async def joined() -> None:
-                while all(chat["ready"] is False for chat in await do(visitors, "tom-web", "chats")):
-                    await asyncio.sleep(0.1)
+            async def joined() -> bool | None:
+                return any(chat["ready"] for chat in await do(visitors, "tom-web", "chats")) or None
 
-            await asyncio.wait_for(joined(), 20)
+            await eventually(joined, "the new device joining")
             await sol.room(room.id).send("for both of your devices")
             assert (await next_message(tom)).text == "for both of your devices"
             await do(visitors, "tom-web", "hear", room=room.id, text="for both of your devices")

@@ -71,6 +71,11 @@ class Account:
         record = self._vault.get("keys", "device", KeyRecord)
         return record is not None and record.registered
 
+    @property
+    def unseen_identity(self) -> bool:
+        """Whether an identity was made here and the device never registered: its code was never handed out."""
+        return not self.registered and bool({"aik", "aik-new"} & set(self._vault.keys("keys", "aik")))
+
     async def make_identity(self, *, reset: bool) -> str:
         """A new identity key; its recovery code, which is returned once and kept nowhere."""
         seed, code = secrets.token_bytes(recovery.SEED), secrets.token_bytes(recovery.CODE_BYTES)

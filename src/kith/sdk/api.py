@@ -69,6 +69,15 @@ def _refusal(status: int, body: bytes, *, signing_in: bool) -> KithError:
     return Refused(code or "invalid", message, wait)
 
 
+async def _bounded(answer: httpx.Response) -> bytes:
+    said = bytearray()
+    async for chunk in answer.aiter_bytes():
+        said += chunk
+        if len(said) > MAX_ANSWER:
+            raise Unreachable("The server's answer is too large to be one of Kith's.")
+    return bytes(said)
+
+
 def b64(data: bytes) -> str:
     """Bytes inside JSON."""
     return base64.b64encode(data).decode()
@@ -119,17 +128,16 @@ class Api:
             content = msgspec.json.encode(body)
         url = path if path.startswith("/.") else BASE + path
         try:
-            answer = await self._http.request(method, url, content=content, headers=headers)
-        except (TimeoutError, httpx.TransportError) as error:
+            async with self._http.stream(method, url, content=content, headers=headers) as answer:
+                said = await _bounded(answer)
+        except httpx.TransportError as error:
             raise Unreachable(_CANNOT_REACH) from error
         if not answer.is_success:
-            raise _refusal(answer.status_code, answer.content, signing_in=signing_in)
-        if len(answer.content) > MAX_ANSWER:
-            raise Unreachable("The server's answer is too large to be one of Kith's.")
+            raise _refusal(answer.status_code, said, signing_in=signing_in)
         if kind is None:
             return None  # type: ignore[return-value]  # the caller asked for nothing
         try:
-            decoded: T = msgspec.json.decode(answer.content, type=kind)
+            decoded: T = msgspec.json.decode(said, type=kind)
         except msgspec.MsgspecError as error:
             raise Unreachable("This does not answer like a server of Kith. Check the address.") from error
         return decoded

@@ -25,16 +25,18 @@ from kith.sdk.api import Api, b64
 from kith.sdk.directory import Claim, Directory, Fact, KeysOf, Missing, RoomFacts, ServerKeys
 from kith.sdk.errors import KithError, Limited, NeedsRecoveryCode, NotSignedIn, Restricted, Unreachable, Unverified
 from kith.sdk.errors import Refused as RefusedError
-from kith.sdk.link import Link
+from kith.sdk.link import Link, delay_s
 from kith.sdk.records import FirstMessage, MessageRecord, OutboxRecord, Roster, SessionRecord
 from kith.sdk.recovery import recovery_auth
-from kith.sdk.room import RETRY_MS, Ack, Effect, Failed, Heard, Send, Sent, World
+from kith.sdk.room import REFUSED_RETRY_MS, RETRY_MS, Ack, Effect, Failed, Heard, Send, Sent, World
 from kith.sdk.room import Room as RoomState
 from kith.sdk.vault import Cost, Vault
 
 Category: TypeAlias = Literal["sexual", "impersonation", "scam", "bullying", "drugs_weapons", "other"]
 Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "effect"]
 
+DOUBTFUL: Final = 4
+"""A closed door counts like so many failed attempts to connect."""
 MAX_TEXT: Final = 10_000
 """Characters of one message."""
 REPORT_ITEMS: Final = 30
@@ -381,13 +383,26 @@ class Client:
             vault.put("account", "session", session)
         self._begin(session)
 
+    @property
+    def ready(self) -> bool:
+        """Whether this device is registered. If signing in was interrupted before, call `finish`."""
+        return self._account is not None and self._account.registered
+
+    async def finish(self, recovery_code: str | None = None) -> str | None:
+        """Take up a sign-up or sign-in that was interrupted. Returns a recovery code if a new one was made."""
+        return await self._set_up(recovery_code)
+
     async def _set_up(self, recovery_code: str | None) -> str | None:
         """Identity, certificate, key packages; then the stream."""
         account, code = self._need_account(), None
         if recovery_code is not None:
             await account.unlock_identity(recovery_code)
-        else:
+        elif not (await self.api.me()).has_identity:
             code = await account.make_identity(reset=False)
+        elif account.unseen_identity:  # made here, but its code was never shown: nobody could ever use it
+            code = await account.make_identity(reset=True)
+        else:
+            raise NeedsRecoveryCode("This account has an identity already. Its recovery code is needed.")
         self._own_identity()
         await account.register(self.now())
         if self._key_packages is not None:
@@ -454,7 +469,11 @@ class Client:
                     waiting.set_exception(NotSignedIn(_SIGNED_OUT))
             await self._tell()
             return
-        self._connect()  # the session is alive: the door was shut for another reason
+        except KithError as error:
+            log.info("later: %s", error)
+        # The session may be alive: the door was shut for another reason, so knock again later.
+        await asyncio.sleep(delay_s(DOUBTFUL))
+        self._connect()
 
     async def connected(self, timeout_s: float = 30.0) -> None:
         """Wait until the stream is connected. Unreachable after `timeout_s`."""
@@ -625,8 +644,10 @@ class Client:
         except (Unreachable, Limited) as error:
             self._later(state.id, error.retry_after_ms or RETRY_MS)
         except RefusedError as error:
-            state.fail_next(error.code, error.decision if isinstance(error, Restricted) else str(error))
-            self._again.add(state.id)
+            if state.fail_next(error.code, error.decision if isinstance(error, Restricted) else str(error)):
+                self._again.add(state.id)
+            else:
+                self._later(state.id, REFUSED_RETRY_MS)
         except Unverified as error:
             log.warning("%s %s", UNVERIFIED, error)
             self._note_once(state, f"{UNVERIFIED} ({error})")
@@ -675,8 +696,8 @@ class Client:
         for effect in effects:
             match effect:
                 case Send(frame):
-                    if self._link is None or not self._link.send(frame):
-                        self._online = self._online and self._link is not None
+                    if self._link is not None:
+                        self._link.send(frame)  # if the line is down, the next connection repeats it
                 case Ack(mail_id):
                     if self._link is not None:
                         self._link.ack(mail_id)

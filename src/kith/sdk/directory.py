@@ -179,6 +179,9 @@ class Directory:
         accounts = tuple(one.account for one in answer.accounts)
         if self._account not in accounts:
             raise Unverified("The server shows a chat without you in it.")
+        # A third account would be let in by its own valid device list, and nobody would see it.
+        if len(accounts) != 2 or accounts[0] == accounts[1]:  # noqa: PLR2004  a chat is between two
+            raise Unverified("The server shows a chat of other than two people.")
         with self._vault.transaction():
             self._vault.put("meta", f"room/{answer.room}", Roster(accounts=accounts))
 

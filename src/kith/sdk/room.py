@@ -408,7 +408,8 @@ class Room:
         vault = self.world.vault
         key = vault.get("ids", f"{self.id}/{(content.replaces or b'').hex()}", str)
         target = None if key is None else vault.get("messages", key, MessageRecord)
-        if key is None or target is None:
+        # What was deleted stays so: its row speaks in the engine's voice, into which nobody may put words.
+        if key is None or target is None or target.kind == "info":
             return
         if target.sender != row.sender:
             self._info(FOREIGN_EDIT, thread)
@@ -602,6 +603,8 @@ class Room:
         # wrong_epoch: the winning commit comes by mail. Anything else would be refused again right away.
         wait = RETRY_MS if refused.code == "wrong_epoch" else refused.retry_after_ms or REFUSED_RETRY_MS
         self._not_before = self._now + wait
+        if record.joined:
+            self._reconcile_at = self._not_before  # what it was for may still be needed
 
     def _message_refused(self, refused: Refused) -> None:
         waiting = next((one for one in self.outbox() if one.sealed and one.sealed.key == refused.key), None)
@@ -624,12 +627,13 @@ class Room:
         self.world.vault.put("outbox", waiting.place, failed)
         self._then.append(Failed(waiting.id, code, details))
 
-    def fail_next(self, code: str, details: str | None) -> None:
-        """The server said no to what the next message needs: that message failed, and may be tried again."""
+    def fail_next(self, code: str, details: str | None) -> bool:
+        """The server said no to what the next message needs: that message failed. False when none waits."""
         waiting = next((one for one in self.outbox() if one.failure is None and one.sealed is None), None)
         if waiting is not None:
             with self._step():
                 self._fail(waiting, code, details)
+        return waiting is not None
 
     def _epoch(self) -> int:
         group = self.group()

@@ -1,0 +1,455 @@
+"""`kith client …`: sign in, chat in the terminal, send from a pipe, export my data. A small program on the SDK."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Final, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from kith.sdk.client import Category, Client, Message, Room
+from kith.sdk.errors import KithError, NotSignedIn, StoreError, Unreachable
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    help="A client for the terminal. Start with: kith client sign-up, or kith client sign-in.", no_args_is_help=True
+)
+console = Console(highlight=False)
+problems = Console(stderr=True, highlight=False)
+
+Store = Annotated[
+    Path, typer.Option("--store", envvar="KITH_STORE", help="this device's encrypted store", show_default=True)
+]
+Server = Annotated[str, typer.Argument(help="the server's address, like https://kith.example")]
+Handle = Annotated[str, typer.Argument(help="a handle, like ann.lake")]
+DEFAULT_STORE: Final = Path.home() / ".kith" / "client.kith"
+EX_TEMPFAIL: Final = 75
+"""sysexits.h: try again later."""
+MAX_PIPE: Final = 10_000
+"""Characters read from a pipe for one message."""
+CODE_WARNING: Final = (
+    "Write this recovery code down now. It is shown once and stored nowhere; without it, losing this device means "
+    "starting over."
+)
+
+
+class Sentence(KithError):  # noqa: N818 - what is said to the person
+    """What was asked for cannot be done."""
+
+
+def _asked(variable: str, question: str, *, confirm: bool = False) -> str:
+    """A secret from the environment, else typed unseen; never an argument, which other programs could read."""
+    if (given := os.environ.get(variable)) is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise Sentence(f"There is no terminal to ask for it: set {variable}.")
+    answer: str = typer.prompt(question, hide_input=True, confirmation_prompt=confirm)
+    return answer
+
+
+def _client(store: Path) -> Client:
+    new = not store.exists()
+    question = "New passphrase for the store on this device" if new else "Passphrase of the store"
+    return Client(store, _asked("KITH_PASSPHRASE", question, confirm=new))
+
+
+@contextlib.asynccontextmanager
+async def _signed_in(store: Path) -> AsyncIterator[Client]:
+    if not os.path.exists(store):  # noqa: ASYNC240, PTH110 - one look, before anything else runs
+        raise NotSignedIn(f"There is no store at {store}. Start with: kith client sign-in SERVER HANDLE")
+    async with _client(store) as client:
+        if not client.signed_in:
+            raise NotSignedIn("Nobody is signed in here. Start with: kith client sign-in SERVER HANDLE")
+        yield client
+
+
+def _command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run it; what a person can mend is one sentence and exit code 1, a pause of the network 75 (EX_TEMPFAIL)."""
+
+    @wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            asyncio.run(work(*args, **kwargs))
+        except KithError as error:
+            problems.print(f"kith: {escape(str(error))}", style="red", soft_wrap=True)
+            raise typer.Exit(EX_TEMPFAIL if isinstance(error, Unreachable) else 1) from None
+        except KeyboardInterrupt:
+            problems.print()
+            raise typer.Exit(130) from None
+
+    return run
+
+
+def _show_code(code: str) -> None:
+    problems.print(CODE_WARNING, style="yellow", soft_wrap=True)
+    console.print(code, style="bold", soft_wrap=True)
+
+
+# --- this device ------------------------------------------------------------------------------------------------------
+
+
+@app.command("sign-up")
+@_command
+async def sign_up(
+    server: Server,
+    handle: Handle,
+    name: Annotated[str, typer.Option(help="the name that others see; the handle if left out")] = "",
+    born: Annotated[str, typer.Option(help="YYYY-MM; asked if left out; the server keeps only an age band")] = "",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Make an account, with this as its first device. Prints the recovery code, once."""
+    async with _client(store) as client:
+        if client.signed_in:
+            raise Sentence(f"{client.handle} is signed in here. Sign out first, or name another --store.")
+        month = _month(born or typer.prompt("Month of birth (YYYY-MM)"))
+        password = _asked("KITH_PASSWORD", "New password for the account", confirm=True)
+        code = await client.sign_up(server, handle=handle, password=password, born=month, display_name=name or None)
+        _show_code(code)
+        problems.print(f"You are {client.handle}. Ask somebody: kith client ask HANDLE")
+
+
+@app.command("sign-in")
+@_command
+async def sign_in(
+    server: Server,
+    handle: Handle,
+    store: Store = DEFAULT_STORE,
+    with_code: Annotated[bool, typer.Option("--code", help="ask for the recovery code: not the first device")] = False,
+) -> None:
+    """Sign in on this device. An account with devices needs its recovery code (--code, or KITH_RECOVERY_CODE)."""
+    async with _client(store) as client:
+        if client.signed_in:
+            raise Sentence(f"{client.handle} is signed in here. Sign out first, or name another --store.")
+        password = _asked("KITH_PASSWORD", "Password")
+        wants = with_code or "KITH_RECOVERY_CODE" in os.environ
+        code = _asked("KITH_RECOVERY_CODE", "Recovery code") if wants else None
+        made = await client.sign_in(server, handle, password, recovery_code=code)
+        if made is not None:
+            _show_code(made)
+        problems.print(f"You are signed in as {client.handle}.")
+
+
+@app.command("sign-out")
+@_command
+async def sign_out(store: Store = DEFAULT_STORE) -> None:
+    """End the session and delete everything that is stored here."""
+    async with _signed_in(store) as client:
+        if sys.stdin.isatty():
+            typer.confirm("Messages on this device are deleted. Go on?", abort=True)
+        await client.sign_out()
+        problems.print("Signed out. Nothing is left on this device.")
+
+
+@app.command("whoami")
+@_command
+async def whoami(store: Store = DEFAULT_STORE) -> None:
+    """Who is signed in here, and how the account stands."""
+    async with _signed_in(store) as client:
+        me = await client.api.me()
+        console.print(f"{escape(me.display_name)} ({me.handle}) at {me.server_name}")
+        if not me.standing.get("can_send", True):
+            console.print("This account may not write now. The reasons are in its standing.", style="yellow")
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+@_command
+async def ask(
+    handle: Annotated[str, typer.Argument(help="a handle or an invite link")],
+    message: Annotated[str, typer.Argument(help="first message; it waits here until the request is accepted")] = "",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Ask to write to somebody. The answer is the same whoever was asked."""
+    async with _signed_in(store) as client:
+        await client.request(handle, message)
+        problems.print("Request sent.")
+        if message:
+            problems.print("The message leaves when the request is accepted and you run: kith client chat or listen")
+
+
+@app.command()
+@_command
+async def requests(
+    accept: Annotated[str, typer.Option(help="accept the request of this handle")] = "",
+    decline: Annotated[str, typer.Option(help="decline it; the other side learns nothing")] = "",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Who asks to write to me; accept or decline."""
+    async with _signed_in(store) as client:
+        waiting = await client.requests()
+        if not accept and not decline:
+            for one in waiting:
+                console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
+                if one.notice is not None:
+                    problems.print(f"  Notice: {escape(str(one.notice.get('text', '')))}", style="yellow")
+            if not waiting:
+                problems.print("Nobody is waiting.")
+            return
+        found = next((one for one in waiting if one.handle == (accept or decline)), None)
+        if found is None:
+            raise Sentence(f"There is no request from {accept or decline}.")
+        if accept:
+            await found.accept()
+            problems.print(f"You can write with {found.handle}: kith client chat {found.handle}")
+        else:
+            await found.decline()
+
+
+@app.command()
+@_command
+async def chats(store: Store = DEFAULT_STORE) -> None:
+    """Everybody I can write with."""
+    async with _signed_in(store) as client:
+        for one in await client.chats():
+            console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
+
+
+@app.command()
+@_command
+async def block(handle: Handle, store: Store = DEFAULT_STORE) -> None:
+    """Nothing of theirs comes here any more, and nothing of mine reaches them. They are not told."""
+    async with _signed_in(store) as client:
+        await (await client.room_with(handle)).block()
+        problems.print(f"You blocked {handle}.")
+
+
+@app.command()
+@_command
+async def report(
+    handle: Handle,
+    category: Annotated[str, typer.Option(help="sexual, impersonation, scam, bullying, drugs_weapons, other")],
+    note: Annotated[str, typer.Option(help="what staff should know")] = "",
+    minor: Annotated[bool, typer.Option("--minor", help="somebody under 18 is involved")] = False,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Report somebody, with the last messages on this device (at most 30) as proof."""
+    async with _signed_in(store) as client:
+        room = await client.room_with(handle)
+        filed = await room.report(_category(category), note, minor_involved=minor)
+        problems.print(
+            {
+                "FULL": "Reported; every message in it is proven.",
+                "PARTIAL": "Reported; some messages in it could not be proven.",
+                "NONE": "Reported, without proven messages.",
+            }[filed.kind]
+        )
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+@_command
+async def send(
+    handle: Handle,
+    message: Annotated[str, typer.Argument(help="the words; read from the pipe if left out")] = "",
+    wait: Annotated[float, typer.Option(help="seconds to wait for the server")] = 30.0,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Send one message, for instance: df -h | kith client send ann.lake."""
+    words = message or _from_pipe()
+    async with _signed_in(store) as client:
+        room = await client.room_with(handle)
+        try:
+            async with asyncio.timeout(wait):
+                await room.send(words)
+        except TimeoutError:
+            raise Unreachable("It waits in the outbox and leaves with the next connection.") from None
+
+
+@app.command()
+@_command
+async def listen(
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line")] = False,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Print messages as they come, until Ctrl-C. What came while you were away comes first."""
+    async with _signed_in(store) as client:
+        names = _Names(client)
+        async for message in client.messages():
+            if as_json:
+                sys.stdout.write(json.dumps(await _as_json(names, message), ensure_ascii=False) + "\n")
+                sys.stdout.flush()
+            else:
+                console.print(await _line(names, message), soft_wrap=True)
+
+
+@app.command()
+@_command
+async def chat(handle: Handle, store: Store = DEFAULT_STORE) -> None:
+    """Talk with somebody here: type a line and press Enter. /help lists the rest."""
+    async with _signed_in(store) as client:
+        room, names = await client.room_with(handle), _Names(client)
+        for message in room.history(20):
+            console.print(await _line(names, message), soft_wrap=True)
+        problems.print(f"You write with {handle}. Enter sends, /quit ends, /help shows more.", style="dim")
+        hearing = asyncio.create_task(_hear(client, room, names))
+        try:
+            await _type(room, handle)
+        finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def _hear(client: Client, room: Room, names: "_Names") -> None:
+    async for message in client.messages(everything=True):
+        elsewhere = "" if message.room == room else "elsewhere: "
+        console.print(elsewhere + await _line(names, message), soft_wrap=True)
+
+
+async def _type(room: Room, handle: str) -> None:
+    async for line in _lines():
+        match line.strip().split(maxsplit=1):
+            case []:
+                continue
+            case ["/quit"]:
+                return
+            case ["/help"]:
+                problems.print("/quit ends · /block blocks · /report CATEGORY [NOTE] reports with proof", style="dim")
+            case ["/block"]:
+                await room.block()
+                problems.print(f"You blocked {handle}.")
+                return
+            case ["/report", rest]:
+                category, _, note = rest.partition(" ")
+                with _said():
+                    filed = await room.report(_category(category), note)
+                    problems.print(f"Reported ({filed.kind.lower()} proof).")
+            case _:
+                with _said():
+                    await room.send(line)
+
+
+@contextlib.contextmanager
+def _said() -> Any:  # noqa: ANN401 - a generator that contextmanager wraps
+    """A refusal is said, and the chat goes on."""
+    try:
+        yield
+    except (NotSignedIn, StoreError):  # nothing would go on
+        raise
+    except KithError as error:
+        problems.print(f"Not done: {escape(str(error))}", style="red", soft_wrap=True)
+
+
+async def _lines() -> AsyncIterator[str]:
+    """What is typed, line by line, while the event loop goes on."""
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        lines.put_nowait(sys.stdin.readline())
+
+    loop.add_reader(sys.stdin.fileno(), readable)
+    try:
+        while line := await lines.get():
+            yield line.rstrip("\n")
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+
+
+# --- my data ----------------------------------------------------------------------------------------------------------
+
+
+@app.command("export")
+@_command
+async def export_data(
+    to: Annotated[Path, typer.Argument(help="the file to write; it is not encrypted")], store: Store = DEFAULT_STORE
+) -> None:
+    """Write everything about me into a JSON file: what the server holds, and the messages on this device."""
+    async with _signed_in(store) as client:
+        data = await client.export()
+        _write_private(to, json.dumps(data, ensure_ascii=False, indent=2))
+        problems.print(f"Wrote {to}. It is readable text: keep it safe.")
+
+
+def _write_private(to: Path, text: str) -> None:
+    """A new file that only its owner can read."""
+    try:
+        descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Sentence(f"{to} cannot be written: {error.strerror}. Name another file.") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+class _Names:
+    """Handles by account, asked once."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[str, str] = {}
+
+    async def of(self, account: str) -> str:
+        if account == self._client.account:
+            return "me"
+        if account not in self._known:
+            with contextlib.suppress(Unreachable):
+                self._known |= {one.account: one.handle for one in await self._client.chats()}
+        return self._known.get(account, account[:8])
+
+
+async def _line(names: _Names, message: Message) -> str:
+    at = datetime.fromtimestamp(message.at_ms / 1000).strftime("%H:%M")  # noqa: DTZ006 - the reader's own clock
+    match message.kind:
+        case "tombstone":
+            return f"[dim]{at} A message could not be verified and is not shown.[/dim]"
+        case "info":
+            return f"[dim]{at} {escape(message.text)}[/dim]"
+        case "unsupported":
+            return f"[dim]{at} {await names.of(message.sender)} sent something that cannot be shown here.[/dim]"
+        case _:
+            return f"[dim]{at}[/dim] [bold]{await names.of(message.sender)}[/bold]: {_printable(message.text)}"
+
+
+def _printable(text: str) -> str:
+    """Somebody else's words without control characters: they must not steer the terminal."""
+    return escape("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text))
+
+
+async def _as_json(names: _Names, message: Message) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "room": message.room.id,
+        "from": await names.of(message.sender),
+        "at_ms": message.at_ms,
+        "text": message.text,
+        "reply_to": message.reply_to,
+    }
+
+
+def _from_pipe() -> str:
+    if sys.stdin.isatty():
+        problems.print("Type the message, then Ctrl-D:", style="dim")
+    words = sys.stdin.read(MAX_PIPE + 1)
+    if len(words) > MAX_PIPE:
+        raise Sentence(f"A message has at most {MAX_PIPE} characters; this is longer. Send a part of it.")
+    return words.rstrip("\n")
+
+
+def _month(text: str) -> tuple[int, int]:
+    year, _, month = text.strip().partition("-")
+    if not (year.isdigit() and month.isdigit()):
+        raise Sentence("Write the month of birth like 1990-05.")
+    return int(year), int(month)
+
+
+def _category(text: str) -> Category:
+    match text:
+        case "sexual" | "impersonation" | "scam" | "bullying" | "drugs_weapons" | "other":
+            return text
+        case _:
+            raise Sentence("The category is one of: sexual, impersonation, scam, bullying, drugs_weapons, other.")
