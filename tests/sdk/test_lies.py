@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from kith.protocol.content import text
 from kith.sdk import answers, receive
-from kith.sdk.directory import Directory, Unverified
-from kith.sdk.records import MessageRecord, Thread
+from kith.sdk.directory import Directory
+from kith.sdk.errors import Unverified
 from kith.sdk.room import Room
 
 ME, THEM, GHOST, ROOM = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3, 4))
@@ -40,7 +42,7 @@ class Shelf:
 
 def shown(*accounts: str) -> answers.Room:
     """A server's word on who is in the room."""
-    members = [answers.Member(account=one, handle="h", display_name="H") for one in accounts]
+    members = [answers.Member(account=one, handle="h", display_name="H", role="member") for one in accounts]
     return answers.Room(room=ROOM, accounts=members, epoch=None, writable=True)
 
 
@@ -59,16 +61,11 @@ def test_a_deleted_message_gets_no_words_again(kind: str, words: str) -> None:
     """Its row speaks for the program; an edit of what still stands, as a control, changes it."""
     shelf, room = Shelf(), cast("Any", object.__new__(Room))
     room.id, room.world = ROOM, SimpleNamespace(vault=shelf)
-    edit = text("new words", salt=b"s" * 16, sender_uri="mimi://h/u/x", room_uri="mimi://h/r/x")
-    edit = type(edit)(**{name: getattr(edit, name) for name in edit.__struct_fields__} | {"replaces": b"i" * 32})
+    plain = text("new words", salt=b"s" * 16, sender_uri="mimi://h/u/x", room_uri="mimi://h/r/x")
+    edit = dataclasses.replace(plain, replaces=b"i" * 32)
     said = receive.info(1, 0, "This message was deleted.", "salt")
-    target = type(said)(
-        **{name: getattr(said, name) for name in MessageRecord.__struct_fields__} | {"kind": kind, "sender": THEM}
-    )
+    target = structs.replace(said, kind=cast("Any", kind), sender=THEM)
     shelf.put("ids", f"{ROOM}/{(b'i' * 32).hex()}", "key")
     shelf.put("messages", "key", target)
-    row = type(target)(
-        **{name: getattr(target, name) for name in MessageRecord.__struct_fields__} | {"text": "new words"}
-    )
-    room._replace(row, edit, Thread())
+    room._replace(structs.replace(target, text="new words"), edit, None)
     assert shelf.kept["messages", "key"].text == words
