@@ -26,7 +26,7 @@ export interface FirstMessage { text: string; to: string; createdMs: number }
 export interface GroupRecord {
   /** null while the group is only being created */
   ratchets: Bytes | null;
-  /** Rises with every stored state, so that two writers would notice each other. */
+  /** How many states were stored. Says nothing about a store that was put back as a whole: nothing here detects that. */
   counter: number;
   pending: PendingCommit | null;
   /** Why this device cannot follow the group any more; a new Welcome heals it. */
