@@ -18,15 +18,16 @@ from kith.protocol.mls.crypto import aead_seal
 from kith.protocol.mls.engine import Application, Committed, Random, RosterChange, Settings
 from kith.protocol.mls.framing import APPLICATION, PrivateHeader, encode_private, framed_content
 from kith.protocol.mls.group import Group
-from kith.protocol.mls.leaf_node import LeafNode
+from kith.protocol.mls.key_package import key_package_fields
+from kith.protocol.mls.leaf_node import Capabilities, LeafNode, Lifetime, from_lifetime, leaf_fields, read_leaf
 from kith.protocol.mls.proposals import UpdatePath, UpdatePathNode
 from kith.protocol.mls.public_message import sign_content
 from kith.protocol.mls.ratchet_tree import encode_tree
 from kith.protocol.mls.refusals import BadSignature, BadTag, PolicyRefused, Replay, TooOld, Unsupported, WrongEpoch
 from kith.protocol.mls.secret_tree import SecretTree, sender_data_key
-from kith.protocol.mls.suite import WireFormat
-from kith.protocol.signing import Signer, public_bytes
-from kith.protocol.wire import Malformed, vector
+from kith.protocol.mls.suite import WireFormat, as_message
+from kith.protocol.signing import Signer, public_bytes, sign_with_label
+from kith.protocol.wire import Malformed, Reader, vector
 from mls.people import DAY, GROUP_ID, NOW, Chance, Device, Town, anything, identity_of
 
 
@@ -303,6 +304,7 @@ ALTERED: dict[str, Callable[[UpdatePath, Group], UpdatePath]] = {
     "the leaf's key above it": lambda update, _: node(update, 0, update.leaf.encryption_key),
     "a key of the tree": lambda update, state: node(update, 0, state.tree[2].encryption_key if state.tree[2] else b""),
     "another new key": lambda update, _: node(update, 0, b"n" * 32),
+    "a point of small order": lambda update, _: node(update, 0, bytes(32)),
     "too short": lambda update, _: replace(update, nodes=update.nodes[:-1]),
     "too long": lambda update, _: replace(update, nodes=(*update.nodes, update.nodes[-1])),
     "too few secrets": lambda update, _: replace(
@@ -330,6 +332,27 @@ def test_18_a_path_that_does_not_fit_is_refused(how: str) -> None:
         town.devices["ben"].engine.process(before, forged)
     town.change("ann")
     assert town.agree()
+
+
+def test_18_a_key_package_with_an_unusable_key_is_refused() -> None:
+    """A point of small order, as leaf key or as init key: nobody could encrypt to it."""
+    town = Town("ann", "ben")
+    device = town.device("cem")
+    for usable, unusable in ((b"\x09" + bytes(31), b"\x01" + bytes(31)), (bytes(32), b"\x09" + bytes(31))):
+        fields = leaf_fields(
+            encryption_key=usable,
+            signature_key=public_bytes(device.key),
+            identity=device.identity,
+            capabilities=Capabilities(),
+            source=from_lifetime(Lifetime(NOW, NOW + DAY)),
+        )
+        leaf = read_leaf(Reader(fields + vector(sign_with_label(device.key, "LeafNodeTBS", fields))))
+        offered = key_package_fields(unusable, leaf)
+        message = as_message(
+            WireFormat.KEY_PACKAGE, offered + vector(sign_with_label(device.key, "KeyPackageTBS", offered))
+        )
+        with pytest.raises(Malformed, match="usable"):
+            town.devices["ann"].engine.commit(town.states["ann"], now_s=NOW, adds=[message])
 
 
 def without_checks(patch: pytest.MonkeyPatch) -> None:

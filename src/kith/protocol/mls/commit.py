@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, assert_never
 
 from kith.protocol.mls.codec import Extension, read_numbers
+from kith.protocol.mls.crypto import check_public_key
 from kith.protocol.mls.key_package import KeyPackage
 from kith.protocol.mls.key_schedule import PskId
 from kith.protocol.mls.leaf_node import LAST_DEFAULT_EXTENSION, LAST_DEFAULT_PROPOSAL, SOURCE_UPDATE, LeafNode
@@ -90,6 +91,8 @@ def apply_proposals(  # noqa: PLR0917 - a commit's facts
     added: list[tuple[int, KeyPackage]] = []
     for add in by_kind.adds:
         judge_package(add.key_package)
+        for key in (add.key_package.init_key, add.key_package.leaf.encryption_key):
+            check_public_key(key)
         judge_leaf(add.key_package.leaf, None)
         tree, index = with_leaf_added(tree, add.key_package.leaf)
         added.append((index, add.key_package))
@@ -158,6 +161,7 @@ def _check_update(leaf: LeafNode, before: LeafNode | None, group_id: bytes, inde
         raise Malformed("the leaf of an update is of another source")
     if before is None or leaf.encryption_key == before.encryption_key:
         raise Malformed("an update is for nobody, or keeps its key")
+    check_public_key(leaf.encryption_key)
     if not leaf.verify_signature(group_id, index):
         raise BadSignature("the leaf of an update is not signed by its key")
 

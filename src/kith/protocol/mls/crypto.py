@@ -110,6 +110,17 @@ def public_key(private: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
+_PROBE: Final = X25519PrivateKey.from_private_bytes(b"\x40" * _PRIVATE)
+
+
+def check_public_key(public: bytes) -> None:
+    """Malformed for a point of small order: nobody could encrypt to it, so it would stop every later commit."""
+    try:
+        _PROBE.exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        raise Malformed("an encryption key is not a usable X25519 key") from None
+
+
 # --- EncryptWithLabel (section 5.1.3) -------------------------------------------------------------------------------
 
 
@@ -132,14 +143,11 @@ def hpke_info(label: bytes, context: bytes) -> bytes:
 def encrypt_with_label(public: bytes, info: bytes, plaintext: bytes, ephemeral: bytes) -> HpkeCiphertext:
     """HPKE base mode (RFC 9180 sections 4.1, 5.1) to `public`; `info` is an EncryptContext of `hpke_info`.
 
-    `ephemeral` are 32 fresh random bytes; they never serve twice. A public key of small order is Malformed.
+    `public` has passed `check_public_key`. `ephemeral` are 32 fresh random bytes; they never serve twice.
     """
     private = X25519PrivateKey.from_private_bytes(_derive_private(ephemeral))
     kem_output = private.public_key().public_bytes_raw()
-    try:
-        shared = private.exchange(X25519PublicKey.from_public_bytes(public))
-    except ValueError:
-        raise Malformed("an encryption key is not a usable X25519 key") from None
+    shared = private.exchange(X25519PublicKey.from_public_bytes(public))
     prk = _labelled_extract(_KEM_ID, b"", b"eae_prk", shared)
     secret = _labelled_expand(_KEM_ID, prk, b"shared_secret", kem_output + public, HASH)
     info_hash = _labelled_extract(_HPKE_ID, b"", b"info_hash", info)

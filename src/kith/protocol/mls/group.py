@@ -13,7 +13,14 @@ from kith.protocol.mls.codec import KITH, Dialect, Extension
 from kith.protocol.mls.commit import Applied, Sent, apply_proposals, check_identities, check_leaves, check_members
 from kith.protocol.mls.crypto import HASH, derive_key_pair, same
 from kith.protocol.mls.engine import Authenticate, Member, Random, RosterChange, RosterPolicy, Settings
-from kith.protocol.mls.framing import APPLICATION, FramedContent, framed_content, parse_private, parse_public_message
+from kith.protocol.mls.framing import (
+    APPLICATION,
+    MAX_COMMIT,
+    FramedContent,
+    framed_content,
+    parse_private,
+    parse_public_message,
+)
 from kith.protocol.mls.group_info import (
     RATCHET_TREE,
     SignedGroupInfo,
@@ -539,6 +546,8 @@ class Heard(NamedTuple):
 def hear(group: Group, message: bytes, rules: Rules) -> Heard:
     """Verify what the group's stream brings."""
     active(group)
+    if len(message) > MAX_COMMIT:
+        raise Malformed("an MLS message is larger than allowed")
     if message[2:4] == WireFormat.PRIVATE_MESSAGE.to_bytes(2, "big"):
         return _hear_private(group, message, rules)
     return _hear_public(group, message, rules)

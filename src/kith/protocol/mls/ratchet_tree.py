@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from kith.protocol.mls import tree_math
 from kith.protocol.mls.codec import KITH, Dialect, u32, vectors
+from kith.protocol.mls.crypto import check_public_key
 from kith.protocol.mls.leaf_node import SOURCE_COMMIT, LeafNode, read_hash, read_leaf
 from kith.protocol.mls.refusals import BadSignature
 from kith.protocol.wire import Malformed, Reader, vector
@@ -280,6 +281,9 @@ def check_tree(tree: Sequence[Node], group_id: bytes) -> list[bytes]:
         if not leaf.verify_signature(group_id, index):
             raise BadSignature("a leaf of the group is not signed by its key")
     check_keys_unique(tree)
+    for node in tree:
+        if node is not None:
+            check_public_key(node.encryption_key)
     for place in range(1, len(tree), 2):
         _check_unmerged(tree, place)
     hashes = tree_hashes(tree)

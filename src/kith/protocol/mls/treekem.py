@@ -7,6 +7,7 @@ from kith.protocol.mls import tree_math
 from kith.protocol.mls.codec import HpkeCiphertext
 from kith.protocol.mls.crypto import (
     HASH,
+    check_public_key,
     decrypt_with_label,
     derive_key_pair,
     derive_secret,
@@ -177,6 +178,8 @@ def _check_fresh(tree: Tree, update: UpdatePath) -> None:
     present = {node.encryption_key for node in tree if node is not None}
     if len(set(fresh)) != len(fresh) or not present.isdisjoint(fresh):
         raise Malformed("a key in a path is not new")
+    for key in fresh:
+        check_public_key(key)
 
 
 def decrypt_path(
