@@ -8,10 +8,16 @@ docs/sdk.md.
             await message.reply("Thank you!")
 """
 
-from kith.sdk.account import PackageLimits
-from kith.sdk.answers import Connection, Reported
-from kith.sdk.api import Api
-from kith.sdk.client import Category, Client, Message, Request, Room
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from kith.sdk.account import PackageLimits
+    from kith.sdk.answers import Connection, Reported
+    from kith.sdk.api import Api
+    from kith.sdk.client import Category, Client, Message, Request, Room
+    from kith.sdk.vault import Cost
+
 from kith.sdk.errors import (
     KithError,
     Limited,
@@ -26,7 +32,28 @@ from kith.sdk.errors import (
     WrongCredentials,
     WrongPassphrase,
 )
-from kith.sdk.vault import Cost
+
+_WHERE: Final = {
+    "Api": "api",
+    "Category": "client",
+    "Client": "client",
+    "Connection": "answers",
+    "Cost": "vault",
+    "Message": "client",
+    "PackageLimits": "account",
+    "Reported": "answers",
+    "Request": "client",
+    "Room": "client",
+}
+"""Loaded when first asked for: the terminal's help need not wait for HTTP and cryptography."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds
+    """The rest of `__all__` (PEP 562)."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
 
 __all__ = [
     "Api",

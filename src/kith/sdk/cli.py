@@ -4,19 +4,22 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from kith.sdk.client import Category, Client, Message, Room
 from kith.sdk.errors import KithError, NotSignedIn, StoreError, Unreachable
+
+if TYPE_CHECKING:
+    from kith.sdk.client import Category, Client, Message, Room
 
 P = ParamSpec("P")
 
@@ -52,18 +55,29 @@ def _asked(variable: str, question: str, *, confirm: bool = False) -> str:
         return given
     if not sys.stdin.isatty():
         raise Sentence(f"There is no terminal to ask for it: set {variable}.")
-    answer: str = typer.prompt(question, hide_input=True, confirmation_prompt=confirm)
+    return _prompted(question, hide_input=True, confirmation_prompt=confirm)
+
+
+def _prompted(question: str, **how: Any) -> str:  # noqa: ANN401 - handed on
+    """Ask at the terminal. Ctrl-C ends it at once: the event loop would only note it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer: str = typer.prompt(question, **how)
+    finally:
+        signal.signal(signal.SIGINT, before)
     return answer
 
 
-def _client(store: Path) -> Client:
+def _client(store: Path) -> "Client":
+    from kith.sdk.client import Client  # noqa: PLC0415 - other `kith` commands need not wait for it
+
     new = not store.exists()
     question = "New passphrase for the store on this device" if new else "Passphrase of the store"
     return Client(store, _asked("KITH_PASSPHRASE", question, confirm=new))
 
 
 @contextlib.asynccontextmanager
-async def _signed_in(store: Path) -> AsyncIterator[Client]:
+async def _signed_in(store: Path) -> AsyncIterator["Client"]:
     if not os.path.exists(store):  # noqa: ASYNC240, PTH110 - one look, before anything else runs
         raise NotSignedIn(f"There is no store at {store}. Start with: kith client sign-in SERVER HANDLE")
     async with _client(store) as client:
@@ -90,7 +104,7 @@ def _command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 
 def _show_code(code: str) -> None:
-    problems.print(CODE_WARNING, style="yellow", soft_wrap=True)
+    problems.print(CODE_WARNING, style="yellow")
     console.print(code, style="bold", soft_wrap=True)
 
 
@@ -110,7 +124,7 @@ async def sign_up(
     async with _client(store) as client:
         if client.signed_in:
             raise Sentence(f"{client.handle} is signed in here. Sign out first, or name another --store.")
-        month = _month(born or typer.prompt("Month of birth (YYYY-MM)"))
+        month = _month(born or _prompted("Month of birth (YYYY-MM)"))
         password = _asked("KITH_PASSWORD", "New password for the account", confirm=True)
         code = await client.sign_up(server, handle=handle, password=password, born=month, display_name=name or None)
         _show_code(code)
@@ -302,13 +316,13 @@ async def chat(handle: Handle, store: Store = DEFAULT_STORE) -> None:
             await asyncio.gather(hearing, return_exceptions=True)
 
 
-async def _hear(client: Client, room: Room, names: "_Names") -> None:
+async def _hear(client: "Client", room: "Room", names: "_Names") -> None:
     async for message in client.messages(everything=True):
         elsewhere = "" if message.room == room else "elsewhere: "
         console.print(elsewhere + await _line(names, message), soft_wrap=True)
 
 
-async def _type(room: Room, handle: str) -> None:
+async def _type(room: "Room", handle: str) -> None:
     async for line in _lines():
         match line.strip().split(maxsplit=1):
             case []:
@@ -389,7 +403,7 @@ def _write_private(to: Path, text: str) -> None:
 class _Names:
     """Handles by account, asked once."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self._client = client
         self._known: dict[str, str] = {}
 
@@ -402,7 +416,7 @@ class _Names:
         return self._known.get(account, account[:8])
 
 
-async def _line(names: _Names, message: Message) -> str:
+async def _line(names: _Names, message: "Message") -> str:
     at = datetime.fromtimestamp(message.at_ms / 1000).strftime("%H:%M")  # noqa: DTZ006 - the reader's own clock
     match message.kind:
         case "tombstone":
@@ -420,7 +434,7 @@ def _printable(text: str) -> str:
     return escape("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text))
 
 
-async def _as_json(names: _Names, message: Message) -> dict[str, Any]:
+async def _as_json(names: _Names, message: "Message") -> dict[str, Any]:
     return {
         "id": message.id,
         "room": message.room.id,
@@ -447,7 +461,7 @@ def _month(text: str) -> tuple[int, int]:
     return int(year), int(month)
 
 
-def _category(text: str) -> Category:
+def _category(text: str) -> "Category":
     match text:
         case "sexual" | "impersonation" | "scam" | "bullying" | "drugs_weapons" | "other":
             return text
