@@ -58,7 +58,6 @@ from kith.protocol.mls.key_package import (
     check_lifetime,
     key_package_fields,
     parse_key_package,
-    read_key_package,
 )
 from kith.protocol.mls.key_schedule import PskId
 from kith.protocol.mls.leaf_node import (
@@ -76,7 +75,7 @@ from kith.protocol.mls.refusals import PolicyRefused
 from kith.protocol.mls.state import decode_group, decode_own_package, encode_group, encode_own_package
 from kith.protocol.mls.suite import WireFormat, as_message
 from kith.protocol.signing import Signer, sign_with_label
-from kith.protocol.wire import Malformed, Reader, vector
+from kith.protocol.wire import Reader, vector
 
 
 class MlsClient:
@@ -302,8 +301,4 @@ class MlsClient:
 
 def _read_back(encoded: bytes) -> KeyPackage:
     """What we made, through the same decoder as everybody's."""
-    reader = Reader(encoded)
-    package = read_key_package(reader)
-    if reader.left:
-        raise Malformed("there are bytes after the end")
-    return package
+    return parse_key_package(as_message(WireFormat.KEY_PACKAGE, encoded))

@@ -25,8 +25,8 @@ from kith.protocol.mls.proposals import (
 from kith.protocol.mls.ratchet_tree import (
     Tree,
     check_keys_unique,
-    leaf_at,
     leaves_of,
+    member_at,
     with_leaf_added,
     with_leaf_removed,
     with_leaf_replaced,
@@ -74,15 +74,14 @@ def apply_proposals(  # noqa: PLR0917 - a commit's facts
     judge_leaf: JudgeLeaf,
 ) -> Applied:
     """Check these proposals against each other and the group, and apply them in the order of section 12.3."""
-    if leaf_at(tree, committer) is None:
-        raise Malformed("the committer is not in the group")
+    member_at(tree, committer)
     by_kind = _sorted(sent)
     extensions = _extensions(by_kind.extensions, extensions)
     touched = [item.sender for item in by_kind.updates] + [item.removed for item in by_kind.removes]
     if len(set(touched)) != len(touched) or committer in touched:
         raise Malformed("a commit changes one leaf twice, or its committer's own")
     for update in by_kind.updates:
-        before = leaf_at(tree, update.sender)
+        before = member_at(tree, update.sender)
         _check_update(update.leaf, before, group_id, update.sender)
         judge_leaf(update.leaf, before)
         tree = with_leaf_replaced(tree, update.sender, update.leaf)
@@ -156,11 +155,11 @@ def _extensions(proposed: list[GroupContextExtensions], before: tuple[Extension,
     return proposed[0].extensions if proposed else before
 
 
-def _check_update(leaf: LeafNode, before: LeafNode | None, group_id: bytes, index: int) -> None:
+def _check_update(leaf: LeafNode, before: LeafNode, group_id: bytes, index: int) -> None:
     if leaf.source != SOURCE_UPDATE:
         raise Malformed("the leaf of an update is of another source")
-    if before is None or leaf.encryption_key == before.encryption_key:
-        raise Malformed("an update is for nobody, or keeps its key")
+    if leaf.encryption_key == before.encryption_key:
+        raise Malformed("an update keeps its key")
     check_public_key(leaf.encryption_key)
     if not leaf.verify_signature(group_id, index):
         raise BadSignature("the leaf of an update is not signed by its key")

@@ -31,7 +31,6 @@ from kith.protocol.mls.group_info import (
 from kith.protocol.mls.key_package import KeyPackage
 from kith.protocol.mls.key_schedule import ZERO, EpochSecrets, GroupContext, NewEpoch, PskId
 from kith.protocol.mls.leaf_node import (
-    SOURCE_COMMIT,
     LeafNode,
     from_commit,
     leaf_fields,
@@ -48,6 +47,7 @@ from kith.protocol.mls.ratchet_tree import (
     leaf_at,
     leaf_count,
     leaves_of,
+    member_at,
     read_tree,
     tree_hashes,
 )
@@ -242,8 +242,8 @@ def _joined_tree(info: SignedGroupInfo, ratchet_tree: bytes | None) -> Tree:
 
 
 def _check_joined(info: SignedGroupInfo, tree: Tree, rules: Rules) -> None:
-    signer = leaf_at(tree, info.signer)
-    if signer is None or not info.verify_signature(signer.signature_key):
+    signer = member_at(tree, info.signer)
+    if not info.verify_signature(signer.signature_key):
         raise BadSignature("a Welcome is not signed by a member of the group")
     _check_size(tree, rules)
     if check_tree(tree, info.context.group_id)[len(tree) // 2] != info.context.tree_hash:
@@ -346,10 +346,7 @@ def _roster_change(group: Group, applied: Applied, committer: Member, rules: Rul
 
 def own_member(group: Group) -> Member:
     """Our own leaf."""
-    leaf = leaf_at(group.tree, group.own_leaf)
-    if leaf is None:
-        raise PolicyRefused("this device is no longer in the group")
-    return _member(group.own_leaf, leaf)
+    return _member(group.own_leaf, member_at(group.tree, group.own_leaf))
 
 
 # --- committing -----------------------------------------------------------------------------------------------------
@@ -401,9 +398,7 @@ def commit(
 
 
 def _leaf_signer(group: Group, leaf_public: bytes, signer: Signer) -> Callable[[bytes], bytes]:
-    before = leaf_at(group.tree, group.own_leaf)
-    if before is None:
-        raise PolicyRefused("this device is no longer in the group")
+    before = member_at(group.tree, group.own_leaf)
 
     def sign(parent_hash: bytes) -> bytes:
         fields = leaf_fields(
@@ -601,10 +596,7 @@ def _hear_public(group: Group, message: bytes, rules: Rules) -> Heard:
 
 
 def _sender(tree: Tree, content: FramedContent) -> Member:
-    leaf = leaf_at(tree, content.sender_leaf)
-    if leaf is None:
-        raise Malformed("the sender of a message is not in the group")
-    return _member(content.sender_leaf, leaf)
+    return _member(content.sender_leaf, member_at(tree, content.sender_leaf))
 
 
 def remember_proposal(group: Group, verified: Verified, rules: Rules) -> tuple[Group, bytes]:
@@ -667,8 +659,6 @@ def _resolved(group: Group, body: Commit, committer: int) -> list[Sent]:
 
 def _merged(group: Group, applied: Applied, path: UpdatePath, sender: Member, rules: Rules) -> treekem.Merged:
     leaf = path.leaf
-    if leaf.source != SOURCE_COMMIT:
-        raise Malformed("the leaf of a commit is of another source")
     check_leaves((leaf,), applied.extensions)
     if not leaf.verify_signature(group.context.group_id, sender.leaf):
         raise BadSignature("the new leaf of a commit is not signed by its key")

@@ -19,7 +19,7 @@ from kith.protocol.mls.key_schedule import GroupContext, confirmed_transcript_ha
 from kith.protocol.mls.leaf_node import LeafNode
 from kith.protocol.mls.proposals import Commit, ProposalRef, UpdatePath
 from kith.protocol.mls.public_message import Verified, verify_public
-from kith.protocol.mls.ratchet_tree import Tree, check_keys_unique, check_tree, leaf_at, tree_hashes
+from kith.protocol.mls.ratchet_tree import Tree, check_keys_unique, check_tree, leaf_at, member_at, tree_hashes
 from kith.protocol.mls.refusals import BadSignature, PolicyRefused, TooOld, WrongEpoch
 from kith.protocol.mls.welcome import parse_welcome
 from kith.protocol.wire import Malformed
@@ -77,9 +77,7 @@ class PublicGroup:
             raise WrongEpoch("a commit of an epoch that is not here yet")
         if content.epoch < self.context.epoch:
             raise TooOld("a commit of an epoch that is over")
-        leaf = leaf_at(self.tree, content.sender_leaf)
-        if leaf is None:
-            raise Malformed("the committer is not in the group")
+        leaf = member_at(self.tree, content.sender_leaf)
         verified = verify_public(
             message, membership_key=None, group_context=self.context.encode(), signature_key=leaf.signature_key
         )

@@ -22,7 +22,7 @@ from kith.protocol.mls.framing import (
     read_body,
 )
 from kith.protocol.mls.public_message import Verified, check_signature
-from kith.protocol.mls.ratchet_tree import Tree, leaf_at
+from kith.protocol.mls.ratchet_tree import Tree, member_at
 from kith.protocol.mls.secret_tree import SecretTree, sender_data_key
 from kith.protocol.mls.suite import SIGNATURE, WireFormat
 from kith.protocol.wire import Malformed, Reader, vector
@@ -89,9 +89,7 @@ def unprotect(
     """Who sent it and what; BadTag, BadSignature, Replay, TooOld or Malformed otherwise."""
     header, sender_data, ciphertext = parsed
     sender_leaf, generation, reuse_guard = _open_sender(header, sender_data, ciphertext, epoch.sender_data_secret)
-    leaf = leaf_at(epoch.tree, sender_leaf)
-    if leaf is None:
-        raise Malformed("the sender of a message is not in the group")
+    leaf = member_at(epoch.tree, sender_leaf)
     application = header.content_type == APPLICATION
     key, after = epoch.secret_tree.take(
         sender_leaf, generation, application=application, window=window, forward=forward

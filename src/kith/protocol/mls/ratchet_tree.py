@@ -118,6 +118,14 @@ def leaf_at(tree: Sequence[Node], index: int) -> LeafNode | None:
     return node if isinstance(node, LeafNode) else None
 
 
+def member_at(tree: Sequence[Node], index: int) -> LeafNode:
+    """That leaf; Malformed when nobody is there."""
+    leaf = leaf_at(tree, index)
+    if leaf is None:
+        raise Malformed("a message or proposal is by or about a leaf that is not there")
+    return leaf
+
+
 def resolution(tree: Sequence[Node], place: int) -> list[int]:
     """The places whose keys together reach everybody below this one (section 4.1.1)."""
     node = tree[place]
@@ -203,11 +211,8 @@ def _hash_without(tree: Sequence[Node], hashes: Sequence[bytes], place: int, gon
     return _parent_hash(node, left, _hash_without(tree, hashes, tree_math.right(place), gone))
 
 
-def parent_hash_of(tree: Sequence[Node], hashes: Sequence[bytes], place: int, beside: int) -> bytes:
-    """What the node below `place`, on the side away from `beside`, must hold as its parent hash (section 7.9)."""
-    node = tree[place]
-    if not isinstance(node, ParentNode):
-        raise Malformed("a blank node has no parent hash")
+def parent_hash_of(tree: Sequence[Node], hashes: Sequence[bytes], node: ParentNode, beside: int) -> bytes:
+    """What is below this node, on the side away from `beside`, must hold this as its parent hash (section 7.9)."""
     original = _hash_without(tree, hashes, beside, node.unmerged_leaves)
     content = vector(node.encryption_key) + vector(node.parent_hash) + vector(original)
     return hashlib.sha256(content).digest()
@@ -247,8 +252,7 @@ def with_leaf_removed(tree: Tree, index: int) -> Tree:
 
 
 def _blanked(tree: Tree, index: int, leaf: LeafNode | None) -> Tree:
-    if leaf_at(tree, index) is None:
-        raise Malformed("a proposal is about a leaf that is not there")
+    member_at(tree, index)
     nodes = list(tree)
     nodes[2 * index] = leaf
     for above in tree_math.direct_path(2 * index, leaf_count(tree)):
@@ -288,7 +292,8 @@ def check_tree(tree: Sequence[Node], group_id: bytes) -> list[bytes]:
         _check_unmerged(tree, place)
     hashes = tree_hashes(tree)
     for place in range(1, len(tree), 2):
-        if tree[place] is not None and not _parent_hash_valid(tree, hashes, place):
+        node = tree[place]
+        if isinstance(node, ParentNode) and not _parent_hash_valid(tree, hashes, node, place):
             raise Malformed("a node of the ratchet tree was not made by a member below it")
     return hashes
 
@@ -308,17 +313,14 @@ def _check_unmerged(tree: Sequence[Node], place: int) -> None:
                 raise Malformed("an unmerged leaf is missing from a node in between")
 
 
-def _parent_hash_valid(tree: Sequence[Node], hashes: Sequence[bytes], place: int) -> bool:
+def _parent_hash_valid(tree: Sequence[Node], hashes: Sequence[bytes], node: ParentNode, place: int) -> bool:
     """Whether some descendant vouches for this node (section 7.9.2)."""
     left, right = tree_math.left(place), tree_math.right(place)
-    return _vouched(tree, hashes, place, left, right) or _vouched(tree, hashes, place, right, left)
+    return _vouched(tree, hashes, node, left, right) or _vouched(tree, hashes, node, right, left)
 
 
-def _vouched(tree: Sequence[Node], hashes: Sequence[bytes], place: int, child: int, beside: int) -> bool:
-    node = tree[place]
-    if not isinstance(node, ParentNode):
-        return False
-    expected = parent_hash_of(tree, hashes, place, beside)
+def _vouched(tree: Sequence[Node], hashes: Sequence[bytes], node: ParentNode, child: int, beside: int) -> bool:
+    expected = parent_hash_of(tree, hashes, node, beside)
     reached = resolution(tree, child)
     unmerged = {2 * leaf for leaf in node.unmerged_leaves if tree_math.is_below(leaf, child)}
     return any(_holds(tree[at], expected) and set(reached) - {at} == unmerged for at in reached)

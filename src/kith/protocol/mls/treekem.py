@@ -98,7 +98,7 @@ def new_path(tree: Tree, index: int, *, path_secret: bytes, sign_leaf: Callable[
     for place, beside in reversed(path):
         parents[place] = parent_node(secrets.public[place], parent_hash)
         nodes[place] = parents[place]
-        parent_hash = parent_hash_of(nodes, hashes, place, beside)
+        parent_hash = parent_hash_of(nodes, hashes, parents[place], beside)
     leaf = read_leaf(Reader(sign_leaf(parent_hash)))
     after = with_path(tree, index, leaf, parents.items())
     return NewPath(after, tuple(rehashed(after, hashes, index)), leaf, secrets, tuple(path))
@@ -166,7 +166,7 @@ def merge_path(tree: Tree, index: int, update: UpdatePath, *, new_leaves: Collec
             raise Malformed("a path secret is encrypted to too many or too few")
         parents[place] = parent_node(node.encryption_key, parent_hash)
         nodes[place] = parents[place]
-        parent_hash = parent_hash_of(nodes, hashes, place, beside)
+        parent_hash = parent_hash_of(nodes, hashes, parents[place], beside)
     if update.leaf.parent_hash != parent_hash:
         raise Malformed("the new leaf of a commit does not carry the hash of its path")
     after = with_path(tree, index, update.leaf, parents.items())
