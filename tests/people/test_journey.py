@@ -246,3 +246,40 @@ def test_nothing_of_mine_is_shown_to_nobody(caller: Caller) -> None:
     paths = ["/me", "/me/share", "/me/identity", "/me/devices", "/me/standing", "/me/export", "/connections", "/blocks"]
     for token in (None, "made-up", "x" * 10_000):
         assert {caller.with_token(token).call("GET", path).status_code for path in paths} == {401}
+
+
+def test_recovering_signs_every_other_device_out_unless_told_otherwise(caller: Caller, world: World) -> None:
+    """Whoever stole a session is out with the recovery: session, share and connection end; the new device stays."""
+    me = caller.sign_up("ana").json()
+    caller.call("PUT", "/me/identity", Keys(me["account_id"]).identity(auth=b"a" * 32))
+    stranger = caller.with_token(None)
+    assert stranger.sign_up("ben").status_code == 201
+
+    def recover(**more: object) -> Caller:
+        body = {"handle": "ana", "new_password": "quite another phrase", "device_name": "Phone", "bearer": True, **more}
+        answer = caller.with_token(None).call("POST", "/recovery", {**body, "recovery_auth": b64(b"a" * 32)})
+        assert answer.status_code == 201
+        return caller.with_token(answer.json()["token"])
+
+    beside = recover(sign_out_others=False)
+    assert [who.call("GET", "/me").status_code for who in (caller, beside)] == [200, 200]
+    world.heard.clear()
+    alone = recover()
+    assert [who.call("GET", "/me/share").status_code for who in (caller, beside)] == [401, 401]
+    assert [who.call("GET", "/me").status_code for who in (alone, stranger)] == [200, 200]
+    assert len([heard for heard in world.heard if isinstance(heard, DeviceSignedOut)]) == 2
+    assert DeviceSignedOut(me["device_id"]) in world.heard
+
+
+def test_a_new_password_can_sign_every_other_device_out(caller: Caller) -> None:
+    """Asked for, only the device that changes it stays; not asked for, or with a wrong password, nobody goes."""
+    caller.sign_up("ana")
+    other = caller.with_token(None)
+    other.sign_in("ana")
+    kept = {"current": GOOD, "new": "quite another phrase"}
+    assert caller.call("POST", "/me/password", kept).status_code == 204
+    wrong = {"current": GOOD, "new": "and yet another one", "sign_out_others": True}
+    assert caller.call("POST", "/me/password", wrong).status_code == 403
+    assert other.call("GET", "/me").status_code == 200
+    assert caller.call("POST", "/me/password", {**wrong, "current": "quite another phrase"}).status_code == 204
+    assert (other.call("GET", "/me").status_code, caller.call("GET", "/me").status_code) == (401, 200)

@@ -94,13 +94,25 @@ def sign_in(
 
 
 def recover(
-    tx: Tx, account: str, *, auth_hash: bytes, new_hash: str, arrival: Arrival, limits: Limits = DEFAULT
+    tx: Tx,
+    account: str,
+    *,
+    auth_hash: bytes,
+    new_hash: str,
+    arrival: Arrival,
+    sign_out_others: bool = True,
+    limits: Limits = DEFAULT,
 ) -> SignedIn | None:
-    """Set a new password with the recovery code and sign in; None when the code is not this account's."""
+    """Set a new password with the recovery code and sign in; None when the code is not this account's.
+
+    Whoever recovers may be recovering from a thief: unless told otherwise, every other device is signed out.
+    """
     row = tx.one(store.RECOVERY, id=account)
     if row is None or not hmac.compare_digest(row.auth_hash, auth_hash):
         return None
     tx.run(store.PASSWORD_SET, id=account, new=new_hash, now=tx.now)
+    if sign_out_others:
+        _sign_out(tx, account, but=None)
     return _admit(tx, account, arrival, "recovery", limits)
 
 
@@ -128,12 +140,20 @@ def remove_device(tx: Tx, account: str, device: str) -> bool:
     return True
 
 
-def change_password(tx: Tx, account: str, *, verified_hash: str, new_hash: str) -> bool:
-    """Set a new password; False when the old one changed meanwhile."""
+def change_password(tx: Tx, account: str, *, verified_hash: str, new_hash: str, only: str | None = None) -> bool:
+    """Set a new password; False when the old one changed meanwhile. `only` = the one device that stays signed in."""
     if tx.value(store.PASSWORD, id=account) != verified_hash:
         return False
     tx.run(store.PASSWORD_SET, id=account, new=new_hash, now=tx.now)
+    if only is not None:
+        _sign_out(tx, account, but=only)
     return True
+
+
+def _sign_out(tx: Tx, account: str, *, but: str | None) -> None:
+    for row in tx.all(store.DEVICES_OF, whose=account):
+        if row.device != but:
+            sessions.destroy(tx, account, row.device)
 
 
 def set_identity(tx: Tx, account: str, *, aik: bytes, sealed_aik: bytes, auth_hash: bytes, reset: bool) -> bool:

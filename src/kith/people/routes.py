@@ -117,6 +117,7 @@ class Recover(Body, frozen=True):
     new_password: Typed
     device_name: Typed
     bearer: bool = False
+    sign_out_others: bool = True
 
 
 class NewIdentity(Body, frozen=True):
@@ -150,6 +151,7 @@ class PasswordChange(Body, frozen=True):
 
     current: Typed
     new: Typed
+    sign_out_others: bool = False
 
 
 class NewControls(Body, frozen=True):
@@ -310,7 +312,13 @@ async def recover(
     hashed = await _hash(server, data.new_password)
     auth_hash = hashlib.sha256(data.recovery_auth).digest()
     done = await database.write(
-        flows.recover, account or "", auth_hash=auth_hash, new_hash=hashed, arrival=arrival, limits=server.limits
+        flows.recover,
+        account or "",
+        auth_hash=auth_hash,
+        new_hash=hashed,
+        arrival=arrival,
+        sign_out_others=data.sign_out_others,
+        limits=server.limits,
     )
     if done is None:
         raise Problem("unauthenticated", _NO_CODE)
@@ -448,7 +456,8 @@ async def change_password(
     if not await _verify(server, stored, data.current):
         raise Problem("forbidden", "That isn't your current password.")
     hashed = await _hash(server, data.new)
-    if not await database.write(flows.change_password, account, verified_hash=stored, new_hash=hashed):
+    only = session.device if data.sign_out_others else None
+    if not await database.write(flows.change_password, account, verified_hash=stored, new_hash=hashed, only=only):
         raise Problem("conflict", "The password was changed somewhere else just now. Try again.")
 
 
