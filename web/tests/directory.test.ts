@@ -25,3 +25,16 @@ test('a chat is of two people: what a server adds at first sight is refused, not
     home.close();
   }
 });
+
+test('keys that were seen do not go away: a server that shows none is refused, not believed', async () => {
+  const home = new NodeHome(new NodeDevice({ origin: 'http://h.example' }));
+  const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), me, account(11)));
+  const api = {
+    devicesOf: async (who: string) => ({ account: who, aik: null, device_list: null, device_list_signature: null, devices: [] }),
+  };
+  const asked = new Directory(api as never, vault, 'h.example', { account: me, aik: () => null });
+  assert.equal((await asked.keys(them)).list, null);
+  await vault.save('meta', `pin/${them}`, { aik: new Uint8Array(32), version: 1, list: new Uint8Array(1) });
+  await assert.rejects(asked.keys(them, true), DirectoryRefused);
+  home.close();
+});

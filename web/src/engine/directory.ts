@@ -57,6 +57,8 @@ export class Directory {
   async #verified(account: string, answer: DevicesAnswer): Promise<AccountKeys> {
     if (answer.account !== account) throw new DirectoryRefused('The server answered about somebody else.');
     if (answer.aik === null || answer.device_list === null || answer.device_list_signature === null) {
+      // Keys once seen do not go away: taken at its word, this device would itself remove theirs from the chat.
+      if (await this.#pinned(account)) throw new DirectoryRefused('The server shows no keys for somebody whose keys are known here.');
       return { account, aik: null, list: null };
     }
     const aik = fromBase64(answer.aik);
@@ -84,10 +86,14 @@ export class Directory {
     list.entries = list.entries.filter((entry) => byUri.has(entry.device));
   }
 
+  #pinned(account: string): Promise<Pin | null> {
+    return this.vault.get<Pin>('meta', `pin/${account}`);
+  }
+
   async #pin(account: string, aik: Bytes, list: DeviceList, bytes: Bytes): Promise<void> {
     const own = account === this.self.account ? this.self.aik() : null;
     if (own && !equal(own, aik)) throw new DirectoryRefused('The server shows another identity key for your own account.');
-    const pin = await this.vault.get<Pin>('meta', `pin/${account}`);
+    const pin = await this.#pinned(account);
     const same = pin !== null && equal(pin.aik, aik);
     if (same && list.version < pin.version) throw new DirectoryRefused('The server shows an older device list than before.');
     if (same && list.version === pin.version && !equal(pin.list, bytes)) {
