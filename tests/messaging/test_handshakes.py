@@ -79,7 +79,7 @@ def test_commits_of_one_epoch_race_and_one_wins(town: Town, pair: Pair) -> None:
     ready = []
     for phone in (pair.ana, pair.ben):
         submitted, _ = pair.group.commit(phone)
-        before = town.ask(handshaking.group_of, pair.room)
+        before = town.ask(handshaking.group_of, phone.account, pair.room)
         prepared = handshaking.prepare(submitted, before, server=HOST, room=pair.room, device=phone.device)
         assert isinstance(prepared, Handshake)
         ready.append((Sender(phone.account, phone.device), prepared))
@@ -321,7 +321,7 @@ def test_a_flipped_bit_changes_nothing_or_is_refused(town: Town, pair: Pair, whi
     changed = bytearray(parts[which])
     changed[at % len(changed)] ^= 1 << bit
     parts[which] = bytes(changed)
-    before = town.ask(handshaking.group_of, pair.room)
+    before = town.ask(handshaking.group_of, pair.ana.account, pair.room)
     prepared = handshaking.prepare(
         Submitted(parts[0], None, parts[1]), before, server=HOST, room=pair.room, device=pair.ana.device
     )

@@ -19,7 +19,9 @@ from websockets.typing import Origin, Subprotocol
 
 from kith.app.stream import Hub
 from kith.ledger.signals import Changed
+from kith.messaging.flows import handshaking
 from kith.messaging.limits import DEFAULTS, Limits
+from kith.messaging.writing import NOT_ALLOWED
 from kith.people import blocks, sessions
 from kith.people.sessions import COOKIE
 from kith.protocol import frames
@@ -30,6 +32,7 @@ from messaging.mls import Group, private
 from messaging.town import Town
 from messaging.wire import ORIGIN, Device, online, serving
 
+NO_ROOM = "7f0c0c8e-0000-4000-8000-000000000000"
 Story = Callable[[Hub, str], Awaitable[None]]
 
 
@@ -202,6 +205,36 @@ def test_refusals_carry_what_the_contract_says(town: Town, pair: Pair) -> None:
             blocked = await ana.say(group)
             assert (fixed.code, fixed.details) == (blocked.code, blocked.details)
             assert (blocked.code, blocked.details) == ("not_allowed", "You can't send messages in this chat.")
+
+    play(town, story)
+
+
+def test_a_commit_of_who_may_not_write_is_refused_before_it_is_read(
+    town: Town, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mebibyte of tree costs work: nothing of it is looked at for a stranger, the blocked, or no room."""
+    submitted, _ = pair.group.commit(pair.ana)
+    heavy = submitted._replace(group_info=b"\0" * 200_000)
+    eve = town.phone(town.person("eve"))
+    looked_at: list[str] = []
+    read = handshaking.read
+
+    def watched(*args: Any, **facts: Any) -> Any:
+        looked_at.append(facts["device"])
+        return read(*args, **facts)
+
+    monkeypatch.setattr(handshaking, "read", watched)
+
+    async def story(_hub: Hub, url: str) -> None:
+        async with online(url, town, pair.ana) as ana, online(url, town, eve) as stranger:
+            refused = [await stranger.commit(room, heavy) for room in (pair.room, NO_ROOM)]
+            assert looked_at == []
+            member = await ana.commit(pair.room, heavy)
+            assert (member.code, looked_at) == ("invalid", [pair.ana.device])
+            await town.database.write(blocks.block, pair.ben.account, pair.ana.account)
+            refused.append(await ana.commit(pair.room, heavy))
+            assert looked_at == [pair.ana.device]
+            assert {(one.code, one.details) for one in refused} == {("not_allowed", NOT_ALLOWED)}
 
     play(town, story)
 

@@ -174,7 +174,7 @@ class Town:
 
     def commit(self, by: Phone, room: str, submitted: Submitted, key: bytes | None = None) -> Accepted | Refusal:
         """Submit a commit."""
-        before = self.ask(handshaking.group_of, room)
+        before = self.ask(handshaking.group_of, by.account, room)
         prepared = handshaking.prepare(submitted, before, server=HOST, room=room, device=by.device)
         sender = Sender(by.account, by.device)
         answer: Accepted | Refusal = self.do(handshaking.commit, sender, key or os.urandom(16), room, prepared)

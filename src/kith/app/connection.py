@@ -314,12 +314,13 @@ class Connection:
     async def _commit(self, frame: frames.Commit) -> None:
         database, server = self._hub.database, self._hub.franking.server
         submitted = Submitted(frame.commit, frame.welcome, frame.group_info)
-        before = database.read_now(handshaking.group_of, frame.room)
+        before = database.read_now(handshaking.group_of, self.account, frame.room)
 
         def prepare() -> Handshake | Refusal:
             return handshaking.prepare(submitted, before, server=server, room=frame.room, device=self.device)
 
-        prepared = await asyncio.to_thread(prepare) if len(frame.group_info) > BIG_COMMIT else prepare()
+        big = before is not None and len(frame.group_info) > BIG_COMMIT
+        prepared = await asyncio.to_thread(prepare) if big else prepare()
         answer = await database.write(handshaking.commit, self._sender, frame.key, frame.room, prepared)
         self._answer(frame.key, frame.room, answer)
 

@@ -9,9 +9,11 @@ from kith.ledger.events import EpochAdvanced, MembershipEnded, MembershipStarted
 from kith.messaging import store
 from kith.messaging.flows.delivery import answered, overfull, post, remember
 from kith.messaging.flows.writing import Place, Sender, may_write_here
+from kith.messaging.flows.writing import judge as judge_writing
 from kith.messaging.handshakes import Handshake, Member, Submitted, epoch_of, judge, read
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Accepted, Refusal
+from kith.messaging.writing import NOT_ALLOWED
 from kith.people import devices
 from kith.protocol.frames import COMMIT, WELCOME
 from kith.protocol.wire import Malformed
@@ -24,8 +26,10 @@ class Before(NamedTuple):
     group_info: bytes | None
 
 
-def group_of(reader: Reader, room: str) -> Before | None:
-    """The stored group of a room; None when there is no such room."""
+def group_of(reader: Reader, account: str, room: str) -> Before | None:
+    """The stored group of a room; None when this account may not write there, so that nothing more is done for it."""
+    if judge_writing(reader, account, room)[1].refused:
+        return None
     head = reader.one(store.HEAD, id=room)
     return None if head is None else Before(head.epoch, head.group_info)
 
@@ -33,10 +37,11 @@ def group_of(reader: Reader, room: str) -> Before | None:
 def prepare(submitted: Submitted, before: Before | None, *, server: str, room: str, device: str) -> Handshake | Refusal:
     """Everything about a commit that needs no transaction: parsing, signatures, the tree. Runs before the flow.
 
-    A commit of another epoch goes no further than its header.
+    A commit of another epoch goes no further than its header; one from somebody who may not write is not even looked
+    at, and the flow names the cause.
     """
     if before is None:
-        return Refusal("invalid", "There is no such chat.")
+        return Refusal("not_allowed", NOT_ALLOWED)
     try:
         epoch = epoch_of(submitted.commit)
         if epoch != (before.epoch or 0):
