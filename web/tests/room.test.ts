@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { equal, toHex, utf8, type Bytes } from '../src/protocol/bytes';
 import { encodeContent, messageId, textContent, type Content } from '../src/protocol/content';
 import type { ClientFrame, HubRecord, Mail } from '../src/protocol/frames';
-import { aadOf, encodeProof, frankingTag, serverFrank, signSingle, type FrankingContext } from '../src/protocol/franking';
+import { aadOf, encodeProof, frankingTag, serverFrank, signSingle, tagOf, type FrankingContext } from '../src/protocol/franking';
 import { newSeed, signerFromSeed, type Signer } from '../src/protocol/sign';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../src/protocol/uris';
 import type { Standing } from '../src/engine/directory';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
 import { epochOf, members, MlsEngine, type Group, type Judge, type KeyPackageSecret } from '../src/engine/mls';
-import type { OutboxRecord } from '../src/engine/records';
+import { outboxKey, type OutboxRecord } from '../src/engine/records';
 import { Room, type RoomContext } from '../src/engine/room';
 import { Threads } from '../src/engine/threads';
 import { rootKey, Vault } from '../src/engine/vault';
@@ -74,6 +74,29 @@ class Scene {
     return { body: made.message, hub, id: messageId(this.peer.account, roomUri(SERVER, room), content, salt) };
   }
 
+  /** The hub's proof for what this device submitted. */
+  async answer(submit: Extract<ClientFrame, { kind: 'submit' }>, change: Partial<FrankingContext> = {}): Promise<HubRecord> {
+    const read = await this.peer.engine.process(this.theirs, submit.message, anybody);
+    if (read.kind !== 'application') assert.fail();
+    this.theirs = read.next;
+    const context: FrankingContext = {
+      senderUri: accountUri(SERVER, me), roomUri: roomUri(SERVER, room), acceptedTimestamp: 1000 + this.seq,
+      senderDevice: deviceUri(SERVER, account(11)), epoch: epochOf(this.theirs), roomSeq: ++this.seq, hubKeyId: 1, ...change,
+    };
+    const frank = serverFrank(new Uint8Array(32), tagOf(read.aad), context);
+    return {
+      timestamp: context.acceptedTimestamp, roomSeq: context.roomSeq, hubKeyId: 1, serverFrank: frank, suite: 1,
+      proof: encodeProof(await signSingle(this.hub, frank, context)),
+    };
+  }
+
+  /** The server's answer to the newest submission. */
+  async accepts(hub: HubRecord | null, pos = ++this.pos): Promise<void> {
+    const { key } = this.submits().at(-1)!;
+    this.room.accepted({ kind: 'accepted', key: key as Bytes, roomPos: pos, timestamp: hub?.timestamp ?? 1, hub });
+    await this.settled();
+  }
+
   async rows(): Promise<string[]> {
     return (await this.threads.page(room)).messages.map((row) => (row.kind === 'text' ? row.text : `${row.kind}: ${row.text}`));
   }
@@ -82,7 +105,7 @@ class Scene {
     const record: OutboxRecord = {
       id: toHex(crypto.getRandomValues(new Uint8Array(16))), room, createdMs: Date.now(), text, replyTo: null, stage: 'plain', sealed: null, failure: null,
     };
-    await this.vault.save('outbox', `${room}/${record.createdMs}-${record.id}`, record);
+    await this.vault.save('outbox', outboxKey(record), record);
     this.room.pump();
     await this.settled();
   }
@@ -350,5 +373,25 @@ test('an old Welcome does not take a broken device back to a past epoch', async 
   assert.equal(await s.room.hasGroup(), false);
   await s.mail('welcome', s.welcome);
   assert.equal(await s.room.hasGroup(), false);
+  s.home.close();
+});
+
+test('an own message is shown as sent only with a proof; without one it failed and is in no report', async () => {
+  const s = await scene();
+  await s.write('proven');
+  await s.accepts(await s.answer(s.submits().at(-1)!));
+  await s.write('signed for another place');
+  await s.accepts({ ...(await s.answer(s.submits().at(-1)!)), roomSeq: 900 });
+  await s.write('not signed at all');
+  await s.accepts(null);
+  const { messages } = await s.threads.page(room);
+  const own = messages.filter((row) => row.mine).map((row) => [row.text, row.delivery]);
+  assert.deepEqual(own, [['proven', 'sent'], ['signed for another place', 'failed'], ['not signed at all', 'failed']]);
+  assert.equal(messages.filter((row) => row.kind === 'info' && row.text.includes('does not check out')).length, 2);
+  assert.deepEqual((await s.threads.preview(them, room)).rows.map((row) => row.text), ['proven']);
+  assert.equal(s.submits().length, 3);
+  const { body, hub } = await s.says('the next one');
+  await s.mail('message', body, hub);
+  assert.ok((await s.rows()).includes('the next one'));
   s.home.close();
 });

@@ -6,7 +6,7 @@
  */
 import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
 import { decodeContent, encodeContent, messageId, textContent, type Content } from '../protocol/content';
-import type { Accepted, ClientFrame, Mail, Refused } from '../protocol/frames';
+import type { Accepted, ClientFrame, HubRecord, Mail, Refused } from '../protocol/frames';
 import { aadOf, contradicts, frankingTag } from '../protocol/franking';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
 import type { Api, PackagesAnswer } from './api';
@@ -56,6 +56,7 @@ const BROKEN = 'This device cannot follow the chat any more. Sign out and in aga
 const UNVERIFIED = 'The server shows keys for this chat that do not check out, so nothing is changed or sent with them.';
 const EQUIVOCATION = 'The server signed two different messages for one place in this chat. Kith kept both signatures as evidence.';
 const STRANGER = 'Somebody tried to add a device here that none of you vouched for. It was refused, and this device stopped following the chat.';
+const UNCONFIRMED = 'The server’s answer to a message of yours does not check out, so it is not shown as sent. It may have arrived all the same.';
 const UNLISTED = 'A device was added that its account does not list. Nothing is sent until it is removed.';
 
 /** "Not now": the server cannot be reached or wants us to wait. Never a verdict. */
@@ -490,13 +491,14 @@ export class Room {
     const thread = await this.thread();
     const here = { ...thread, pos: Math.max(thread.pos, accepted.roomPos) };
     const record = (await this.outbox()).find((one) => one.sealed && equal(one.sealed.key, accepted.key));
-    if (!record?.sealed || !accepted.hub) return vault.write(await this.#putThread(here));
+    if (!record?.sealed) return vault.write(await this.#putThread(here));
     const sender = { account: accountUri(self.server, self.account), device: deviceUri(self.server, self.device) };
     const arrival = { sender, epoch: record.sealed.epoch, roomUri: this.#uri };
-    const frank = await this.#ownFrank(contextOf(arrival, accepted.hub), accepted);
+    const frank = accepted.hub && (await this.#ownFrank(contextOf(arrival, accepted.hub), accepted.hub));
+    if (frank === null) return this.#unconfirmed(record, here);
     const content = decodeContent(record.sealed.content);
     const id = messageId(sender.account, this.#uri, record.sealed.content, content.salt);
-    const seq = accepted.hub.roomSeq;
+    const seq = frank.roomSeq;
     const row: MessageRecord = {
       kind: 'text', id: toHex(id), pos: accepted.roomPos, seq, atMs: accepted.timestamp, mine: true, sender: self.account,
       text: record.text, replyTo: record.replyTo, content: record.sealed.content, frank,
@@ -510,10 +512,21 @@ export class Room {
     await this.#writeRow(row, next, [vault.remove('outbox', outboxKey(record))]);
   }
 
-  async #ownFrank(context: ReturnType<typeof contextOf>, accepted: Accepted): Promise<FrankRecord | null> {
+  async #ownFrank(context: ReturnType<typeof contextOf>, hub: HubRecord): Promise<FrankRecord | null> {
     const { directory } = this.context;
-    return (await proven(context, accepted.hub!, (id) => directory.hubKey(id)))
-      ?? proven(context, accepted.hub!, (id) => this.#freshHubKey(id));
+    return (await proven(context, hub, (id) => directory.hubKey(id))) ?? proven(context, hub, (id) => this.#freshHubKey(id));
+  }
+
+  /**
+   * An answer without a valid proof: what is shown as sent can be reported, so this message is not. It stays with the
+   * unsent ones, failed, and the sequence number that nobody signed moves nothing.
+   */
+  async #unconfirmed(record: OutboxRecord, thread: Thread): Promise<void> {
+    const { vault, emit, home } = this.context;
+    const failed: OutboxRecord = { ...record, stage: 'failed', sealed: null, failure: 'unconfirmed' };
+    const note = await this.#infoRow(UNCONFIRMED, thread.pos, Math.max(thread.seq, thread.headSeq), home.now());
+    await vault.write(await vault.put('outbox', outboxKey(record), failed), note, await this.#putThread(thread));
+    emit({ type: 'thread', room: this.id });
   }
 
   delivered(pos: number): void {
