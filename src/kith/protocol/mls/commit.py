@@ -142,7 +142,7 @@ def _sorted(sent: Sequence[Sent]) -> _ByKind:
                 kinds.psks.append(psk)
             case ReInit() | ExternalInit():
                 raise Unsupported(f"a commit with a proposal of type {type(proposal).__name__} is not accepted")
-            case _:
+            case _:  # pragma: no cover - mypy proves that there is no other
                 assert_never(proposal)
     if len(set(kinds.psks)) != len(kinds.psks):
         raise Malformed("a commit injects one pre-shared key twice")
