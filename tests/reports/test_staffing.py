@@ -58,20 +58,48 @@ def test_an_unknown_name_checks_a_password_all_the_same(world: World) -> None:
     assert world.ask(staffing.session_of, "kst_x") is None
 
 
+HERE, ELSEWHERE = "192.0.2.7", "198.51.100.9"
+
+
+def waits(world: World, name: str, place: str = HERE) -> int:
+    """How long this name has to wait there."""
+    return int(world.ask(staffing.wait_before_attempt, name, place, world.desk.limits))
+
+
+def fails(world: World, name: str, place: str = HERE) -> None:
+    """A wrong password."""
+    world.do(staffing.note_failed_attempt, name, place, world.desk.limits)
+
+
 def test_wrong_passwords_make_a_name_wait_known_or_not(world: World) -> None:
     """Five in fifteen minutes; another name is free; a success forgets them."""
     staff = world.staff("ada", "reviewer")
     for name in ("ada", "nobody"):
         for _ in range(world.desk.limits.staff_attempts):
-            assert world.ask(staffing.wait_before_attempt, name, world.desk.limits) == 0
-            world.do(staffing.note_failed_attempt, name, world.desk.limits)
-        assert 0 < world.ask(staffing.wait_before_attempt, name.upper(), world.desk.limits) <= 15 * 60_000
-    assert world.ask(staffing.wait_before_attempt, "ben", world.desk.limits) == 0
+            assert waits(world, name) == 0
+            fails(world, name)
+        assert 0 < waits(world, name.upper()) <= 15 * 60_000
+    assert waits(world, "ben") == 0
     world.clock.now += world.desk.limits.staff_attempts_ms
-    assert world.ask(staffing.wait_before_attempt, "ada", world.desk.limits) == 0
-    world.do(staffing.note_failed_attempt, "ada", world.desk.limits)
+    assert waits(world, "ada") == 0
+    fails(world, "ada")
     world.do(staffing.sign_in, "ada", staff.id, world.desk.limits)
     assert len(world.raw("select * from staff_attempts")) == 0
+
+
+def test_who_guesses_elsewhere_does_not_shut_a_name_out(world: World) -> None:
+    """One address waits and the owner's does not; guesses from very many addresses make the name wait everywhere."""
+    world.staff("ada", "reviewer")
+    limits = world.desk.limits
+    for _ in range(limits.staff_attempts):
+        fails(world, "ada", ELSEWHERE)
+    assert waits(world, "ADA", ELSEWHERE) > 0
+    assert waits(world, "ada", HERE) == 0
+    for guess in range(limits.staff_attempts, limits.staff_attempts_name):
+        fails(world, "ada", f"203.0.113.{guess}")
+    assert waits(world, "ada", HERE) > 0
+    assert world.do(staffing.set_password, "ada", staffing.hash_password("another long password")).allowed
+    assert (waits(world, "ada", HERE), waits(world, "ada", ELSEWHERE)) == (0, 0)
 
 
 @given(roles=st.sets(st.sampled_from(ROLES)), wanted=st.sets(st.sampled_from(ROLES)))

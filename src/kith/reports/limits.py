@@ -31,7 +31,10 @@ class Limits:
     due_appeal_ms: int = limit(7 * DAY, "ms", "the person is waiting, restricted")
     evidence_kept_ms: int = limit(180 * DAY, "ms", "after closing, appeal included; then the key is destroyed")
     staff_session_ms: int = limit(12 * HOUR, "ms", "one shift; nobody stays signed in overnight")
-    staff_attempts: int = limit(5, "attempts", "wrong passwords for one name before it waits")
+    staff_attempts: int = limit(5, "attempts", "wrong passwords for one name from one address before it waits")
+    staff_attempts_name: int = limit(
+        50, "attempts", "wrong passwords for one name from everywhere; lets the owner in while others guess"
+    )
     staff_attempts_ms: int = limit(15 * MINUTE, "ms", "how long wrong passwords count")
     views_per_shift: int = limit(120, "messages", "severe material opened in one shift; a warning comes at 80 %")
     shift_ms: int = limit(12 * HOUR, "ms", "what the exposure count looks back on")

@@ -161,7 +161,7 @@ def set_password(tx: Tx, login: str, password_hash: str, *, by: str = "operator"
         return refuse("staff-unknown", "There is no such login.", "staff")
     tx.run(store.SET_PASSWORD, id=row.staff, new_hash=password_hash)
     tx.run(store.END_SESSIONS_OF, id=row.staff)
-    tx.run(store.FORGET_ATTEMPTS, hash_=_name_hash(login))
+    tx.run(store.FORGET_ATTEMPTS, name=_name_hash(login))
     audit.write(tx, audit.Access(actor=by, role="admin", action="staff.password", object=row.staff, purpose="staffing"))
     return ALLOW
 
@@ -184,25 +184,34 @@ def find_login(reader: Reader, login: str) -> Login:
     return Login(None, _NOBODY) if row is None or row.ended_ms is not None else Login(row.staff, row.password_hash)
 
 
-def wait_before_attempt(reader: Reader, login: str, limits: Limits) -> int:
-    """Milliseconds until this name may be tried again; 0 when it may be tried now. Counts unknown names too."""
-    row = reader.one(store.ATTEMPTS, hash_=_name_hash(login), since=reader.now - limits.staff_attempts_ms)
-    if row is None or next(iter(row.values())) < limits.staff_attempts:
+def wait_before_attempt(reader: Reader, login: str, place: str, limits: Limits) -> int:
+    """Milliseconds until this name may be tried again from this place; 0 for now. Counts unknown names too.
+
+    Few tries from one place and more from everywhere: who guesses elsewhere does not shut the owner of a name out.
+    """
+    counted = (_pair_hash(login, place), limits.staff_attempts), (_name_hash(login), limits.staff_attempts_name)
+    return max(_wait(reader, hashed, most, limits.staff_attempts_ms) for hashed, most in counted)
+
+
+def _wait(reader: Reader, hashed: str, most: int, span_ms: int) -> int:
+    row = reader.one(store.ATTEMPTS, hash_=hashed, since=reader.now - span_ms)
+    if row is None or next(iter(row.values())) < most:
         return 0
-    return max(1, int(row.first_ms) + limits.staff_attempts_ms - reader.now)
+    return max(1, int(row.first_ms) + span_ms - reader.now)
 
 
-def note_failed_attempt(tx: Tx, login: str, limits: Limits) -> None:
-    """A wrong password for this name, whether or not somebody has it."""
+def note_failed_attempt(tx: Tx, login: str, place: str, limits: Limits) -> None:
+    """A wrong password for this name from this place, whether or not somebody has it."""
     tx.run(store.FORGET_OLD_ATTEMPTS, before_ms=tx.now - limits.staff_attempts_ms)
-    tx.put(store.staff_attempts, name_hash=_name_hash(login), at_ms=tx.now)
+    for hashed in (_name_hash(login), _pair_hash(login, place)):
+        tx.put(store.staff_attempts, name_hash=hashed, at_ms=tx.now)
 
 
 def sign_in(tx: Tx, login: str, staff: str, limits: Limits) -> SignedIn:
     """Start a session; the password was found to fit."""
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     tx.run(store.END_OLD_SESSIONS, now=tx.now)
-    tx.run(store.FORGET_ATTEMPTS, hash_=_name_hash(login))
+    tx.run(store.FORGET_ATTEMPTS, name=_name_hash(login))
     tx.put(
         store.staff_sessions,
         token_hash=token_hash(token),
@@ -251,3 +260,8 @@ def csrf_token(token: str) -> str:
 
 def _name_hash(login: str) -> str:
     return hashlib.sha256(login.casefold().encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _pair_hash(login: str, place: str) -> str:
+    """Begins with the name's hash, so that forgetting a name forgets its pairs."""
+    return f"{_name_hash(login)}@{hashlib.sha256(place.encode()).hexdigest()}"

@@ -191,7 +191,7 @@ staff_sessions = table(
 staff_attempts = table(
     "staff_attempts",
     serial("attempt", "counts up"),
-    text("name_hash", "SHA-256 of the name that was typed"),
+    text("name_hash", "SHA-256 of the name that was typed, once alone and once with that of the network address"),
     number("at_ms", "when"),
     Index("staff_attempts_by_name", "name_hash", "at_ms"),
     purpose="slows the guessing of staff passwords",
@@ -202,11 +202,15 @@ staff_attempts = table(
 # Cases -------------------------------------------------------------------------------------------
 
 CASE = select(cases).where(cases.c.case == bindparam("id"))
-OPEN_CASE = select(cases).where(
-    cases.c.account == bindparam("about"),
-    cases.c.queue == bindparam("in_queue"),
-    cases.c.closed_ms.is_(None),
-    cases.c.measure.is_(None),
+OPEN_CASE = (
+    select(cases)
+    .where(
+        cases.c.account == bindparam("about"),
+        cases.c.queue == bindparam("in_queue"),
+        cases.c.closed_ms.is_(None),
+        cases.c.measure.is_(None),
+    )
+    .order_by(cases.c.opened_ms.desc(), cases.c.case)
 )
 QUEUE = (
     select(cases)
@@ -378,5 +382,5 @@ ATTEMPTS = (
     .select_from(staff_attempts)
     .where(staff_attempts.c.name_hash == bindparam("hash_"), staff_attempts.c.at_ms > bindparam("since"))
 )
-FORGET_ATTEMPTS = delete(staff_attempts).where(staff_attempts.c.name_hash == bindparam("hash_"))
+FORGET_ATTEMPTS = delete(staff_attempts).where(staff_attempts.c.name_hash.startswith(bindparam("name")))
 FORGET_OLD_ATTEMPTS = delete(staff_attempts).where(staff_attempts.c.at_ms <= bindparam("before_ms"))

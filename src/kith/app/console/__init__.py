@@ -36,6 +36,7 @@ from markupsafe import Markup
 from kith.app.console.words import filters
 from kith.ledger.database import Database
 from kith.ledger.problem import Code, Problem, not_found
+from kith.people.buckets import place_of
 from kith.reports import staffing
 from kith.reports.shell import (
     AnyRequest,
@@ -193,14 +194,15 @@ async def sign_in_form() -> Template:
 async def sign_in(request: AnyRequest, database: TheDatabase, console: TheConsole) -> Template | Redirect:
     """Start a session. Wrong name and wrong password get the same answer in the same time."""
     form = await read_form(request, SignIn)
-    wait = await database.read(staffing.wait_before_attempt, form.login, console.desk.limits)
+    place = place_of("" if request.client is None else request.client.host)
+    wait = await database.read(staffing.wait_before_attempt, form.login, place, console.desk.limits)
     if wait:
         minutes = -(-wait // 60_000)
         return _sign_in_page(f"Too many attempts for this name. Try again in {minutes} min.", status=429)
     login = await database.read(staffing.find_login, form.login)
     fits = await _HASHING.check(login, form.password)
     if not fits or login.staff is None:
-        await database.write(staffing.note_failed_attempt, form.login, console.desk.limits)
+        await database.write(staffing.note_failed_attempt, form.login, place, console.desk.limits)
         return _sign_in_page("That name and password do not go together.", status=401)
     signed_in = await database.write(staffing.sign_in, form.login, login.staff, console.desk.limits)
     answer = go_to("/")
