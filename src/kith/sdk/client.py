@@ -881,7 +881,7 @@ class Client:
         """The room with this person; Refused when there is none."""
         found = next((one.room for one in await self.chats() if one.handle == handle), None)
         if found is None:
-            raise RefusedError("not_found", f"There is no chat with {handle}. Ask first: request({handle!r}).")
+            raise RefusedError("not_found", f"There is no chat with {handle}. Ask to write to them first.")
         return self.room(found)
 
     def other_in(self, room: str) -> str:

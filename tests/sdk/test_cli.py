@@ -1,0 +1,115 @@
+"""`kith client` as a person or a script meets it: a program with a terminal's manners."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sdk.meeting import Meeting
+
+
+class Shell:
+    """One person's environment."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.env = {
+            **os.environ,
+            "KITH_STORE": str(folder / f"{name}.kith"),
+            "KITH_PASSPHRASE": "for the store",
+            "KITH_PASSWORD": "a boat with seven lamps",
+        }
+
+    def run(self, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
+        """`kith client …` with this on its pipe."""
+        return subprocess.run(
+            [sys.executable, "-m", "kith", "client", *words],
+            input=said,
+            capture_output=True,
+            text=True,
+            env=self.env,
+            cwd=self.folder,
+            timeout=60,
+            check=False,
+        )
+
+    def first_line(self, *words: str) -> str:
+        """What a program that goes on prints first; then it is ended."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "kith", "client", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=self.env,
+            cwd=self.folder,
+        ) as program:
+            assert program.stdout is not None
+            line = program.stdout.readline()
+            program.terminate()
+        return line
+
+
+@pytest.fixture
+def ann(tmp_path: Path) -> Shell:
+    """Somebody at a terminal."""
+    return Shell(tmp_path, "ann")
+
+
+def test_a_script_signs_up_writes_from_a_pipe_and_exports(meeting: Meeting, tmp_path: Path, ann: Shell) -> None:
+    """Two people, nothing but commands; stdout has only what was asked for."""
+    ben = Shell(tmp_path, "ben")
+    handles = {name: meeting.handle(name) for name in ("ann", "ben")}
+    for shell, name in ((ann, "ann"), (ben, "ben")):
+        made = shell.run("sign-up", meeting.origin, handles[name], "--born", "1990-05")
+        assert made.returncode == 0, made.stderr
+        assert len(made.stdout.strip().replace("-", "")) == 34
+    assert ann.run("ask", handles["ben"]).returncode == 0
+    assert handles["ann"] in ben.run("requests").stdout
+    assert ben.run("requests", "--accept", handles["ann"]).returncode == 0
+    sent = ann.run("send", handles["ben"], said="from a pipe\n\x1b[31mred")
+    assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr
+    heard_one = json.loads(ben.first_line("listen", "--json"))
+    assert (heard_one["from"], heard_one["text"]) == (handles["ann"], "from a pipe\n\x1b[31mred")
+    heard = ben.run("export", "mine.json")
+    assert heard.returncode == 0, heard.stderr
+    data = json.loads((tmp_path / "mine.json").read_text())
+    assert [one["text"] for one in data["device"]["messages"]] == ["from a pipe\n\x1b[31mred"]
+    assert data["server"]["account"]["handle"] == handles["ben"]
+    chat = ben.run("chat", handles["ann"], said="/quit\n")
+    assert (chat.returncode, "from a pipe" in chat.stdout) == (0, True), chat.stderr
+    assert "\x1b" not in chat.stdout  # somebody else's words do not steer the terminal
+    assert ben.run("sign-out").returncode == 0
+    assert "Nobody is signed in" in ben.run("chats").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("chats",), "There is no store at"),
+        (("sign-up", "http://kith.example", "ann", "--born", "1990-05"), "must start with https://"),
+        (("sign-up", "kith.example", "ann", "--born", "1990-05"), "not the address of a server"),
+        (("sign-up", "http://localhost:9", "ann", "--born", "1990-05"), "cannot reach its server"),
+        (("sign-up", "http://localhost:9", "ann", "--born", "May 1990"), "like 1990-05"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_sentence(ann: Shell, words: tuple[str, ...], sentence: str) -> None:
+    """No traceback, nothing on stdout, a code that scripts can tell apart."""
+    done = ann.run(*words)
+    assert sentence in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert done.returncode == (75 if "reach" in sentence else 1)
+
+
+def test_a_wrong_passphrase_is_said_so(ann: Shell) -> None:
+    """And nothing of the store is shown."""
+    ann.run("sign-up", "http://localhost:9", "ann", "--born", "1990-05")
+    ann.env["KITH_PASSPHRASE"] = "another"
+    done = ann.run("whoami")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "does not open the store" in done.stderr
