@@ -88,6 +88,15 @@ const operations = {
       welcome: made.welcome ? message('mls_welcome', 'welcome', made.welcome) : null,
     };
   },
+  async propose({ name, add, removed, encrypted }) {
+    const device = devices.get(name);
+    const proposal = add
+      ? { proposalType: 'add', add: { keyPackage: decode(add).keyPackage } }
+      : { proposalType: 'remove', remove: { removed } };
+    const made = await mls.createProposal(device.state, !encrypted, proposal, suite);
+    device.state = made.newState;
+    return { message: hex(mls.encodeMlsMessage(made.message)) };
+  },
   async accept({ name }) {
     const device = devices.get(name);
     device.state = device.pending;
@@ -119,7 +128,7 @@ const operations = {
     }
     const done = await mls.processMessage(parsed, state, mls.emptyPskIndex, () => 'accept', suite);
     device.state = done.newState;
-    return { kind: 'commit', active: done.newState.groupActiveState.kind === 'active' };
+    return { kind: 'handshake', active: done.newState.groupActiveState.kind === 'active' };
   },
   async view({ name }) {
     const { state } = devices.get(name);

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kith.protocol.mls.engine import Settings
-from kith.protocol.mls.refusals import BadTag
+from kith.protocol.mls.refusals import BadTag, Unsupported
 from mls import differential
 from mls.peers import KithPeer, Node, Peer, PeerError, RsPeer, TsPeer, mls_rs, relaxed, why_no_node
 from mls.people import GROUP_ID
@@ -37,6 +37,34 @@ def test_a_group_shared_with_ts_mls_stays_in_agreement(node: Node, seed: int) ->
 def test_a_group_shared_with_mls_rs_stays_in_agreement(seed: int) -> None:
     """Exported secrets after every epoch, and every text."""
     differential.with_rs(seed, steps=10, most=(3, 8, 20)[seed % 3])
+
+
+@needs_node
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_proposals_by_reference_of_ts_mls_are_followed_where_settings_allow_it(node: Node, *, encrypted: bool) -> None:
+    """An Add and a Remove on their own, as public or private messages, then the commit that refers to them."""
+    loose = Settings(by_reference=True)
+    tag = f"ref {encrypted}"
+    kith, ts, gone = KithPeer(f"{tag} kith", 0, loose), TsPeer(node, f"{tag} ts"), KithPeer(f"{tag} gone", 0, loose)
+    new = TsPeer(node, f"{tag} new")
+    kith.create(GROUP_ID)
+    commit(kith, [kith], [ts, gone], [])
+    leaf = next(leaf for leaf, identity in ts.roster() if identity == gone.device.identity)
+    for change in ({"add": new.package().hex()}, {"removed": leaf}):
+        message = bytes.fromhex(ts.ask("propose", encrypted=encrypted, **change)["message"])
+        with pytest.raises(Unsupported):
+            KithPeer(kith.name, 0).engine.process(kith.group, message)
+        for peer in (kith, gone):
+            peer.state = peer.engine.process(peer.group, message).state
+            peer.restart()
+    made, welcome = ts.commit([], [], encrypted=encrypted)
+    assert welcome is not None
+    assert kith.follow(made)
+    assert not gone.follow(made)
+    ts.accept()
+    new.join(welcome)
+    assert kith.view().agrees(ts.view())
+    assert kith.view().agrees(new.view())
 
 
 def commit(by: Peer, others: list[Peer], adds: list[Peer], removes: list[Peer]) -> None:
