@@ -51,6 +51,7 @@ class Looks:
     def _sideways(self, page: Page, name: str) -> None:
         before = page.viewport_size
         page.set_viewport_size(SMALL)
+        page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if wide > 0:
             self.faults.append(f"{name}: {wide} px wider than a screen of {SMALL['width']}")

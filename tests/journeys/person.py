@@ -100,6 +100,11 @@ class Person:
         self.wire.mend()
         self.context.set_offline(False)
 
+    def network_changes(self) -> None:
+        """From one network into another: the device knows."""
+        self.context.set_offline(True)
+        self.context.set_offline(False)
+
     def close(self) -> None:
         """Close the profile."""
         self.context.close()

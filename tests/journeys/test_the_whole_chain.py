@@ -131,7 +131,7 @@ def the_cybertip_goes_out(cara: Reviewer, carl: Reviewer, tipline: PracticeTipli
     cara.button("Approve and send").click()
     expect(cara.page.get_by_role("alert")).to_be_visible()
     cara.expects("409 (Conflict)")
-    assert tipline.line.calls == []
+    assert "submit" not in tipline.line.calls
 
     carl.page.goto("/tips")
     carl.page.get_by_role("link", name=re.compile("^CyberTip ")).click()
@@ -174,7 +174,7 @@ def otto_learns_and_asks_for_review(otto: Person, mia: Person) -> None:
     otto.go("#/settings/standing")
     otto.sees_heading("You can't start new chats")
     facts = otto.page.locator("dl.facts").inner_text()
-    assert "child-safety" in facts
+    assert "Sexual abuse of children" in facts
     assert "Until" in facts
     otto.sees("Your chats work as before. You can read, reply, report and export.")
     otto.button("Request review").click()
