@@ -100,6 +100,18 @@ def test_blocking_over_http_is_listed_and_lifted(caller: Caller) -> None:
     assert caller.call("GET", "/blocks").json() == []
 
 
+def test_blocking_is_limited_and_lifting_is_not(caller: Caller, world: World) -> None:
+    """Trying ids at random comes to an end, known or not; after a while one more may be blocked."""
+    caller.sign_up("ana")
+    most = world.server.limits.block.size
+    assert {caller.call("PUT", f"/blocks/{number}").status_code for number in range(most)} == {404}
+    refused = caller.call("PUT", "/blocks/nobody")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limited")
+    assert caller.call("DELETE", "/blocks/nobody").status_code == 204
+    world.clock.now += world.server.limits.block.refill_ms
+    assert caller.call("PUT", "/blocks/nobody").status_code == 404
+
+
 # --- ages move on ---------------------------------------------------------------------------------
 
 

@@ -57,7 +57,8 @@ class Limits:
     recovery_handle: Rate = rate(10, 6 * MINUTE, "recoveries of one handle")
     password: Rate = rate(10, MINUTE, "password changes tried by one account")
     export: Rate = rate(5, 30 * MINUTE, "exports by one account; each walks the whole ledger")
-    profile: Rate = rate(30, MINUTE, "profile, control, block and device changes by one account")
+    profile: Rate = rate(30, MINUTE, "profile, control and device changes by one account")
+    block: Rate = rate(100, 10 * SECOND, "blocks by one account; never in the way of somebody whom a crowd is after")
 
 
 DEFAULT = Limits()

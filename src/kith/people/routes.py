@@ -548,10 +548,11 @@ async def show_blocks(session: TheSession, database: TheDatabase) -> list[BlockV
 
 
 @put("/blocks/{account:str}", status_code=204)
-async def block(session: TheSession, account: FromPath[str], database: TheDatabase) -> None:
+async def block(session: TheSession, account: FromPath[str], database: TheDatabase, server: TheServer) -> None:
     """Block somebody, at once and silently."""
     if account == session.account:
         raise invalid("You can't block yourself.")
+    await _within(database, server, Charge("block", session.account, server.limits.block))
     if not await database.write(blocks.block, session.account, account):
         raise not_found()
 
