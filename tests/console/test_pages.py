@@ -278,3 +278,14 @@ def test_the_shift_page_warns_at_four_fifths(console: Console) -> None:
         ada.submit(f"/cases/{case}/open", {"what": "all"})
     assert "This is a good moment for a break" in ada.get("/shift").text
     assert "which is enough" not in ada.get("/shift").text
+
+
+def test_a_case_whose_key_does_not_open_takes_no_words_but_a_decision(console: Console) -> None:
+    """A sentence instead of a fault; without words of one's own the case is decided."""
+    ada, case = console.taken("ada", "marco")
+    console.world.raw("update case_keys set wrapped = zeroblob(60)")
+    verdicts = {f"verdict-{exhibit}": "breaks-standards" for exhibit in exhibits(console, case)}
+    refused = ada.submit(f"/cases/{case}/decide", DECISION | verdicts | {"reason": "my words"})
+    assert refused.status_code == 409
+    assert "does not open" in refused.text
+    assert ada.submit(f"/cases/{case}/decide", DECISION | verdicts).status_code in (302, 303)

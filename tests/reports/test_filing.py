@@ -13,6 +13,7 @@ from kith.reports.consequences import Choice
 from kith.reports.desk import Desk
 from kith.reports.evidence import Examined
 from kith.reports.limits import Limits
+from kith.reports.sealing import EvidenceKey
 from kith.reports.taxonomy import BY_ID
 from reports.world import World
 
@@ -179,6 +180,36 @@ def test_after_closing_a_new_report_opens_a_new_case(world: World) -> None:
     [second] = world.open_cases()
     assert second.case != first.case
     assert len(_cases_about(world, them)) == 2
+
+
+def test_after_the_evidence_key_was_replaced_a_report_opens_a_new_case(world: World) -> None:
+    """What was sealed stays shut; reports and proven messages are taken all the same, and join the new case."""
+    me, them = world.account("me"), world.account("them")
+    world.report(None, me, them, note="before")
+    [old] = world.open_cases()
+    world.desk = Desk(EvidenceKey(b"another key, of thirty-two bytes"))
+    world.clock.now += 1
+    for _ in range(2):
+        world.report(None, me, them, note="after")
+    [new] = [case for case in world.open_cases() if case.case != old.case]
+    assert (len(world.notes(old.case)), len(world.notes(new.case))) == (1, 2)
+    world.do(flows.propose, them, "many-unanswered", world.desk.limits, child=False)
+    assert len(world.open_cases()) == 2
+
+
+def test_a_case_whose_key_does_not_open_is_escalated_alone(world: World) -> None:
+    """Nothing is moved out of it or into it; the case itself changes its queue."""
+    me, them = world.account("me"), world.account("them")
+    world.report(None, me, them, note="before")
+    [old] = world.open_cases()
+    world.desk = Desk(EvidenceKey(b"another key, of thirty-two bytes"))
+    world.report(None, me, them, minor_involved=True, note="after")
+    ada = world.staff("ada", "reviewer")
+    world.do(review.claim, ada, old.case, world.desk.limits)
+    assert world.do(review.escalate, ada, old.case, world.desk).allowed
+    cases = world.open_cases()
+    assert [case.queue for case in cases] == ["child-safety", "child-safety"]
+    assert [len(world.notes(case.case)) for case in cases] == [1, 1]
 
 
 def test_a_rule_opens_one_case_and_asking_again_changes_nothing(world: World) -> None:

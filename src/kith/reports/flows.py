@@ -21,6 +21,7 @@ from kith.reports.consequences import may_appeal
 from kith.reports.desk import Desk
 from kith.reports.evidence import Examined
 from kith.reports.limits import Limits
+from kith.reports.sealing import EvidenceKey
 from kith.reports.triage import Category, Place, ReportFacts
 
 NOT_FOUND: Final = refuse("not-found", "There is nothing here, or it is not yours to see.")
@@ -70,7 +71,7 @@ def file(tx: Tx, filing: Filing, examined: Examined, desk: Desk) -> Filed | Deci
     # Judged by what the reporter said and is: whether it is taken must not tell the other's age.
     if today >= limits.reports_per_day_ever or (flooding and not triage.first_as_told(known)):
         return refuse("report-flood", "You have sent very many reports today. Try again tomorrow.")
-    case = _case_for(tx, filing.account, triage.of_report(known, tx.now, limits), "report")
+    case = _case_for(tx, filing.account, triage.of_report(known, tx.now, limits), "report", desk.key)
     report = str(uuid4())
     keeping.keep_report(tx, keeping.key_of(tx, case, desk.key), report, filing.note, examined, proven_only=flooding)
     tx.append(
@@ -89,9 +90,13 @@ def file(tx: Tx, filing: Filing, examined: Examined, desk: Desk) -> Filed | Deci
     return Filed(report, examined.report_class, triage.first_as_told(known))
 
 
-def _case_for(tx: Tx, account: str, place: Place, source: str) -> str:
-    """The open case about this person in this queue, moved up if this calls for it; else a new one."""
-    row = tx.one(store.OPEN_CASE, about=account, in_queue=place.queue)
+def _case_for(tx: Tx, account: str, place: Place, source: str, key: EvidenceKey | None = None) -> str:
+    """The open case about this person in this queue, moved up if this calls for it; else a new one.
+
+    With `key` it is one that evidence can be put into: a case from before the evidence key was replaced takes none.
+    """
+    standing = tx.all(store.OPEN_CASE, about=account, in_queue=place.queue)
+    row = next((case for case in standing if key is None or keeping.usable(tx, case.case, key)), None)
     if row is None:
         case = str(uuid4())
         tx.append(

@@ -17,7 +17,7 @@ from kith.ledger.events import EvidenceDestroyed
 from kith.reports import store
 from kith.reports.evidence import Examined, Exhibit, Said
 from kith.reports.limits import Limits
-from kith.reports.sealing import CaseKey, EvidenceKey
+from kith.reports.sealing import CannotOpen, CaseKey, EvidenceKey
 
 
 class Opened(NamedTuple):
@@ -35,6 +35,15 @@ def key_of(tx: Tx, case: str, key: EvidenceKey) -> CaseKey:
     fresh = CaseKey.fresh(case)
     tx.put(store.case_keys, case=case, wrapped=key.wrap(case, fresh))
     return fresh
+
+
+def usable(reader: Reader, case: str, key: EvidenceKey) -> bool:
+    """Whether something can be sealed under this case; not after its key was altered or the evidence key replaced."""
+    wrapped = reader.value(store.WRAPPED_KEY, of_case=case)
+    try:
+        return wrapped is None or bool(key.unwrap(case, wrapped))
+    except CannotOpen:
+        return False
 
 
 def keep_report(tx: Tx, key: CaseKey, report: str, note: str, examined: Examined, *, proven_only: bool) -> None:

@@ -299,7 +299,7 @@ def escalate(tx: Tx, staff: Staff, case: str, desk: Desk) -> Decision:
     _enter(tx, staff, row or tx.one(store.CASE, id=case), ("case.escalated", case), decision)
     if row is None or decision.refused:
         return decision
-    other = tx.one(store.OPEN_CASE, about=row.account, in_queue="child-safety")
+    other = _takes_over(tx, row, desk)
     if other is not None:
         keeping.move(tx, case, other.case, desk.key)
     tx.append(
@@ -311,6 +311,14 @@ def escalate(tx: Tx, staff: Staff, case: str, desk: Desk) -> Decision:
         due = min(place.due_ms, now_about.due_ms)
         tx.append(CaseRaised(case=now_about.case, priority=place.priority, because=place.because, due_ms=due))
     return ALLOW
+
+
+def _takes_over(tx: Tx, row: Row, desk: Desk) -> Row | None:
+    """The open case into which this one's evidence can go; what does not open is moved nowhere and stands alone."""
+    if not keeping.usable(tx, row.case, desk.key):
+        return None
+    standing = tx.all(store.OPEN_CASE, about=row.account, in_queue="child-safety")
+    return next((case for case in standing if keeping.usable(tx, case.case, desk.key)), None)
 
 
 class Ruling(NamedTuple):

@@ -38,6 +38,7 @@ from kith.ledger.database import Database
 from kith.ledger.problem import Code, Problem, not_found
 from kith.people.buckets import place_of
 from kith.reports import staffing
+from kith.reports.sealing import CannotOpen
 from kith.reports.shell import (
     AnyRequest,
     ConsoleFacts,
@@ -240,6 +241,10 @@ def _on_problem(_: AnyRequest, problem: Problem) -> Template:
     return _error_page(problem.message, STATUS[problem.code])
 
 
+def _on_cannot_open(_: AnyRequest, fault: CannotOpen) -> Template:
+    return _error_page(f"This cannot be done with words of your own: {fault}.", STATUS["conflict"])
+
+
 def _on_not_signed_in(_: AnyRequest, __: NotSignedIn) -> Redirect:
     return go_to("/sign-in")
 
@@ -314,6 +319,7 @@ def console_app(
         template_config=TemplateConfig(engine=JinjaTemplateEngine.from_environment(environment)),
         exception_handlers={
             Problem: _on_problem,
+            CannotOpen: _on_cannot_open,
             NotSignedIn: _on_not_signed_in,
             HTTPException: _on_http,
             Exception: _on_bug,
