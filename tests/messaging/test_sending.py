@@ -13,6 +13,7 @@ import pytest
 from kith.ledger.database import Tx
 from kith.ledger.events import FirstMessage
 from kith.ledger.limits import DAY
+from kith.ledger.signals import Delivered
 from kith.messaging import facts
 from kith.messaging.envelope import read_message, size_bucket
 from kith.messaging.flows import delivery
@@ -319,3 +320,18 @@ def test_a_flow_that_breaks_leaves_no_hole(town: Town, pair: Pair) -> None:
     assert [answer.room_seq for answer in answers if isinstance(answer, Accepted)] == [1, 2, 3, 4, 5]
     assert {mail.room_pos for mail in town.mail(pair.ana)} == {2, 3, 4, 5, 6}
     assert all(getattr(signal, "device", "") != pair.ben.device for signal in town.heard)
+
+
+@pytest.mark.parametrize("parted", [False, True])
+def test_who_was_blocked_is_not_told_what_arrives(town: Town, pair: Pair, parted: bool) -> None:
+    """An ack tells the sender something while the two are connected, and nothing after a block, nor after its end."""
+    town.ack(pair.ben, *(mail.mail for mail in town.mail(pair.ben)))
+    assert isinstance(town.send(pair.ana, pair.group), Accepted)
+    if parted:
+        town.do(blocks.block, pair.ben.account, pair.ana.account)
+        town.do(blocks.unblock, pair.ben.account, pair.ana.account)
+    heard: list[object] = []
+    town.database.listeners.append(heard.append)
+    town.ack(pair.ben, *(mail.mail for mail in town.mail(pair.ben)))
+    hints = [one for one in heard if isinstance(one, Delivered)]
+    assert hints == ([] if parted else [Delivered(pair.room, 2, pair.ana.account)])

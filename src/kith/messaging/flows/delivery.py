@@ -16,6 +16,7 @@ from kith.messaging.envelope import Message, size_bucket
 from kith.messaging.flows.writing import Sender, judge, may_write_here
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Accepted, Refusal
+from kith.people import connections
 from kith.protocol.frames import MESSAGE, ROSTER
 from kith.protocol.franking import Context, frank_and_tbs, sign_single
 from kith.protocol.uris import account_uri, device_uri, room_uri
@@ -181,7 +182,9 @@ def _hint(tx: Tx, account: str, device: str, room: str, positions: Sequence[int]
     waiting = tx.value(store.FIRST_WAITING, whose=device, id=room)
     upto = max(positions) if waiting is None else int(waiting) - 1
     place = tx.one(store.ROOM, id=room)
-    if place is not None and upto >= min(positions):
+    if place is None or not connections.connected(tx, place.one, place.other):
+        return  # whom she parted with is not told when she comes on line
+    if upto >= min(positions):
         tx.publish(Delivered(room, upto, place.other if place.one == account else place.one))
 
 
