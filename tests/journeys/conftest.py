@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from journeys.harness import PHONE, Server, chromium_path, launch, served
+from journeys.looks import PICTURES
 from journeys.person import Meet, Person
 from journeys.staff_browser import Review, Reviewer
 from journeys.wires import Wire
@@ -57,7 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, client: Path) -> Iterator[S
 
 
 @pytest.fixture
-def meet(browser: Browser, server: Server) -> Iterator[Meet]:
+def meet(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Meet]:
     """Meets people: `meet("Ann Lake")` is signed up and at her chats. At the end no console may have complained."""
     with ExitStack() as stack:
         met: list[Person] = []
@@ -74,6 +75,9 @@ def meet(browser: Browser, server: Server) -> Iterator[Meet]:
             return person
 
         yield one
+        if PICTURES:
+            for person in met:
+                person.page.screenshot(path=Path(PICTURES) / f"{request.node.name}-{person.handle}.png")
         assert {person.name: person.surprises() for person in met if person.surprises()} == {}
 
 
