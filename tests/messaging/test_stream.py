@@ -19,6 +19,7 @@ from websockets.typing import Origin, Subprotocol
 
 from kith.app.stream import Hub
 from kith.ledger.signals import Changed
+from kith.messaging import handshakes
 from kith.messaging.flows import handshaking
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.writing import NOT_ALLOWED
@@ -217,7 +218,7 @@ def test_a_commit_of_who_may_not_write_is_refused_before_it_is_read(
     heavy = submitted._replace(group_info=b"\0" * 200_000)
     eve = town.phone(town.person("eve"))
     looked_at: list[str] = []
-    read = handshaking.read
+    read = handshakes.read
 
     def watched(*args: Any, **facts: Any) -> Any:
         looked_at.append(facts["device"])
