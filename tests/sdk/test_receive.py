@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -62,7 +63,7 @@ ALTERED = {
     "sender": said(sender=account_uri(HOST, C)),
     "room": said(room=room_uri(HOST, C)),
 }
-REHUBBED = {
+REHUBBED: dict[str, dict[str, Any]] = {
     "frank": {"server_frank": bytes(32)},
     "frank: time": {"accepted_timestamp": 1_001},
     "frank: place": {"room_seq": 6},

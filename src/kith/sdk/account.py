@@ -73,8 +73,13 @@ class Account:
 
     @property
     def unseen_identity(self) -> bool:
-        """Whether an identity was made here and the device never registered: its code was never handed out."""
-        return not self.registered and bool({"aik", "aik-new"} & set(self._vault.keys("keys", "aik")))
+        """Whether an identity was made here whose recovery code was never handed out."""
+        return self._vault.get("keys", "aik-unseen", bool) or False
+
+    def code_was_handed_out(self) -> None:
+        """From now on the person has the recovery code."""
+        with self._vault.transaction():
+            self._vault.drop("keys", "aik-unseen")
 
     async def make_identity(self, *, reset: bool) -> str:
         """A new identity key; its recovery code, which is returned once and kept nowhere."""
@@ -82,6 +87,7 @@ class Account:
         key = Ed25519PrivateKey.from_private_bytes(seed)
         with self._vault.transaction():
             self._vault.put("keys", "aik-new", KeyRecord(seed=seed))
+            self._vault.put("keys", "aik-unseen", True)
         await self._api.put_identity(
             aik=public_bytes(key),
             sealed_aik=recovery.seal_aik(code, seed, self.uri, secrets.token_bytes(recovery.IV)),

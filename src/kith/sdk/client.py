@@ -221,7 +221,7 @@ class Client:
         session = self._vault.get("account", "session", SessionRecord)
         if session is not None:
             self._begin(session)
-            if self._need_account().registered:
+            if self.ready:
                 self._connect()
         return self
 
@@ -386,7 +386,7 @@ class Client:
     @property
     def ready(self) -> bool:
         """Whether this device is registered. If signing in was interrupted before, call `finish`."""
-        return self._account is not None and self._account.registered
+        return self._account is not None and self._account.registered and not self._account.unseen_identity
 
     async def finish(self, recovery_code: str | None = None) -> str | None:
         """Take up a sign-up or sign-in that was interrupted. Returns a recovery code if a new one was made."""
@@ -395,18 +395,19 @@ class Client:
     async def _set_up(self, recovery_code: str | None) -> str | None:
         """Identity, certificate, key packages; then the stream."""
         account, code = self._need_account(), None
-        if recovery_code is not None:
+        there = (await self.api.me()).has_identity
+        if account.unseen_identity or (not there and recovery_code is None):
+            # One that was made here, but whose code nobody has, could never be used again: make another.
+            code = await account.make_identity(reset=there)
+        elif recovery_code is not None:
             await account.unlock_identity(recovery_code)
-        elif not (await self.api.me()).has_identity:
-            code = await account.make_identity(reset=False)
-        elif account.unseen_identity:  # made here, but its code was never shown: nobody could ever use it
-            code = await account.make_identity(reset=True)
-        else:
+        elif account.aik_public is None:
             raise NeedsRecoveryCode("This account has an identity already. Its recovery code is needed.")
         self._own_identity()
         await account.register(self.now())
         if self._key_packages is not None:
             await self._key_packages.upload_first(self.now())
+        account.code_was_handed_out()
         self._connect()
         return code
 
