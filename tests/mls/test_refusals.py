@@ -13,7 +13,7 @@ from kith.protocol.mls import ratchet_tree, treekem
 from kith.protocol.mls.codec import RFC9420, Extension
 from kith.protocol.mls.crypto import derive_key_pair, encrypt_with_label, hpke_info
 from kith.protocol.mls.engine import Application, Proposal, Settings
-from kith.protocol.mls.framing import Body, framed_content, parse_private_message
+from kith.protocol.mls.framing import Body, framed_content, parse_commit, parse_private_message
 from kith.protocol.mls.group import Group, Rules
 from kith.protocol.mls.group_info import RATCHET_TREE, group_info_fields, group_info_message
 from kith.protocol.mls.key_package import parse_key_package
@@ -194,6 +194,8 @@ def test_a_proposal_on_its_own_is_refused_unless_settings_allow_it(monkeypatch: 
     monkeypatch.setattr(groups, "MAX_CACHED_PROPOSALS", 1)
     with pytest.raises(PolicyRefused, match="too many"):
         loose.process(state, signed(town, "ann", Remove(1), aad=b"another"))
+    with pytest.raises(Malformed, match="not a commit"):
+        parse_commit(message)
     group = observe(town.devices["ann"].engine.group_info(town.states["ann"]))
     with pytest.raises(Malformed, match="not a commit"):
         group.follow(message, b"", None, now_s=NOW)

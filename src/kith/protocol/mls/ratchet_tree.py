@@ -305,9 +305,8 @@ def _check_unmerged(tree: Sequence[Node], place: int) -> None:
     for leaf in node.unmerged_leaves:
         if not tree_math.is_below(leaf, place) or leaf_at(tree, leaf) is None:
             raise Malformed("an unmerged leaf is not below its node")
-        for between in tree_math.direct_path(2 * leaf, leaf_count(tree)):
-            if between == place:
-                break
+        above = tree_math.direct_path(2 * leaf, leaf_count(tree))
+        for between in above[: above.index(place)]:
             inner = tree[between]
             if isinstance(inner, ParentNode) and leaf not in inner.unmerged_leaves:
                 raise Malformed("an unmerged leaf is missing from a node in between")
