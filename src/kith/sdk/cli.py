@@ -77,12 +77,16 @@ def _client(store: Path) -> "Client":
 
 
 @contextlib.asynccontextmanager
-async def _signed_in(store: Path) -> AsyncIterator["Client"]:
+async def _signed_in(store: Path, *, settled: bool = True) -> AsyncIterator["Client"]:
     if not os.path.exists(store):  # noqa: ASYNC240, PTH110 - one look, before anything else runs
         raise NotSignedIn(f"There is no store at {store}. Start with: kith client sign-in SERVER HANDLE")
     async with _client(store) as client:
         if not client.signed_in:
             raise NotSignedIn("Nobody is signed in here. Start with: kith client sign-in SERVER HANDLE")
+        if settled and not client.ready:  # signing in was interrupted
+            made = await client.finish(os.environ.get("KITH_RECOVERY_CODE"))
+            if made is not None:
+                _show_code(made)
         yield client
 
 
@@ -156,7 +160,7 @@ async def sign_in(
 @_command
 async def sign_out(store: Store = DEFAULT_STORE) -> None:
     """End the session and delete everything that is stored here."""
-    async with _signed_in(store) as client:
+    async with _signed_in(store, settled=False) as client:
         if sys.stdin.isatty():
             typer.confirm("Messages on this device are deleted. Go on?", abort=True)
         await client.sign_out()

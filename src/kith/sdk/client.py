@@ -490,6 +490,8 @@ class Client:
         if self._bug is not None:
             raise self._bug
         self._need_session()
+        if not self.ready:
+            raise NotSignedIn("Signing in was interrupted on this device. Call finish() first.")
 
     # --- background ---------------------------------------------------------------------------------------------------
 
