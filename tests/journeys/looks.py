@@ -20,24 +20,22 @@ PICTURES = os.environ.get("KITH_PICTURES")
 class Looks:
     """Collects what is wrong with the screens that it is shown; `faults` is empty when nothing is."""
 
-    def __init__(self, *, small: bool = True) -> None:
+    def __init__(self) -> None:
         self.faults: list[str] = []
         self.seen: list[str] = []
-        self._small = small
 
     def at(self, page: Page, name: str) -> None:
         """Look at the screen as it is now."""
         self.seen.append(name)
-        # A moving sheet would be judged half way.
-        page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => null)))")
+        _still(page)
         self._picture(page, name)
         self._axe(page, name, EVERYTHING)
         page.emulate_media(color_scheme="dark")
+        _still(page)
         self._picture(page, f"{name}-dark")
         self._axe(page, f"{name}, dark", COLOURS)
         page.emulate_media(color_scheme="light")
-        if self._small:
-            self._sideways(page, name)
+        self._sideways(page, name)
 
     def _axe(self, page: Page, name: str, wanted: dict[str, Any]) -> None:
         # Evaluated from outside, so that the page's policy stays on.
@@ -62,3 +60,8 @@ class Looks:
     def _picture(self, page: Page, name: str) -> None:
         if PICTURES:
             page.screenshot(path=Path(PICTURES) / f"{len(self.seen):02}-{name}.png")
+
+
+def _still(page: Page) -> None:
+    """Wait until nothing moves: a sheet half way up or a colour half way over would be judged."""
+    page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => null)))")
