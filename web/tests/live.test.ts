@@ -169,11 +169,19 @@ test('messages written while the server is down wait and arrive once, in order',
   const room = await mo.accept({ handle: lena.me!.handle });
   await mo.hear(room, 'Hello');
   await server.stop('SIGKILL');
-  for (const n of [1, 2, 3]) await lena.send(room, `offline ${n}`);
+  const written = [1, 2, 3, 4, 5, 6].map((n) => `offline ${n}`);
+  const clock = Date.now;
+  const moment = clock();
+  Date.now = () => moment; // all in one millisecond, and still in the order in which they were written
+  try {
+    for (const text of written) await lena.send(room, text);
+  } finally {
+    Date.now = clock;
+  }
   assert.equal((await lena.messages(room)).at(-1)!.delivery, 'waiting');
   await server.start();
-  await mo.hear(room, 'offline 3', 40_000);
-  assert.deepEqual((await mo.messages(room)).map((row) => row.text), ['Hello', 'offline 1', 'offline 2', 'offline 3']);
+  await mo.hear(room, written.at(-1)!, 60_000);
+  assert.deepEqual((await mo.messages(room)).map((row) => row.text), ['Hello', ...written]);
   await lena.eventually(async () => ((await lena.messages(room)).every((row) => row.delivery !== 'waiting') ? true : null), 'everything to be sent');
 });
 

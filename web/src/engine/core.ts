@@ -85,6 +85,8 @@ export class EngineCore implements Engine {
   #session: Session | null = null;
   #phase: Phase = 'signed-out';
   #cancelRetry: (() => void) | null = null;
+  /** Time of the last message written here (ms). */
+  #lastWritten = 0;
 
   constructor(private readonly home: Home, private readonly options: CoreOptions = {}) {
     this.#api = new Api(home);
@@ -445,15 +447,19 @@ export class EngineCore implements Engine {
     for (const { key, value } of waiting) {
       const request = sent.find((one) => `first/${one.request}` === key);
       if (!request?.room || request.state !== 'accepted') continue;
-      const record = this.#outgoing(request.room, value.text, null);
+      const record = await this.#outgoing(session, request.room, value.text, null);
       await session.vault.write(await session.vault.put('outbox', outboxKey(record), record), session.vault.remove('meta', key));
       this.#pump(session, request.room);
     }
   }
 
-  #outgoing(room: string, text: string, replyTo: string | null): OutboxRecord {
+  /** Messages leave in the order in which they were written, also two of one millisecond, also after a clock fell back. */
+  async #outgoing(session: Session, room: string, text: string, replyTo: string | null): Promise<OutboxRecord> {
     const id = toHex(this.home.random(16));
-    return { id, room, createdMs: this.home.now(), text, replyTo, stage: 'plain', sealed: null, failure: null };
+    const waiting = await session.vault.range<OutboxRecord>('outbox', { prefix: `${room}/` });
+    const last = Math.max(this.#lastWritten, waiting.at(-1)?.value.createdMs ?? 0);
+    const createdMs = (this.#lastWritten = Math.max(this.home.now(), last + 1));
+    return { id, room, createdMs, text, replyTo, stage: 'plain', sealed: null, failure: null };
   }
 
   /** Only the tab that holds the stream sends. */
@@ -466,7 +472,7 @@ export class EngineCore implements Engine {
     const session = this.#need();
     if (args.text.trim() === '') throw new Problem('invalid', 'Write something first.');
     if (args.text.length > MAX_TEXT_CHARACTERS) throw new Problem('too_large', 'That message is too long. Split it in two.');
-    const record = this.#outgoing(roomId(args.room), args.text, replyId(args.reply_to));
+    const record = await this.#outgoing(session, roomId(args.room), args.text, replyId(args.reply_to));
     await session.vault.save('outbox', outboxKey(record), record);
     this.#emit({ type: 'thread', room: record.room });
     this.#pump(session, record.room);
