@@ -65,6 +65,7 @@ def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
             await uma.request(bot, "Is anybody there?")
             echo = Running("echo", folder)
             assert (await next_message(uma)).text == "You said: Is anybody there?"
+            await asyncio.sleep(2)  # it notes what it has answered; killed before, it would rightly answer again
             await echo.end()
             errors = Running("errors", folder, {"nobody.here": "nobody.at.all"})
             assert "Refused: There is no chat" in await errors.result()
