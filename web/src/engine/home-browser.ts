@@ -97,14 +97,13 @@ export class BrowserHome implements Home {
       init.headers = { 'Content-Type': 'application/json' };
       init.body = JSON.stringify(body);
     }
-    let response: Response;
     try {
-      response = await fetch(path, init);
+      const response = await fetch(path, init);
+      const json = response.headers.get('Content-Type')?.includes('json') ?? false;
+      return { status: response.status, body: json ? ((await response.json()) as unknown) : null };
     } catch {
-      throw new Unreachable('no answer');
+      throw new Unreachable('no answer, or half of one');
     }
-    const json = response.headers.get('Content-Type')?.includes('json') ?? false;
-    return { status: response.status, body: json ? ((await response.json()) as unknown) : null };
   }
 
   openSocket(events: SocketEvents): Socket {
