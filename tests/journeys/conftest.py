@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from journeys.harness import PHONE, Server, chromium_path, launch, served
 from journeys.looks import PICTURES
-from journeys.person import Meet, Person
+from journeys.person import Meet, Person, connect
 from journeys.staff_browser import Review, Reviewer
 from journeys.wires import Wire
 from kith.app import web
@@ -50,16 +50,23 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(built, tmp_path_factory.mktemp("client") / "dist"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, client: Path) -> Iterator[Server]:
-    """One server for the journeys of a module."""
-    with served(tmp_path_factory.mktemp("journey"), client=client) as running:
+    """The server of every module that does not kill, search or configure its own."""
+    with served(tmp_path_factory.mktemp("journeys"), client=client) as running:
         yield running
 
 
-@pytest.fixture
-def meet(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Meet]:
-    """Meets people: `meet("Ann Lake")` is signed up and at her chats. At the end no console may have complained."""
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory, client: Path) -> Iterator[Server]:
+    """A server for one module alone."""
+    with served(tmp_path_factory.mktemp("own"), client=client) as running:
+        yield running
+
+
+@contextmanager
+def meeting(browser: Browser, server: Server, pictures: str) -> Iterator[Meet]:
+    """Meets people; when they part, no console may have complained."""
     with ExitStack() as stack:
         met: list[Person] = []
 
@@ -76,9 +83,34 @@ def meet(browser: Browser, server: Server, request: pytest.FixtureRequest) -> It
 
         yield one
         if PICTURES:
-            for person in met:
-                person.page.screenshot(path=Path(PICTURES) / f"{request.node.name}-{person.handle}.png")
+            for number, person in enumerate(met):
+                person.page.screenshot(path=Path(PICTURES) / f"{pictures}-{number}-{person.handle}.png")
         assert {person.name: person.surprises() for person in met if person.surprises()} == {}
+
+
+@pytest.fixture
+def meet(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Meet]:
+    """`meet("Ann Lake")` is signed up and at her chats; everybody goes home after the test."""
+    with meeting(browser, server, request.node.name) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def old_friends(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[tuple[Person, Person]]:
+    """Two people who have a chat, for all tests of a module: joining takes seconds."""
+    family = request.module.__name__.rpartition("test_")[2].capitalize()
+    with meeting(browser, server, request.module.__name__) as one:
+        yield connect(one, f"Ada {family}", f"Bea {family}")
+
+
+@pytest.fixture
+def friends(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
+    """The two old friends, both online, with their chat open."""
+    for person, other in (old_friends, old_friends[::-1]):
+        person.has_network_again()
+        person.open_chat(other.name)
+        person.reads("First words")
+    return old_friends
 
 
 @pytest.fixture

@@ -354,3 +354,15 @@ class Person:
 
 Meet = Callable[..., Person]
 """`meet("Ann Lake")`: somebody who is signed up and at her chats."""
+
+
+def connect(meet: Meet, one: str, other: str) -> tuple[Person, Person]:
+    """Two new people in one chat, both with it open."""
+    asks, answers = meet(one), meet(other)
+    asks.request(answers.handle, "First words")
+    asks.sees_request_sent()
+    answers.accept(asks.name)
+    answers.reads("First words")
+    asks.open_chat(answers.name)
+    asks.reads("First words")
+    return asks, answers

@@ -59,6 +59,17 @@ class Reviewer:
         self.button("Take this case").click()
         expect(self.button("Give back")).to_be_visible()
 
+    def take_about(self, queue: str, name: str) -> None:
+        """Take cases of a queue, and give them back, until one is about this person."""
+        for number in range(self.queue().get_by_role("link", name=re.compile(f"^{queue} case")).count()):
+            self.queue().get_by_role("link", name=re.compile(f"^{queue} case")).nth(number).click()
+            self.button("Take this case").click()
+            expect(self.button("Give back")).to_be_visible()
+            if self.page.get_by_role("definition").filter(has_text=name).count():
+                return
+            self.button("Give back").click()
+        raise AssertionError(f"no case about {name}")
+
     def exhibit(self, which: int = 0) -> Locator:
         """A message of the case, as it stands on the page."""
         return self.page.locator("li.exhibit").nth(which)

@@ -13,27 +13,19 @@ from journeys.person import Meet, Person
 pytestmark = pytest.mark.browser
 
 
-def talking(meet: Meet, one: str, other: str) -> tuple[Person, Person]:
-    """Two people in one chat, both with it open."""
-    asks, answers = meet(one), meet(other)
-    asks.request(answers.handle, "First words")
-    asks.sees_request_sent()
-    answers.accept(asks.name)
-    answers.reads("First words")
-    asks.open_chat(answers.name)
-    return asks, answers
+Friends = tuple[Person, Person]
 
 
-def test_two_tabs_of_one_person_send_at_once(meet: Meet) -> None:
+def test_two_tabs_of_one_person_send_at_once(friends: Friends) -> None:
     """Both tabs write; every message arrives once, and both tabs show the same."""
-    ann, ben = talking(meet, "Ann Two", "Ben Two")
+    ann, ben = friends
     first, second = ann.page, ann.new_page()
     second.goto(first.url)
     with ann.on(second):
         ann.reads("First words")
     for page in (first, second):
         page.get_by_role("textbox", name="Message").fill("")
-    texts = ["First words"]
+    texts = ann.texts()
     for number in range(4):
         for name, page in (("left", first), ("right", second)):
             page.get_by_role("textbox", name="Message").fill(f"{name} {number}")
@@ -53,13 +45,14 @@ def test_two_tabs_of_one_person_send_at_once(meet: Meet) -> None:
     assert sorted(ben.texts()) == sorted(texts)
     with ann.on(second):
         assert ben.texts() == ann.texts()
+    second.close()
 
 
-def test_a_second_browser_joins_with_the_recovery_code(meet: Meet) -> None:
+def test_a_second_browser_joins_with_the_recovery_code(meet: Meet, friends: Friends) -> None:
     """It shows the chats, says why they are empty, and takes part from now on, both ways and in both browsers."""
-    ann, ben = talking(meet, "Ann Three", "Ben Three")
+    ann, ben = friends
     laptop = second_browser(meet, ann)
-    laptop.open_chat("Ben Three")
+    laptop.open_chat(ben.name)
     laptop.in_chat()
     laptop.sees("No messages here yet.")
     ben.say("Can you read this on both?")
@@ -71,14 +64,20 @@ def test_a_second_browser_joins_with_the_recovery_code(meet: Meet) -> None:
     ann.say("And from the phone")
     for person in (laptop, ben):
         person.reads("And from the phone")
+    laptop.go("#/settings")
+    laptop.button("Sign out").click()
+    laptop.page.get_by_role("dialog").get_by_role("button", name="Sign out", exact=True).click()
+    laptop.sees_heading("Welcome to Kith")
+    ben.say("Only for those who are still here")
+    ann.reads("Only for those who are still here")
 
 
-def test_a_browser_that_is_signed_out_from_afar_locks_within_five_seconds(meet: Meet) -> None:
+def test_a_browser_that_is_signed_out_from_afar_locks_within_five_seconds(meet: Meet, friends: Friends) -> None:
     """Removed in the list of devices: locked, nothing readable on the screen, and new messages do not reach it."""
-    ann, ben = talking(meet, "Ann Four", "Ben Four")
+    ann, ben = friends
     laptop = second_browser(meet, ann)
     laptop.expects("401", "WebSocket connection to")
-    laptop.open_chat("Ben Four")
+    laptop.open_chat(ben.name)
     laptop.in_chat()
     ben.say("Before the lock")
     laptop.reads("Before the lock")
@@ -95,7 +94,7 @@ def test_a_browser_that_is_signed_out_from_afar_locks_within_five_seconds(meet: 
     expect(rows).to_have_count(1)
 
     ben.say("After the lock")
-    ann.open_chat("Ben Four")
+    ann.open_chat(ben.name)
     ann.reads("After the lock")
     ann.say("Still here")
     ben.reads("Still here")
@@ -105,9 +104,10 @@ def test_a_browser_that_is_signed_out_from_afar_locks_within_five_seconds(meet: 
     expect(laptop.page.get_by_text("After the lock")).to_have_count(0)
 
 
-def test_what_is_written_offline_goes_out_when_the_network_is_back(meet: Meet) -> None:
+def test_what_is_written_offline_goes_out_when_the_network_is_back(friends: Friends) -> None:
     """Said on the screen, waiting on the device, sent once, in order; what came meanwhile is there too."""
-    ann, ben = talking(meet, "Ann Five", "Ben Five")
+    ann, ben = friends
+    before = ben.texts()
     ann.loses_network()
     ann.say("Written in a tunnel")
     ann.say("Still in the tunnel")
@@ -118,12 +118,13 @@ def test_what_is_written_offline_goes_out_when_the_network_is_back(meet: Meet) -
     ann.sees_state("Still in the tunnel", "Delivered")
     expect(ann.page.get_by_text(re.compile("^You're offline"))).to_have_count(0)
     ben.reads("Still in the tunnel")
-    assert ben.texts() == ["First words", "Where are you?", "Written in a tunnel", "Still in the tunnel"]
+    assert ben.texts() == [*before, "Where are you?", "Written in a tunnel", "Still in the tunnel"]
 
 
-def test_a_queued_message_survives_closing_the_tab(meet: Meet) -> None:
+def test_a_queued_message_survives_closing_the_tab(friends: Friends) -> None:
     """Closed between writing and sending: the next tab sends it, once."""
-    ann, ben = talking(meet, "Ann Six", "Ben Six")
+    ann, ben = friends
+    before = ben.texts()
     ann.loses_network()
     ann.say("Kept in a drawer")
     ann.sees_state("Kept in a drawer", "Waiting to send")
@@ -134,12 +135,12 @@ def test_a_queued_message_survives_closing_the_tab(meet: Meet) -> None:
     ann.page.goto(address)
     ann.sees_state("Kept in a drawer", "Delivered")
     ben.reads("Kept in a drawer")
-    assert ben.texts() == ["First words", "Kept in a drawer"]
+    assert ben.texts() == [*before, "Kept in a drawer"]
 
 
-def test_kith_opens_without_a_network_but_locked(meet: Meet) -> None:
+def test_kith_opens_without_a_network_but_locked(friends: Friends) -> None:
     """From the service worker's copy; the chats stay sealed until the server gives the other half of the key."""
-    ann, _ = talking(meet, "Ann Eight", "Ben Eight")
+    ann, _ = friends
     ann.page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
     ann.page.reload()
     ann.reads("First words")

@@ -8,9 +8,11 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from journeys.person import Meet, Person
+from journeys.person import Meet, Person, connect
 
 pytestmark = pytest.mark.browser
+
+Friends = tuple[Person, Person]
 
 
 def test_an_invite_that_is_opened_before_there_is_an_account_is_kept(meet: Meet) -> None:
@@ -31,7 +33,7 @@ def test_an_invite_that_is_opened_before_there_is_an_account_is_kept(meet: Meet)
 
 def test_a_lost_password_is_replaced_with_the_recovery_code(meet: Meet) -> None:
     """Handle, code and a new password: the account, its chats and its contacts are back, without old messages."""
-    ben, cal = connected(meet, "Ben Rook", "Cal Snow")
+    ben, cal = connect(meet, "Ben Rook", "Cal Snow")
     ben.context.clear_cookies()
     home = meet("Ben Rook", joined=False, handle=ben.handle)
     home.page.goto("/#/recover")
@@ -50,7 +52,7 @@ def test_a_lost_password_is_replaced_with_the_recovery_code(meet: Meet) -> None:
 
 def test_a_lost_code_means_a_fresh_start_that_contacts_are_told_of(meet: Meet) -> None:
     """A new identity key and a new code; the chat goes on, and the other side sees that something changed."""
-    dan, eli = connected(meet, "Dan Vale", "Eli Wren")
+    dan, eli = connect(meet, "Dan Vale", "Eli Wren")
     tablet = meet("Dan Vale", joined=False, handle=dan.handle)
     dan.expects("401", "WebSocket connection to", "403")
     tablet.sign_in()
@@ -72,7 +74,7 @@ def test_a_lost_code_means_a_fresh_start_that_contacts_are_told_of(meet: Meet) -
 
 def test_second_thoughts_about_a_block(meet: Meet) -> None:
     """Blocked: nothing arrives, and the blocked one is told one fixed sentence at most. Unblocked: a new request."""
-    fay, gil = connected(meet, "Fay Cole", "Gil Dean")
+    fay, gil = connect(meet, "Fay Cole", "Gil Dean")
     fay.button("Open safety options").click()
     fay.button(re.compile("^Block Gil Dean")).click()
     fay.sees_heading("Gil Dean is blocked")
@@ -91,9 +93,23 @@ def test_second_thoughts_about_a_block(meet: Meet) -> None:
     expect(gil.page.get_by_text("Are you angry?").locator("visible=true").first).to_be_visible()
 
 
-def test_a_deleted_chat_can_still_be_reported(meet: Meet) -> None:
+def test_an_export_holds_what_the_server_knows_and_no_message(friends: Friends) -> None:
+    """One file: the account, its devices and connections; not a word of what was said."""
+    lea, max_ = friends
+    max_.say("A word between us")
+    lea.reads("A word between us")
+    lea.go("#/settings/export")
+    with lea.page.expect_download() as download:
+        lea.button("Download my data").click()
+    kept = json.loads(download.value.path().read_text())
+    assert lea.handle in json.dumps(kept)
+    assert "A word between us" not in json.dumps(kept)
+    assert max_.password not in json.dumps(kept)
+
+
+def test_a_deleted_chat_can_still_be_reported(friends: Friends) -> None:
     """Gone from the list; its last messages wait under one's reports for thirty days, verified."""
-    hope, ian = connected(meet, "Hope Ford", "Ian Gale")
+    hope, ian = friends
     ian.say("Send me money tonight")
     hope.reads("Send me money tonight")
     hope.button("Open safety options").click()
@@ -101,9 +117,9 @@ def test_a_deleted_chat_can_still_be_reported(meet: Meet) -> None:
     hope.sees_heading(re.compile("^Before you delete"))
     hope.page.get_by_role("dialog").get_by_role("button", name="Delete chat", exact=True).click()
     hope.at_chats()
-    expect(hope.page.get_by_role("main").get_by_text("Ian Gale")).to_have_count(0)
+    expect(hope.page.get_by_role("main").get_by_text(ian.name)).to_have_count(0)
     hope.go("#/settings/reports")
-    hope.button("Report Ian Gale").click()
+    hope.button(f"Report {ian.name}").click()
     hope.button("Scam or asking for money").click()
     rows = hope.page.get_by_role("list", name="Messages in this report").get_by_role("listitem")
     expect(rows.filter(has_text="Send me money tonight")).to_contain_text("Verified")
@@ -125,23 +141,9 @@ def test_both_ask_at_once(meet: Meet) -> None:
         expect(person.link(re.compile("^Message requests"))).to_have_count(0)
 
 
-def test_an_export_holds_what_the_server_knows_and_no_message(meet: Meet) -> None:
-    """One file: the account, its devices and connections; not a word of what was said."""
-    lea, max_ = connected(meet, "Lea Jung", "Max Kerr")
-    max_.say("A word between us")
-    lea.reads("A word between us")
-    lea.go("#/settings/export")
-    with lea.page.expect_download() as download:
-        lea.button("Download my data").click()
-    kept = json.loads(download.value.path().read_text())
-    assert "lea.jung" in json.dumps(kept)
-    assert "A word between us" not in json.dumps(kept)
-    assert max_.password not in json.dumps(kept)
-
-
 def test_a_changed_password_and_name_hold(meet: Meet) -> None:
     """The new password opens another browser, the old one does not; the new name is on the other's screen."""
-    ned, ola = connected(meet, "Ned Lowe", "Ola Marr")
+    ned, ola = connect(meet, "Ned Lowe", "Ola Marr")
     ned.go("#/settings/password")
     ned.fill("Current password", ned.password)
     ned.fill("New password", "three brown owls at noon")
@@ -160,15 +162,3 @@ def test_a_changed_password_and_name_hold(meet: Meet) -> None:
     other.fill("Password", "three brown owls at noon")
     other.button("Sign in").click()
     other.sees_heading("Type your recovery code")
-
-
-def connected(meet: Meet, one: str, other: str) -> tuple[Person, Person]:
-    """Two people in one chat, both with it open."""
-    asks, answers = meet(one), meet(other)
-    asks.request(answers.handle, "First words")
-    asks.sees_request_sent()
-    answers.accept(asks.name)
-    answers.reads("First words")
-    asks.open_chat(answers.name)
-    asks.reads("First words")
-    return asks, answers

@@ -56,7 +56,7 @@ def test_words_stay_words(meet: Meet, review: Review) -> None:
 
     rita = review("rita", "reviewer")
     rita.page.evaluate(TRAP)
-    rita.take("General")
+    rita.take_about("General", NAMES[0])
     rita.page.evaluate(TRAP)
     rita.open_all()
     expect(rita.page.locator(".words").first).to_have_text(TEXTS[0])

@@ -71,13 +71,13 @@ def test_screens_of_joining_and_coming_back(meet: Meet) -> None:
 def test_screens_inside(meet: Meet) -> None:
     """Chats, requests, the thread, every sheet, every page of the settings."""
     looks = Looks()
-    ann, ben, cleo = meet("Ann Lake"), meet("Ben Hill"), meet("Cleo Marsh")
+    ann, ben, cleo = meet("Ann Lake"), meet("Ben Hill"), meet("Cora Marsh")
     page = ann.page
     ben.request("ann.lake", "Hello Ann, I found you through the choir")
     ben.sees_request_sent()
     cleo.request("ann.lake")
     cleo.sees_request_sent()
-    ann.open_request("Cleo Marsh")
+    ann.open_request("Cora Marsh")
     looks.at(page, "request")
     ann.button("Decline quietly").click()
     ann.sees_heading("Message requests")
