@@ -133,6 +133,7 @@ export class Kith {
         // The standing on screen stays until the new one is here; the next happening or visit tries again.
         return void this.refreshMe().catch((error: unknown) => (this.startProblem = sentence(error)));
       case 'notices':
+        void this.requests.load(); // a request carries the notice about whoever sent it
         return void this.notices.load();
       case 'thread':
       case 'reports':
