@@ -109,7 +109,8 @@ def friends(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
     for person, other in (old_friends, old_friends[::-1]):
         person.has_network_again()
         person.open_chat(other.name)
-        person.reads("First words")
+        person.in_chat()
+        expect(person.log.locator(".bubble").first).to_be_visible()
     return old_friends
 
 
