@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from kith.app import web
 from kith.app.demo import obstacles
@@ -127,12 +128,19 @@ class Visitors:
 
     origin: str
     process: subprocess.Popen[str] = field(init=False)
+    _complaints: IO[str] = field(init=False)
     _last: int = 0
 
     def __post_init__(self) -> None:
         script = web.engine() / "stdio.js"
+        # A pipe that nobody reads would stop them when full.
+        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed in close()
         self.process = subprocess.Popen(
-            [*web.node(), str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*web.node(), str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            text=True,
         )
 
     def do(self, person: str, op: str, **args: Any) -> Any:
@@ -141,14 +149,16 @@ class Visitors:
         assert self.process.stdout is not None
         self._last += 1
         command = {"id": self._last, "person": person, "op": op, "args": args}
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(command) + "\n")
+            self.process.stdin.flush()
         for line in self.process.stdout:
             said = json.loads(line)
             if said.get("id") == self._last:
                 assert "error" not in said, said
                 return said["result"]
-        raise AssertionError("the visitors' process ended")
+        self._complaints.seek(0)
+        raise AssertionError(f"the visitors' process ended: {self._complaints.read()[-4000:]}")
 
     def sign_in(self, handle: str, password: str, folder: Path) -> None:
         """Sign in at a new device, which becomes the account's first."""
@@ -179,8 +189,9 @@ class Visitors:
     def close(self) -> None:
         """End their process."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait(10)
-        for pipe in (self.process.stdout, self.process.stderr):
-            assert pipe is not None
-            pipe.close()
+        self.process.stdout.close()
+        self._complaints.close()

@@ -6,6 +6,7 @@
  */
 import type { Args, Chat, Happening, Me, Message, Op, Phase, ReceivedRequest, ReportCategory, Result } from '../engine/contract';
 import { EngineCore } from '../engine/core';
+import { Problem } from '../engine/errors';
 import { NodeDevice, NodeHome, type NodeOptions } from '../engine/home-node';
 import type { PackageLimits } from '../engine/packages';
 
@@ -31,7 +32,11 @@ export class Person {
     this.#home = home;
     this.#engine = new EngineCore(this.#home, { packages: { ...townPackages, ...options.packages } });
     this.#engine.on((happening) => {
-      if (happening.type === 'thread') void this.#tell(happening.room);
+      if (happening.type !== 'thread') return;
+      this.#tell(happening.room).catch((error: unknown) => {
+        // Closed or signed out while it was reading: there is nobody left to tell.
+        if (!(error instanceof Problem && ['locked', 'unauthenticated'].includes(error.code))) throw error;
+      });
     });
   }
 
