@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 from sdk.meeting import Meeting, asked_by, next_message
@@ -49,7 +50,7 @@ class Running:
 def test_every_python_example_is_run_here() -> None:
     """No example is on the page without a name, and none without a test."""
     assert len(EXAMPLES) == PAGE.count("```python")
-    assert set(EXAMPLES) == {"echo", "sign-up", "first-contact", "errors", "safety"}
+    assert set(EXAMPLES) == {"echo", "sign-up", "first-contact", "changes", "errors", "safety"}
 
 
 def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
@@ -77,6 +78,14 @@ def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
             await room.send("Please do")
             assert "Please do" in await asks.result()
             assert (await next_message(vic)).text == "Here it comes."
+            keeper = Running("changes", folder)
+            async with meeting.client("wil") as wil:
+                await meeting.join(wil, "wil")
+                await wil.request(bot)
+                async with aclosing(wil.changes()) as changes:
+                    while not await wil.chats():
+                        await anext(changes)
+            await keeper.end()
             await room.send("Send me money")
             safety = Running("safety", folder)
             assert "FULL" in await safety.result()

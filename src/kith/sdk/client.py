@@ -40,6 +40,8 @@ DOUBTFUL: Final = 4
 MAX_TEXT: Final = 10_000
 """Characters of one message."""
 REPORT_ITEMS: Final = 30
+LISTS: Final = ("requests", "connections", "standing", "notices", "reports")
+"""What `changes` names besides rooms: the server says which of them to fetch again."""
 NEW_IDENTITY: Final = "{} set up Kith again, with new keys. If in doubt, ask them another way."
 UNVERIFIED: Final = (
     "The server shows keys for this chat that do not check out, so nothing is changed or sent with them."
@@ -205,6 +207,7 @@ class Client:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sends: dict[str, asyncio.Future[MessageRecord]] = {}
         self._changed = asyncio.Condition()
+        self._watching: dict[object, set[str]] = {}
         self._first_lock = asyncio.Lock()
         self._bug: BaseException | None = None
         self._online = False
@@ -516,7 +519,9 @@ class Client:
         self._tasks.add(told := asyncio.create_task(self._tell()))
         told.add_done_callback(self._tasks.discard)
 
-    async def _tell(self) -> None:
+    async def _tell(self, *what: str) -> None:
+        for news in self._watching.values():
+            news.update(what)
         async with self._changed:
             self._changed.notify_all()
 
@@ -530,7 +535,7 @@ class Client:
 
     async def _arrived(self) -> None:
         """Connected: send what waits, look for what was missed, then the chores."""
-        await self._tell()
+        await self._tell(*LISTS)
         vault, account = self._need_vault(), self._need_account()
         for room in {key.split("/")[0] for key in vault.keys("outbox")} | set(vault.keys("groups")):
             self._poke(room)
@@ -565,9 +570,11 @@ class Client:
         self._poke(room)
 
     async def _notice(self, mail: Mail) -> None:
-        if _json(mail.body).get("what") in ("requests", "connections"):
+        what = _json(mail.body).get("what")
+        if what in ("requests", "connections"):
             await self.refresh_people()
-        await self._tell()
+        if what in LISTS:
+            await self._tell(what)
 
     async def _roster(self, mail: Mail) -> None:
         """Somebody's devices or identity changed. Remembered before it is acknowledged, done when possible."""
@@ -630,7 +637,7 @@ class Client:
                 await self._turn(state)
         finally:
             self._busy.pop(room, None)
-        await self._tell()
+        await self._tell(room)
 
     async def _turn(self, state: RoomState) -> None:
         """One turn, repeated while facts are missing; "not now" is tried again later, a final no fails the message."""
@@ -691,9 +698,9 @@ class Client:
         handles = {one.account: one.display_name for room in await self.api.rooms() for one in room.accounts}
         for key, roster in self._need_vault().scan("meta", "room/", Roster):
             if account in roster.accounts:
-                self.state(key.removeprefix("room/")).note(
-                    NEW_IDENTITY.format(handles.get(account, "Somebody")), self.now()
-                )
+                room = key.removeprefix("room/")
+                self.state(room).note(NEW_IDENTITY.format(handles.get(account, "Somebody")), self.now())
+                await self._tell(room)
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -739,6 +746,25 @@ class Client:
             key, message = await anext(incoming)
         self._handled(key)
         return message
+
+    async def changes(self) -> AsyncGenerator[frozenset[str], None]:
+        """What may have something new, as it comes: names of `LISTS` and ids of rooms. Look there; nothing is promised.
+
+        The first comes at once and is empty: look at everything. What changes while the program looks comes together
+        with the next one, so nothing is missed. For what `messages` does not give: requests, standing, info lines.
+        """
+        watcher = object()
+        news = self._watching[watcher] = set()
+        try:
+            while True:
+                self._look_after()
+                found = frozenset(news)
+                news.clear()
+                yield found
+                async with self._changed:
+                    await self._changed.wait_for(lambda: news or self._session is None or self._bug is not None)
+        finally:
+            del self._watching[watcher]
 
     async def _incoming(self, *, everything: bool) -> AsyncGenerator[tuple[str, Message], None]:
         """The oldest unhandled message and its key in the inbox, again and again: handle it before asking again."""
