@@ -15,7 +15,7 @@ import kith
 from kith.ledger.events import AppealDecided, AppealFiled, DecisionMade, MeasureImposed, MeasureReversed
 from kith.ledger.limits import DAY
 from kith.ledger.signals import Changed
-from kith.people import enforcement, facts, ladder, store
+from kith.people import connections, enforcement, facts, ladder, store
 from kith.people.limits import DEFAULT
 from kith.people.standing import Measure, What, in_the_way, standing_of
 from people.conftest import START, Caller, World
@@ -188,6 +188,7 @@ def test_a_suspended_person_keeps_what_nobody_may_take(caller: Caller, world: Wo
     """Signing in, reading, exporting, blocking and changing her password go on; the reason is shown."""
     ana = caller.sign_up("ana").json()["account_id"]
     marco = caller.with_token(None).sign_up("marco").json()["account_id"]
+    world.do(connections.grant, ana, marco)
     world.do(enforcement.impose, ana, ladder.suspended(), **WHY)
     again = caller.with_token(None)
     assert again.sign_in("ana").status_code == 201

@@ -88,15 +88,25 @@ def test_a_block_is_at_once_and_silent(world: World) -> None:
     assert not world.ask(connections.connected, ana, marco)
 
 
-def test_blocking_over_http_is_listed_and_lifted(caller: Caller) -> None:
+def test_blocking_over_http_is_listed_and_lifted(caller: Caller, world: World) -> None:
     """Blocking twice is blocking once; blocking nobody or oneself is refused in words."""
     me = caller.sign_up("ana").json()["account_id"]
     marco = caller.with_token(None).sign_up("marco").json()["account_id"]
+    world.do(connections.grant, me, marco)
     assert [caller.call("PUT", f"/blocks/{marco}").status_code for _ in range(2)] == [204, 204]
     assert [(b["account"], b["handle"]) for b in caller.call("GET", "/blocks").json()] == [(marco, "marco")]
     assert caller.call("PUT", "/blocks/nobody").status_code == 404
     assert caller.call("PUT", f"/blocks/{me}").status_code == 400
     assert caller.call("DELETE", f"/blocks/{marco}").status_code == 204
+    assert caller.call("GET", "/blocks").json() == []
+
+
+def test_an_id_of_somebody_one_never_met_is_an_id_of_nobody(caller: Caller) -> None:
+    """The list of blocked people names nobody whose id was merely guessed or seen elsewhere."""
+    caller.sign_up("ana")
+    marco = caller.with_token(None).sign_up("marco").json()["account_id"]
+    real, none = (caller.call("PUT", f"/blocks/{one}") for one in (marco, "b3b3c6a3-98c1-4f17-9c48-0f1f4fd6f6a1"))
+    assert (real.status_code, real.content) == (none.status_code, none.content)
     assert caller.call("GET", "/blocks").json() == []
 
 

@@ -14,7 +14,7 @@ from litestar.testing import TestClient
 
 from kith.app.http import on_bug, on_http_exception, on_problem
 from kith.ledger.problem import Problem
-from kith.people import enforcement, ladder
+from kith.people import connections, enforcement, ladder
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
 from kith.reports.routes import ROUTES, ReportsKit
@@ -27,6 +27,7 @@ class Api:
     def __init__(self, world: World, client: TestClient[Litestar]) -> None:
         self.world, self.client = world, client
         self.me, self.them = world.account("me"), world.account("them")
+        world.do(connections.grant, self.me, self.them)
         self.chat = world.hub.chat(self.me, self.them)
         world.hub.say(self.chat, self.them, "one", "two")
 
@@ -110,6 +111,29 @@ def test_a_person_who_is_not_there_and_oneself_answer_alike(api: Api) -> None:
     one = api.post("/reports", api.body(account=api.world.hub.new_id()))
     assert one == api.post("/reports", api.body(account=api.me)) == api.post("/reports", api.body(account="x"))
     assert one[0] == 404
+
+
+def test_a_report_sent_again_is_the_same_report(api: Api) -> None:
+    """A lost answer costs nothing: the id that the device chose makes it one; without it there are two."""
+    chosen = api.world.hub.new_id()
+    first = api.post("/reports", api.body(id=chosen))
+    assert first == api.post("/reports", api.body(id=chosen))
+    assert (first[0], first[1]["report"]) == (201, chosen)
+    assert len(api.client.get("/api/v1/reports").json()) == 1
+    api.post("/reports", api.body())
+    assert len(api.client.get("/api/v1/reports").json()) == 2
+    other = api.world.account("somebody else")
+    api.world.do(connections.grant, api.me, other)
+    assert api.post("/reports", api.body(id=chosen, account=other))[0] == 409
+    assert api.post("/reports", api.body(id="one"))[0] == 400
+
+
+def test_a_report_names_nobody_whom_one_never_met(api: Api) -> None:
+    """The list of one's reports shows handles, so an id from nowhere answers as if it were nobody's."""
+    stranger = api.world.account("a stranger")
+    nobody = api.post("/reports", api.body(account=api.world.hub.new_id(), room=None, items=[]))
+    assert api.post("/reports", api.body(account=stranger, room=None, items=[])) == nobody
+    assert api.client.get("/api/v1/reports").json() == []
 
 
 def test_a_report_may_be_large_but_not_endless(api: Api) -> None:

@@ -122,6 +122,7 @@ class Kith:
             origin=self.settings.origin,
             ticket_key=self.keys.tickets,
             clock=self.database.now,
+            met=room_facts.met,
             also_held={
                 "messaging": room_facts.held,
                 "safety notices": safety_flows.notices_of,

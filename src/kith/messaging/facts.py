@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from kith.ledger.database import Reader, Row
 from kith.messaging import store
+from kith.people import connections
 from kith.people.connections import pair
 
 
@@ -26,6 +27,11 @@ def room_between(reader: Reader, one: str, other: str) -> str | None:
     a, b = pair(one, other)
     row = reader.one(store.ROOM_OF, a=a, b=b)
     return None if row is None else str(row.room)
+
+
+def met(reader: Reader, viewer: str, other: str) -> bool:
+    """Whether `viewer` has been shown `other`: a connection now or once, or a request that reached her."""
+    return connections.known(reader, viewer, other) or reader.one(store.ASKED, whom=viewer, by=other) is not None
 
 
 def people_of(reader: Reader, room: str) -> tuple[str, str] | None:

@@ -232,6 +232,7 @@ writers = table(
 
 _r = requests.c
 _OPEN = and_(_r.outcome.is_(None), _r.cancelled_ms.is_(None))
+ASKED = select(_r.request).where(and_(_r.target == bindparam("whom"), _r.requester == bindparam("by"))).limit(1)
 REQUEST = select(requests).where(_r.request == bindparam("id"))
 REQUESTS_SINCE = select(
     func.count().label("sent"),

@@ -34,6 +34,12 @@ def connected(reader: Reader, a: str, b: str) -> bool:
     return row is not None and row.ended_ms is None
 
 
+def known(reader: Reader, viewer: str, other: str) -> bool:
+    """Whether the two are connected, or ever were. Blocks do not change it: one may block again."""
+    one, another = pair(viewer, other)
+    return reader.one(store.CONNECTION, a=one, b=another) is not None
+
+
 def grant(tx: Tx, a: str, b: str) -> None:
     """Connect two people; both must have agreed. Nothing happens when they already are."""
     if a == b:

@@ -553,8 +553,9 @@ async def block(session: TheSession, account: FromPath[str], database: TheDataba
     if account == session.account:
         raise invalid("You can't block yourself.")
     await _within(database, server, Charge("block", session.account, server.limits.block))
-    if not await database.write(blocks.block, session.account, account):
+    if not await database.read(server.met, session.account, account):
         raise not_found()
+    await database.write(blocks.block, session.account, account)
 
 
 @delete("/blocks/{account:str}", status_code=204)

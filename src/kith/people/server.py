@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kith.ledger.database import Reader, wall_clock
+from kith.people import connections
 from kith.people.buckets import Fleeting
 from kith.people.limits import DEFAULT, Limits
 from kith.people.passwords import Hasher
 
+Met = Callable[[Reader, str, str], bool]
+"""Whether the first account has been shown the second one: only then does its id say anything to her."""
 Held = Callable[[Reader, str], object]
 """What another room holds about an account, as plain JSON values; only what that person may see."""
 
@@ -21,7 +24,8 @@ class ServerFacts:
     `name` has no port and is the HOST of every URI; `origin` has scheme and port. `ticket_key` (32 bytes,
     never in the database) signs age tickets and blinds the names of rate-limit buckets. `also_held` are the
     other rooms' parts of a person's export, by title. `hasher` and `asked_age` are what all requests of this
-    process share: the pool that hashes passwords, and limits that must leave nothing on disk.
+    process share: the pool that hashes passwords, and limits that must leave nothing on disk. Whoever names an
+    account that she never `met` gets the answer for an id that does not exist.
     """
 
     name: str
@@ -30,6 +34,7 @@ class ServerFacts:
     clock: Callable[[], int] = wall_clock
     limits: Limits = DEFAULT
     also_held: Mapping[str, Held] = field(default_factory=dict)
+    met: Met = connections.known
     hasher: Hasher = field(init=False, repr=False)
     asked_age: Fleeting = field(default_factory=Fleeting, repr=False)
 

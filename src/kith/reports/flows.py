@@ -25,6 +25,7 @@ from kith.reports.sealing import EvidenceKey
 from kith.reports.triage import Category, Place, ReportFacts
 
 NOT_FOUND: Final = refuse("not-found", "There is nothing here, or it is not yours to see.")
+TAKEN: Final = refuse("report-id", "Another report has this id. Send it again with a fresh one.")
 
 
 class Filing(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,8 @@ class Filing(msgspec.Struct, frozen=True, kw_only=True):
     minor_involved: bool
     room: str | None = None
     note: str = ""
+    report: str | None = None
+    """The id that the device chose, so that the same report sent twice is one report."""
 
     def __repr__(self) -> str:
         return f"Filing({self.category}, …)"
@@ -67,12 +70,15 @@ def file(tx: Tx, filing: Filing, examined: Examined, desk: Desk) -> Filed | Deci
         proven=examined.against_reported > 0,
         over_budget=today >= limits.reports_per_day,
     )
+    first = triage.first_as_told(known)  # by what the reporter said and is: it must not tell the other's age
+    if filing.report is not None and (earlier := tx.one(store.REPORT, which=filing.report)) is not None:
+        same = (earlier.reporter, earlier.account) == (filing.reporter, filing.account)
+        return Filed(filing.report, examined.report_class, first) if same else TAKEN
     flooding = today >= limits.reports_per_day_at_most
-    # Judged by what the reporter said and is: whether it is taken must not tell the other's age.
-    if today >= limits.reports_per_day_ever or (flooding and not triage.first_as_told(known)):
+    if today >= limits.reports_per_day_ever or (flooding and not first):
         return refuse("report-flood", "You have sent very many reports today. Try again tomorrow.")
     case = _case_for(tx, filing.account, triage.of_report(known, tx.now, limits), "report", desk.key)
-    report = str(uuid4())
+    report = filing.report or str(uuid4())
     keeping.keep_report(tx, keeping.key_of(tx, case, desk.key), report, filing.note, examined, proven_only=flooding)
     tx.append(
         ReportFiled(
@@ -87,7 +93,7 @@ def file(tx: Tx, filing: Filing, examined: Examined, desk: Desk) -> Filed | Deci
             room=filing.room,
         )
     )
-    return Filed(report, examined.report_class, triage.first_as_told(known))
+    return Filed(report, examined.report_class, first)
 
 
 def _case_for(tx: Tx, account: str, place: Place, source: str, key: EvidenceKey | None = None) -> str:

@@ -68,6 +68,7 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     minor_involved: bool
     note: str
     items: list[str]
+    id: Annotated[str, msgspec.Meta(max_length=36)] | None = None
 
     def __repr__(self) -> str:
         return f"Report({self.category}, {len(self.items)} items, …)"
@@ -88,8 +89,10 @@ async def report(
 ) -> dict[str, object]:
     """Report somebody, with up to thirty messages and their franks."""
     items = _items(data, reports_kit.desk.limits)
-    if not _is_id(server.name, data.account):
+    if not _is_id(server.name, data.account) or not await database.read(server.met, session.account, data.account):
         raise not_found()
+    if data.id is not None and not _is_id(server.name, data.id):
+        raise invalid("The report's id is not an id: a UUID, version 4, in lower case.")
     examined = Examined()
     if data.room is not None:
         if not _is_id(server.name, data.room):
@@ -103,6 +106,7 @@ async def report(
         minor_involved=data.minor_involved,
         room=data.room,
         note=data.note,
+        report=data.id,
     )
     filed = await database.write(flows.file, filing, examined, reports_kit.desk)
     if isinstance(filed, Decision):

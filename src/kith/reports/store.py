@@ -282,6 +282,7 @@ SET_DECIDED = (
 
 # Reports -----------------------------------------------------------------------------------------
 
+REPORT = select(reports).where(reports.c.report == bindparam("which"))
 REPORTS_OF_CASE = select(reports).where(reports.c.case == bindparam("of_case")).order_by(reports.c.filed_ms)
 REPORTS_BY = (
     select(

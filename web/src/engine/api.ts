@@ -21,6 +21,7 @@ export interface PackagesAnswer {
 }
 export interface ReportBody {
   account: string; room: string | null; category: ReportCategory; minor_involved: boolean; note: string; items: string[];
+  id: string;
 }
 export interface WellKnown {
   server_name: string; origin: string; api: number; stream: string; manifest: { entry: string; signature: string }[];
@@ -95,7 +96,7 @@ export class Api {
   removeDevice = (id: string): Promise<null> => this.call('DELETE', `/me/devices/${id}`);
   putDeviceList = (body: { device_list: string; device_list_signature: string }): Promise<null> =>
     this.call('PUT', '/me/device-list', body);
-  password = (current: string, next: string): Promise<null> => this.call('POST', '/me/password', { current, new: next });
+  password = (body: { current: string; new: string; sign_out_others: boolean }): Promise<null> => this.call('POST', '/me/password', body);
   controls = (requests: 'everyone' | 'nobody'): Promise<null> => this.call('PUT', '/me/controls', { requests });
   profile = (display_name: string): Promise<null> => this.call('PUT', '/me/profile', { display_name });
   standing = (): Promise<Standing> => this.call('GET', '/me/standing');

@@ -116,7 +116,7 @@ export interface Ops {
   me: [Record<string, never>, Me];
   set_display_name: [{ display_name: string }, Me];
   set_controls: [{ requests: 'everyone' | 'nobody' }, Me];
-  change_password: [{ current: string; new: string }, null];
+  change_password: [{ current: string; new: string; sign_out_others: boolean }, null];
   devices: [Record<string, never>, Device[]];
   remove_device: [{ id: string }, Device[]];
   terms: [Record<string, never>, { version: string; terms: { title: string; text: string }[]; standards: { id: string; title: string; text: string }[] }];

@@ -85,6 +85,8 @@ export class EngineCore implements Engine {
   #session: Session | null = null;
   #phase: Phase = 'signed-out';
   #cancelRetry: (() => void) | null = null;
+  /** A report that was not answered yet. */
+  #reporting: { report: string; id: string } | null = null;
   /** Time of the last message written here (ms). */
   #lastWritten = 0;
 
@@ -540,7 +542,7 @@ export class EngineCore implements Engine {
       await this.#api.controls(requests);
       return this.#me();
     },
-    change_password: ({ current, new: next }) => this.#api.password(current, next),
+    change_password: (body) => this.#api.password(body),
     devices: async () => (await this.#api.ownDevices()).devices,
     remove_device: async ({ id }) => {
       const session = this.#need();
@@ -641,12 +643,20 @@ export class EngineCore implements Engine {
     report_preview: ({ account, room, message }) => this.#need().threads.preview(account, room, message),
     report: async ({ account, room, message, category, minor_involved, note }) => {
       const items = room === null ? [] : await this.#need().threads.reportItems(room, message);
-      const answer = await this.#api.report({ account, room, category, minor_involved, note, items });
+      const report = { account, room, category, minor_involved, note, items };
+      const answer = await this.#api.report({ ...report, id: this.#reportId(JSON.stringify(report)) });
+      this.#reporting = null;
       this.#emit({ type: 'reports' });
       return answer;
     },
     reports: () => this.#api.reports<SentReport>(),
   };
+
+  /** What is sent again after a lost answer keeps its id, so that it is one report. */
+  #reportId(report: string): string {
+    if (this.#reporting?.report !== report) this.#reporting = { report, id: crypto.randomUUID() };
+    return this.#reporting.id;
+  }
 
   async #makeIdentity(reset: boolean): Promise<{ me: Me; recovery_code: string }> {
     const session = this.#need();
