@@ -165,11 +165,14 @@ def main() -> None:
     from kith.app.keys import KeyFileError
     from kith.app.settings import SettingsError
     from kith.app.web import WebError
-    from kith.ledger.database import StorageError
+    from kith.ledger.failstop import EXIT_STORAGE, StorageError
 
     try:
         app(standalone_mode=True)
-    except (_Stop, KeyFileError, SettingsError, StorageError, WebError) as error:
+    except StorageError as error:
+        sys.stderr.write(f"kith: {error}\n")
+        sys.exit(EXIT_STORAGE)
+    except (_Stop, KeyFileError, SettingsError, WebError) as error:
         sys.exit(f"kith: {error}")
     except OSError as error:
         sys.exit(f"kith: {_os_sentence(error)}")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import structlog
 
+from kith.ledger import failstop
 from kith.ledger import log as ledger
 from kith.ledger.database import Database, Tx
 from kith.ledger.log import Recorded
@@ -87,6 +88,7 @@ class Jobs:
                 while await self._database.write(advance, reaction) == BATCH:
                     pass
             except Exception as error:
+                self._stop_if_disk(error)
                 log.error("reader-failed", reader=reaction.reader, exc_info=error)
                 await asyncio.sleep(BACK_OFF_S)
                 continue
@@ -98,5 +100,11 @@ class Jobs:
             try:
                 await chore.do()
             except Exception as error:
+                self._stop_if_disk(error)
                 log.error("chore-failed", chore=chore.name, exc_info=error)
             await asyncio.sleep(chore.every_s)
+
+    def _stop_if_disk(self, error: Exception) -> None:
+        """A chore that could not write a file (a key, an audit head) met the disk that the database lies on."""
+        if failstop.is_disk(error):
+            self._database.fail(error)

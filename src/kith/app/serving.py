@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -94,6 +95,7 @@ async def running(kith: Kith) -> AsyncIterator[Kith]:
 async def run_server(data: Path) -> None:
     """`kith serve`: until SIGINT or SIGTERM."""
     logs.configure()
+    faulthandler.enable()  # a full disk can end a process by SIGBUS: then at least the log says where
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -3,14 +3,13 @@
 `await database.write(flow, …)` queues a flow; the next batch runs its flows inline, each in a SAVEPOINT,
 then only COMMIT runs in a worker thread, and the answers leave after it. A flow loads facts first, its
 writes return nothing, and its effects outside the database are signals handed to `tx.publish`, which
-leave after COMMIT too. A failed COMMIT ends the process: what is in doubt was never acknowledged.
+leave after COMMIT too. Any failure of the storage ends the process (`failstop`): what is in doubt was never
+acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +25,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from kith.ledger import schema
+from kith.ledger import failstop, schema
 from kith.ledger.events import Event, encode_event, kind_of
+from kith.ledger.failstop import StorageError as StorageError  # noqa: PLC0414  also raised from here
 from kith.ledger.signals import Appended
 
 P = ParamSpec("P")
@@ -37,6 +37,8 @@ Clock = Callable[[], int]
 
 BATCH_BUDGET_S = 0.004
 BUSY_RETRY_S = 0.005
+CHECKPOINT_PAGES = 1000
+"""Pages in the write-ahead log from which a COMMIT is followed by a checkpoint."""
 MINIMUM_SQLITE = (3, 51, 3)  # 3.7.0-3.51.2 are said to have a WAL-reset corruption bug
 
 _DIALECT = sqlite.dialect(paramstyle="named")
@@ -178,19 +180,9 @@ class _Queued(NamedTuple):
     done: asyncio.Future[Any]
 
 
-class StorageError(RuntimeError):
-    """The disk refused; nothing in doubt was acknowledged. Free space or mend the disk, then start again."""
-
-
 def wall_clock() -> int:
     """The system's time, in milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-def _die(failure: BaseException) -> None:
-    sys.stderr.write(f"kith: the database could not be written ({failure}). Nothing unsaved was confirmed. Stopping.\n")
-    sys.stderr.flush()
-    os._exit(74)  # EX_IOERR
 
 
 class Database:
@@ -202,7 +194,7 @@ class Database:
         projectors: Projectors,
         *,
         clock: Clock = wall_clock,
-        on_failure: Callable[[BaseException], None] = _die,
+        on_failure: Callable[[StorageError], None] = failstop.die,
     ) -> None:
         if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < MINIMUM_SQLITE:
             raise StorageError(f"SQLite {apsw.sqlite_lib_version()} is too old; install a current apsw.")
@@ -210,10 +202,18 @@ class Database:
         self.projectors = projectors
         self.clock = clock
         self.listeners: list[Callable[[object], None]] = []
+        self.failed: StorageError | None = None
+        """Set once the storage failed: from then on nothing is read, written or confirmed."""
         self._on_failure = on_failure
         self._last_ms = 0
-        self._writer = _open(self.path)
-        self._reader = _open(self.path, read_only=True) if _on_disk(self.path) else self._writer
+        try:
+            self._writer = _open(self.path)
+            self._reader = _open(self.path, read_only=True) if _on_disk(self.path) else self._writer
+        except apsw.Error as failure:
+            raise StorageError(failstop.sentence(failure, self.path)) from failure
+        self._wal_pages = 0
+        # SQLite's own checkpoint after a COMMIT hides its errors, failed fsyncs included; ours does not.
+        self._writer.set_wal_hook(self._committed_pages)
         self._queue: deque[_Queued] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
@@ -225,6 +225,8 @@ class Database:
 
     async def write(self, flow: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a flow in the next batch; returns when it is durable. A raising flow rolls back alone."""
+        if self.failed is not None:
+            raise self.failed
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.append(_Queued(lambda tx: flow(tx, *args, **kwargs), done))
         if self._pump is None or self._pump.done():
@@ -237,24 +239,35 @@ class Database:
 
     def read_now(self, question: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `read`, for code without an event loop."""
+        if self.failed is not None:
+            raise self.failed
         if self._reader is self._writer:  # an in-memory database, in tests
             return question(Reader(self._reader, self.now()), *args, **kwargs)
-        self._reader.execute("BEGIN")
         try:
-            return question(Reader(self._reader, self.now()), *args, **kwargs)
-        finally:
-            self._reader.execute("COMMIT")
+            self._reader.execute("BEGIN")
+            try:
+                return question(Reader(self._reader, self.now()), *args, **kwargs)
+            finally:
+                self._reader.execute("COMMIT")
+        except failstop.FAILURES as failure:
+            raise self.fail(failure) from failure
 
     def write_now(self, flow: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one flow in a transaction of its own, for the command line and tests."""
-        self._writer.execute("BEGIN IMMEDIATE")
-        tx = Tx(self._writer, self.now(), self.projectors)
+        if self.failed is not None:
+            raise self.failed
         try:
-            answer = flow(tx, *args, **kwargs)
-        except BaseException:
-            self._writer.execute("ROLLBACK")
-            raise
-        self._writer.execute("COMMIT")
+            self._writer.execute("BEGIN IMMEDIATE")
+            tx = Tx(self._writer, self.now(), self.projectors)
+            try:
+                answer = flow(tx, *args, **kwargs)
+            except BaseException:
+                if self._writer.in_transaction:  # a failed disk has ended it already
+                    self._writer.execute("ROLLBACK")
+                raise
+            self._commit()
+        except failstop.FAILURES as failure:
+            raise self.fail(failure) from failure
         self._announce(tx.signals)
         return answer
 
@@ -270,6 +283,7 @@ class Database:
         return {
             "journal_mode": self._writer.pragma("journal_mode"),
             "synchronous": self._writer.pragma("synchronous"),
+            "qpsg": self._writer.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1),
             "sqlite": apsw.sqlite_lib_version(),
         }
 
@@ -288,24 +302,23 @@ class Database:
 
     async def _run_batches(self) -> None:
         while self._queue:
-            try:
-                self._writer.execute("BEGIN IMMEDIATE")
-            except apsw.BusyError:  # another process writes; a blocking wait would freeze the loop
-                await asyncio.sleep(BUSY_RETRY_S)
-                continue
-            except apsw.Error as failure:
-                self._fail(failure, [])
-                return
             answers: list[tuple[_Queued, Any, BaseException | None]] = []
             signals: list[object] = []
-            until = time.perf_counter() + BATCH_BUDGET_S
-            while self._queue and (not answers or time.perf_counter() < until):
-                answers.append(self._run_one(self._queue.popleft(), signals))
             try:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._committer, self._writer.execute, "COMMIT")
+                self._writer.execute("BEGIN IMMEDIATE")
+                until = time.perf_counter() + BATCH_BUDGET_S
+                while self._queue and (not answers or time.perf_counter() < until):
+                    answers.append(self._run_one(self._queue[0], signals))
+                    self._queue.popleft()
+                await asyncio.get_running_loop().run_in_executor(self._committer, self._commit)
+            except apsw.BusyError as busy:
+                if answers:  # not while beginning: then a COMMIT is in doubt
+                    self.fail(busy, [queued for queued, _, _ in answers])
+                    return
+                await asyncio.sleep(BUSY_RETRY_S)  # another process writes; a blocking wait would freeze the loop
+                continue
             except apsw.Error as failure:
-                self._fail(failure, [queued for queued, _, _ in answers])
+                self.fail(failure, [queued for queued, _, _ in answers])
                 return
             for queued, answer, error in answers:
                 _settle(queued.done, answer, error)
@@ -316,6 +329,8 @@ class Database:
         self._writer.execute("SAVEPOINT flow")
         try:
             answer = queued.flow(tx)
+        except failstop.FAILURES:
+            raise
         except Exception as error:  # noqa: BLE001  the flow rolls back alone; its caller gets the error
             self._writer.execute("ROLLBACK TO flow")
             self._writer.execute("RELEASE flow")
@@ -326,17 +341,33 @@ class Database:
             signals.append(Appended(tx.position))
         return queued, answer, None
 
+    def _committed_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _commit(self) -> None:
+        """COMMIT and, when the log has grown, a checkpoint; any error of either is the storage's failure."""
+        self._writer.execute("COMMIT")
+        if self._wal_pages >= CHECKPOINT_PAGES:
+            try:
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            except apsw.BusyError:  # another process is at it
+                return
+
     def _announce(self, signals: list[object]) -> None:
         for signal in signals:
             for listener in self.listeners:
                 listener(signal)
 
-    def _fail(self, failure: BaseException, batch: list[_Queued]) -> None:
+    def fail(self, failure: BaseException, batch: Iterable[_Queued] = ()) -> StorageError:
+        """Fail-stop: nobody in doubt is answered with success, nothing more is done, and the process ends."""
+        error = self.failed = StorageError(failstop.sentence(failure, self.path))
         waiting = [*batch, *self._queue]
         self._queue.clear()
         for queued in waiting:
-            _settle(queued.done, None, StorageError(str(failure)))
-        self._on_failure(failure)
+            _settle(queued.done, None, error)
+        self._on_failure(error)
+        return error
 
 
 def _settle(done: asyncio.Future[Any], answer: object, error: BaseException | None) -> None:
@@ -365,6 +396,7 @@ def _open(path: str, *, read_only: bool = False) -> apsw.Connection:
         connection.pragma("foreign_keys", 1)
         connection.pragma("secure_delete", 1)  # a destroyed key share must not linger in freed pages
         connection.set_busy_timeout(0)
+        connection.wal_autocheckpoint(0)
         _assert_durable(connection, path)
     return connection
 
@@ -373,6 +405,8 @@ def _assert_durable(connection: apsw.Connection, path: str) -> None:
     mode, synchronous = connection.pragma("journal_mode"), connection.pragma("synchronous")
     if _on_disk(path) and (mode != "wal" or synchronous != 2):  # noqa: PLR2004  2 is FULL
         raise StorageError(f"SQLite runs with journal_mode={mode}, synchronous={synchronous}; Kith needs WAL and FULL.")
+    if not connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1):
+        raise StorageError("SQLite refuses the query planner stability guarantee (QPSG); install a current apsw.")
 
 
 def decode_json(text: str, type_: type[T]) -> T:
