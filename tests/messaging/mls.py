@@ -1,8 +1,7 @@
-"""Synthetic MLS: the public parts of groups, exact to the byte, with made-up secrets and ciphertexts."""
+"""Devices and groups of synthetic people, with Kith's own engine: what a server is sent is the real thing."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -12,23 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kith.messaging.handshakes import Submitted
 from kith.protocol.franking import build_aad
 from kith.protocol.identity import Identity
-from kith.protocol.mls.framing import parse_commit
+from kith.protocol.mls.client import MlsClient
+from kith.protocol.mls.engine import Settings
+from kith.protocol.mls.group import Group as State
 from kith.protocol.mls.key_package import parse_key_package
-from kith.protocol.mls.ratchet_tree import read_tree, tree_hash
-from kith.protocol.signing import public_bytes, sign_with_label
+from kith.protocol.signing import public_bytes
 from kith.protocol.uris import account_uri, device_uri
 from kith.protocol.wire import vector
 
 HOST = "kith.test"
 DAY_S = 24 * 3600
-
-
-def u16s(*numbers: int) -> bytes:
-    """A vector of uint16."""
-    return vector(b"".join(number.to_bytes(2, "big") for number in numbers))
-
-
-CAPABLE = u16s(1) + u16s(1) + u16s() + u16s() + u16s(1)
 
 
 @dataclass(frozen=True)
@@ -38,129 +30,100 @@ class Phone:
     account: str
     device: str
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
+    secrets: dict[bytes, bytes] = field(default_factory=dict, repr=False, compare=False)
+    """What opens a Welcome, by KeyPackageRef."""
 
     @property
     def public(self) -> bytes:
         """The public half."""
         return public_bytes(self.key)
 
-    def leaf(self, source: bytes, context: bytes = b"") -> bytes:
-        """A signed LeafNode with a fresh encryption key."""
-        identity = Identity(account_uri(HOST, self.account), device_uri(HOST, self.device)).encode()
-        credential = b"\0\1" + vector(identity)
-        signed = vector(os.urandom(32)) + vector(self.public) + credential + CAPABLE + source + vector(b"")
-        return signed + vector(sign_with_label(self.key, "LeafNodeTBS", signed + context))
+    @property
+    def identity(self) -> bytes:
+        """What stands in its credential."""
+        return Identity(account_uri(HOST, self.account), device_uri(HOST, self.device)).encode()
 
-    def path_leaf(self, group_id: bytes, index: int) -> bytes:
-        """The new leaf of a commit by this device."""
-        return self.leaf(b"\3" + vector(b""), vector(group_id) + index.to_bytes(4, "big"))
+    @property
+    def engine(self) -> MlsClient:
+        """An engine without scruples: what it makes is for the server to judge."""
+        return MlsClient(
+            identity=self.identity,
+            signature_key=self.public,
+            signer=self.key,
+            random=os.urandom,
+            authenticate=lambda _identity, _key: True,
+            roster=lambda _change: None,
+            settings=Settings(lifetime_s=None),
+        )
 
     def key_package(self, now_ms: int, days: int = 80) -> bytes:
         """An MLSMessage with a fresh KeyPackage."""
         first = now_ms // 1000 - 60
-        source = b"\1" + first.to_bytes(8, "big") + (first + days * DAY_S).to_bytes(8, "big")
-        signed = b"\0\1\0\1" + vector(os.urandom(32)) + self.leaf(source) + vector(b"")
-        return b"\0\1\0\5" + signed + vector(sign_with_label(self.key, "KeyPackageTBS", signed))
+        made = self.engine.new_key_package(not_before=first, not_after=first + days * DAY_S)
+        self.secrets[made.ref] = made.secret
+        return made.message
 
 
 @dataclass(frozen=True)
 class Group:
-    """A group as its members know it, in public."""
+    """A group at one epoch, as each of its devices has it."""
 
     room: str
-    epoch: int
-    leaves: dict[int, bytes]
-    phones: dict[int, Phone]
-    transcript: bytes = b""
-    tag: bytes = b"t" * 32
+    now_s: int
+    states: dict[Phone, State]
 
     @staticmethod
     def created(room: str, by: Phone, now_ms: int) -> Group:
         """Epoch 0, known to the creator alone."""
-        leaf = parse_key_package(by.key_package(now_ms)).leaf.encoded
-        return Group(room, 0, {0: leaf}, {0: by})
+        first = now_ms // 1000 - 60
+        state = by.engine.create_group(UUID(room).bytes, not_before=first, not_after=first + 80 * DAY_S)
+        return Group(room, now_ms // 1000, {by: state})
 
     @property
     def group_id(self) -> bytes:
         """16 bytes."""
         return UUID(self.room).bytes
 
-    def tree(self) -> bytes:
-        """The ratchet_tree extension's data; parents are blank."""
-        nodes: list[bytes] = []
-        for place in range(2 * max(self.leaves) + 1):
-            leaf = self.leaves.get(place // 2) if place % 2 == 0 else None
-            nodes.append(b"\0" if leaf is None else b"\1\1" + leaf)
-        return vector(b"".join(nodes))
+    @property
+    def epoch(self) -> int:
+        """Of every device."""
+        return next(iter(self.states.values())).epoch
 
-    def context(self) -> bytes:
-        """GroupContext."""
-        hashed = tree_hash(read_tree(self.tree()))
-        return (
-            b"\0\1\0\1"
-            + vector(self.group_id)
-            + self.epoch.to_bytes(8, "big")
-            + vector(hashed)
-            + vector(self.transcript)
-            + vector(b"")
-        )
-
-    def index_of(self, phone: Phone) -> int:
-        """The leaf of a device."""
-        return next(index for index, one in self.phones.items() if one.device == phone.device)
-
-    def info(self, by: Phone) -> bytes:
-        """An MLSMessage with a GroupInfo signed by this member."""
-        extensions = vector(b"\0\2" + vector(self.tree()))
-        signed = self.context() + extensions + vector(self.tag) + self.index_of(by).to_bytes(4, "big")
-        return b"\0\1\0\4" + signed + vector(sign_with_label(by.key, "GroupInfoTBS", signed))
+    def leaf_of(self, phone: Phone) -> int:
+        """The index of a device's leaf."""
+        members = next(iter(self.states.values())).members()
+        return next(one.leaf for one in members if one.identity == phone.identity)
 
     def commit(
-        self,
-        by: Phone,
-        *,
-        add: dict[Phone, bytes] | None = None,
-        remove: tuple[Phone, ...] = (),
-        path: bool | None = None,
+        self, by: Phone, *, add: dict[Phone, bytes] | None = None, remove: tuple[Phone, ...] = ()
     ) -> tuple[Submitted, Group]:
         """A commit by a member, and the group after it. `add`: devices with the key packages issued for them."""
-        adds = add or {}
-        index = self.index_of(by)
-        leaves, phones = dict(self.leaves), dict(self.phones)
-        proposals = b""
-        for phone in remove:
-            gone = self.index_of(phone)
-            del leaves[gone], phones[gone]
-            proposals += b"\1\0\3" + gone.to_bytes(4, "big")
+        adds, removes = add or {}, [self.leaf_of(phone) for phone in remove]
+        now_s = max([self.now_s, *(_valid_from(package) for package in adds.values())])
+        made = by.engine.commit(self.states[by], now_s=now_s, adds=list(adds.values()), removes=removes)
+        after = {by: by.engine.apply_own(made.state)}
+        for phone, state in self.states.items():
+            if phone != by and phone.device not in {one.device for one in remove}:
+                after[phone] = phone.engine.process(state, made.commit).state
         for phone, package in adds.items():
-            free = next(i for i in range(len(leaves) + 1) if i not in leaves)
-            leaves[free], phones[free] = parse_key_package(package).leaf.encoded, phone
-            proposals += b"\1\0\1" + package[4:]
-        with_path = path if path is not None else (bool(remove) or not adds)
-        update = b"\0"
-        if with_path:
-            leaves[index] = by.path_leaf(self.group_id, index)
-            update = b"\1" + leaves[index] + vector(b"")
-        after = replace(self, epoch=self.epoch + 1, leaves=leaves, phones=phones, tag=os.urandom(32))
-        commit = self._framed(by, index, proposals, update, after.tag)
-        interim = hashlib.sha256(self.transcript + vector(self.tag)).digest()
-        transcript = hashlib.sha256(interim + parse_commit(commit).transcript_input()).digest()
-        after = replace(after, transcript=transcript)
-        refs = [parse_key_package(package).ref for package in adds.values()]
-        return Submitted(commit, welcome(*refs) if refs else None, after.info(by)), after
+            assert made.welcome is not None
+            after[phone] = phone.engine.join(made.welcome, phone.secrets[parse_key_package(package).ref])
+        return Submitted(made.commit, made.welcome, made.group_info), replace(self, states=after)
 
-    def _framed(self, by: Phone, index: int, proposals: bytes, update: bytes, tag: bytes) -> bytes:
-        sender = b"\1" + index.to_bytes(4, "big")
-        content = (
-            vector(self.group_id) + self.epoch.to_bytes(8, "big") + sender + vector(b"") + b"\3" + vector(proposals)
-        ) + update
-        signature = sign_with_label(by.key, "FramedContentTBS", b"\0\1\0\1" + content + self.context())
-        return b"\0\1\0\1" + content + vector(signature) + vector(tag) + vector(b"M" * 32)
+    def info(self, by: Phone) -> bytes:
+        """An MLSMessage with the GroupInfo of this epoch, signed by this member."""
+        return by.engine.group_info(self.states[by])
 
     def message(self, tag: bytes | None = b"f" * 32, size: int = 200) -> bytes:
         """An application message of this epoch with a franking tag, or an ephemeral one when `tag` is None."""
         aad = b"" if tag is None else build_aad(tag)
         return private(self.group_id, self.epoch, aad, size)
+
+
+def _valid_from(package: bytes) -> int:
+    lifetime = parse_key_package(package).leaf.lifetime
+    assert lifetime is not None
+    return lifetime.not_before
 
 
 def private(group_id: bytes, epoch: int, aad: bytes, size: int = 200, content_type: int = 1) -> bytes:

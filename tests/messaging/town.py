@@ -175,16 +175,15 @@ class Town:
     def commit(self, by: Phone, room: str, submitted: Submitted, key: bytes | None = None) -> Accepted | Refusal:
         """Submit a commit."""
         before = self.ask(handshaking.group_of, by.account, room)
-        prepared = handshaking.prepare(submitted, before, server=HOST, room=room, device=by.device)
+        here = {"server": HOST, "room": room, "device": by.device}
+        prepared = handshaking.prepare(submitted, before, **here, now_ms=self.clock.now)
         sender = Sender(by.account, by.device)
         answer: Accepted | Refusal = self.do(handshaking.commit, sender, key or os.urandom(16), room, prepared)
         return answer
 
     def group(self, room: str, by: Phone, *others: Phone) -> Group:
         """The room's group with these devices."""
-        submitted, group = Group.created(room, by, self.clock.now).commit(
-            by, add=self.claim(by, room, *others), path=None if others else True
-        )
+        submitted, group = Group.created(room, by, self.clock.now).commit(by, add=self.claim(by, room, *others))
         accepted = self.commit(by, room, submitted)
         assert isinstance(accepted, Accepted), accepted
         return group

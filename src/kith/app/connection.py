@@ -313,11 +313,13 @@ class Connection:
 
     async def _commit(self, frame: frames.Commit) -> None:
         database, server = self._hub.database, self._hub.franking.server
+        now = database.now()
         submitted = Submitted(frame.commit, frame.welcome, frame.group_info)
         before = database.read_now(handshaking.group_of, self.account, frame.room)
 
-        def prepare() -> Handshake | Refusal:
-            return handshaking.prepare(submitted, before, server=server, room=frame.room, device=self.device)
+        def prepare() -> Handshake | handshaking.Rejected | Refusal:
+            here = {"server": server, "room": frame.room, "device": self.device}
+            return handshaking.prepare(submitted, before, **here, now_ms=now)
 
         big = before is not None and len(frame.group_info) > BIG_COMMIT
         prepared = await asyncio.to_thread(prepare) if big else prepare()

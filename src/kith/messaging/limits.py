@@ -33,6 +33,8 @@ class Limits:
     envelope_life_ms: int = limit(14 * DAY, "ms", "who wrote when is for counters, then forgotten")
     membership_kept_ms: int = limit(180 * DAY, "ms", "the window in which a message can be reported")
 
+    group_leaves: int = limit(256, "devices in a group", "the web engine derives a secret for each in every epoch")
+
     frames_per_second: int = limit(50, "frames", "a person types, acks and scrolls; a flood is neither")
     frames_burst: int = limit(400, "frames", "catching up sends many acks at once")
     submits_per_second: int = limit(20, "submissions", "pasting and forwarding come in bursts, not in streams")

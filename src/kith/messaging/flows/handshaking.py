@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from kith.ledger.database import Reader, Row, Tx
+from kith.ledger.decision import Decision, refuse
 from kith.ledger.events import EpochAdvanced, MembershipEnded, MembershipStarted
+from kith.ledger.limits import SECOND
 from kith.messaging import store
 from kith.messaging.flows.delivery import answered, overfull, post, remember
+from kith.messaging.flows.key_packages import obtainable
+from kith.messaging.flows.limiting import refused
 from kith.messaging.flows.writing import Place, Sender, may_write_here
 from kith.messaging.flows.writing import judge as judge_writing
-from kith.messaging.handshakes import Handshake, Member, Submitted, epoch_of, judge, read
+from kith.messaging.handshakes import Circumstances, Handshake, Member, Submitted, epoch_of, judge, read, rule_of
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.messaging.writing import NOT_ALLOWED
@@ -18,12 +23,22 @@ from kith.people import devices
 from kith.protocol.frames import COMMIT, WELCOME
 from kith.protocol.wire import Malformed
 
+POLICY = "messaging.handshakes"
+ROSTER_MOVED_MS = 1_000
+"""Who belongs here may have changed after the commit was made: a device that looks again is soon right."""
+
 
 class Before(NamedTuple):
     """A room's group as a commit may find it: its epoch and public state, None before the first commit."""
 
     epoch: int | None
     group_info: bytes | None
+
+
+class Rejected(NamedTuple):
+    """What the checks before the flow found; the flow records it."""
+
+    decision: Decision
 
 
 def group_of(reader: Reader, account: str, room: str) -> Before | None:
@@ -34,7 +49,9 @@ def group_of(reader: Reader, account: str, room: str) -> Before | None:
     return None if head is None else Before(head.epoch, head.group_info)
 
 
-def prepare(submitted: Submitted, before: Before | None, *, server: str, room: str, device: str) -> Handshake | Refusal:
+def prepare(
+    submitted: Submitted, before: Before | None, *, server: str, room: str, device: str, now_ms: int
+) -> Handshake | Rejected | Refusal:
     """Everything about a commit that needs no transaction: parsing, signatures, the tree. Runs before the flow.
 
     A commit of another epoch goes no further than its header; one from somebody who may not write is not even looked
@@ -46,15 +63,19 @@ def prepare(submitted: Submitted, before: Before | None, *, server: str, room: s
         epoch = epoch_of(submitted.commit)
         if epoch != (before.epoch or 0):
             return Refusal("wrong_epoch", str(before.epoch or 0))
-        return read(submitted, server=server, room=room, device=device, previous=before.group_info)
+        now_s = now_ms // SECOND
+        return read(submitted, server=server, room=room, device=device, previous=before.group_info, now_s=now_s)
     except Malformed as flaw:
-        return Refusal("invalid", f"The commit is not acceptable: {flaw}.")
+        return Rejected(refuse(rule_of(flaw), f"The commit is not acceptable: {flaw}."))
 
 
-def commit(tx: Tx, sender: Sender, key: bytes, room: str, handshake: Handshake | Refusal) -> Accepted | Refusal:
+def commit(
+    tx: Tx, sender: Sender, key: bytes, room: str, handshake: Handshake | Rejected | Refusal
+) -> Accepted | Refusal:
     """Move a room's group to its next epoch, if this commit is the first of its epoch and does what it may.
 
-    A repeat gets the first answer, also when the epoch has moved on by its own success.
+    A repeat gets the first answer, also when the epoch has moved on by its own success. The epoch is compared with
+    that of the base on which the commit was verified: each epoch has one commit, so no other base can have it.
     """
     first = answered(tx, sender.device, key)
     if first is not None:
@@ -62,24 +83,57 @@ def commit(tx: Tx, sender: Sender, key: bytes, room: str, handshake: Handshake |
     place = may_write_here(tx, sender.account, room)
     if isinstance(place, Refusal):
         return place
-    if isinstance(handshake, Refusal):
-        return handshake
+    if isinstance(handshake, Rejected):
+        return _refused(tx, sender, room, handshake.decision)
+    return handshake if isinstance(handshake, Refusal) else _next_epoch(tx, sender, key, place, handshake)
+
+
+def _next_epoch(tx: Tx, sender: Sender, key: bytes, place: Place, handshake: Handshake) -> Accepted | Refusal:
+    room = place.room
     head, before = tx.one(store.HEAD_NUMBERS, id=room), tx.all(store.LEAVES, id=room)
     if head is None or (head.epoch or 0) != handshake.epoch:
         return Refusal("wrong_epoch", str(0 if head is None else head.epoch or 0))
-    hindrance = overfull(tx, head, before, sender, DEFAULTS) or _unwarranted(tx, sender, place, handshake)
+    hindrance = overfull(tx, head, before, sender, DEFAULTS)
     if hindrance is not None:
         return hindrance
+    decision = judge(handshake, _circumstances(tx, sender, place, handshake, before))
+    if decision.refused:
+        return _refused(tx, sender, room, decision)._replace(retry_after_ms=ROSTER_MOVED_MS)
     turn = _Turn(room, sender, head.room_pos + 1, max(tx.now, head.last_ms), before, handshake)
     return _accept(tx, key, turn, head.room_seq)
 
 
-def _unwarranted(tx: Tx, sender: Sender, place: Place, handshake: Handshake) -> Refusal | None:
-    """What this commit may not do, by the facts of this transaction."""
-    granted = {device: ref for device, ref in handshake.added.items() if _granted(tx, place.room, sender, ref)}
-    registered = _registered(tx, place)
-    flaw = judge(handshake, sender=sender.account, registered=registered, granted=granted)
-    return None if flaw is None else Refusal("invalid", flaw)
+def _refused(tx: Tx, sender: Sender, room: str, decision: Decision) -> Refusal:
+    """Every refused commit has a recorded decision, once a day for each rule and room: `kith why ROOM` shows it."""
+    known = {"room": room, "device": sender.device}
+    return refused(tx, POLICY, sender.account, decision, known, code="invalid", cause=room)
+
+
+def _circumstances(
+    reader: Reader, sender: Sender, place: Place, handshake: Handshake, before: list[Row]
+) -> Circumstances:
+    """The facts of this transaction for checks 6 to 9."""
+    registered = _registered(reader, place)
+    there = {leaf.device: leaf.account for leaf in before}
+    return Circumstances(
+        sender=sender.account,
+        adds_accounts=place.adds_accounts,
+        registered=registered,
+        before=there,
+        due={leaf.device for leaf in before if not leaf.live},
+        granted={device: ref for device, ref in handshake.added.items() if _granted(reader, place.room, sender, ref)},
+        addable=_addable(reader, place, registered, there, handshake),
+        most=DEFAULTS.group_leaves,
+    )
+
+
+def _addable(
+    reader: Reader, place: Place, registered: Mapping[str, Member], before: Mapping[str, str], handshake: Handshake
+) -> set[str]:
+    """The devices of newcomers that were left out although a key package could be had for them."""
+    new = {member.account for member in handshake.members.values()} - set(before.values()) - {place.account}
+    out = [one for one in registered.values() if one.account in new and one.device not in handshake.members]
+    return {one.device for one in out if obtainable(reader, place.account, one.device, one.mls_key)}
 
 
 class _Turn(NamedTuple):

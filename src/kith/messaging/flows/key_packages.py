@@ -147,6 +147,17 @@ def claim(tx: Tx, sender: Sender, room: str, wanted: Sequence[str], limits: Limi
     return Claim(found, missing)
 
 
+def obtainable(reader: Reader, account: str, device: str, mls_key: bytes, limits: Limits = DEFAULTS) -> bool:
+    """Whether a claim by this account would get a key package for that device now."""
+    since = reader.now - DAY
+    if int(reader.value(store.CLAIMED_BY, who=account, since=since)) >= limits.claims_per_requester:
+        return False
+    if int(reader.value(store.CLAIMED_OF, whose=device, who=account, since=since)) >= limits.claims_per_target:
+        return False
+    facts = {"whose": device, "certified": mls_key, "now": reader.now}
+    return reader.one(store.NEXT_PACKAGE, **facts) is not None or reader.one(store.LAST_RESORT, **facts) is not None
+
+
 def _issue(tx: Tx, place: Place, by: str, owner: str, target: DeviceRow, *, limits: Limits) -> Issued | None:
     since = tx.now - DAY
     if int(tx.value(store.CLAIMED_OF, whose=target.device, who=place.account, since=since)) >= limits.claims_per_target:

@@ -24,16 +24,13 @@ class Sender(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A room in which this account may write, and who else is in it."""
+    """A room in which this account may write, and who belongs to it, she included."""
 
     room: str
     account: str
-    other: str
-
-    @property
-    def accounts(self) -> tuple[str, str]:
-        """Both people of the room."""
-        return self.account, self.other
+    accounts: tuple[str, ...]
+    adds_accounts: bool = True
+    """Whether her devices may bring accounts into the MLS group that have no leaf in it yet."""
 
 
 def judge(reader: Reader, account: str, room: str) -> tuple[Place | None, Decision]:
@@ -51,7 +48,7 @@ def judge(reader: Reader, account: str, room: str) -> tuple[Place | None, Decisi
         other_suspended=not enforcement.standing(reader, other).can_send,
         own_measure=None if measure is None else measure.id,
     )
-    return Place(room, account, other), may_write(between)
+    return Place(room, account, (account, other)), may_write(between)
 
 
 def may_write_here(tx: Tx, account: str, room: str) -> Place | Refusal:
