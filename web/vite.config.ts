@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
+import { mendedLibrary } from './vite.mends.ts';
 import { unusedSuites } from './vite.suites.ts';
 
 const SERVICE_WORKER = fileURLToPath(new URL('./src/sw.js', import.meta.url));
@@ -38,7 +39,8 @@ function serviceWorker(): Plugin {
 
 export default defineConfig({
   plugins: [svelte(), serviceWorker()],
-  worker: { format: 'es' },
+  // Only the worker holds the library.
+  worker: { format: 'es', plugins: () => [mendedLibrary()] },
   resolve: { alias: unusedSuites },
   build: {
     target: 'es2022',

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
+import { mendedLibrary } from './vite.mends.ts';
 import { unusedSuites } from './vite.suites.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -20,6 +21,7 @@ function entries(): Record<string, string> {
 }
 
 export default defineConfig({
+  plugins: [mendedLibrary()],
   resolve: { alias: unusedSuites },
   build: {
     ssr: true,

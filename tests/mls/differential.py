@@ -1,6 +1,7 @@
 """One seeded life of a group whose devices have different engines; after every epoch all must see the same.
 
-Run by hand for nights: `python tests/mls/differential.py --seeds 1000 [--first N]`.
+Run by hand for nights: `python tests/mls/differential.py --seeds 1000 [--first N]`: Kith's engine with ts-mls as the
+web client is built with it (web/mends.json), and with mls-rs.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,19 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kith.protocol.mls.engine import Settings
-from mls.peers import KithPeer, Node, Peer, PeerError, RsPeer, TsPeer, mls_rs, relaxed, why_no_node
+from mls.peers import (
+    MODULES,
+    KithPeer,
+    Node,
+    Peer,
+    PeerError,
+    RsPeer,
+    TsPeer,
+    mended_library,
+    mls_rs,
+    relaxed,
+    why_no_node,
+)
 from mls.people import GROUP_ID, identity_of
 
 MakePeer = Callable[[str], Peer]
@@ -34,7 +48,10 @@ CANNOT_LEAVE = "No overlap between provided private keys and update path"
 class Life:
     """A group and everything that happens to it; all chance is of one seed."""
 
-    def __init__(self, seed: int, makers: list[MakePeer], *, most: int, aad: bool, encrypted: bool) -> None:
+    def __init__(
+        self, seed: int, makers: list[MakePeer], *, most: int, aad: bool, encrypted: bool, mended: bool = False
+    ) -> None:
+        self.mended = mended
         self.chance = random.Random(seed)
         self.makers = makers
         self.most = most
@@ -91,7 +108,7 @@ class Life:
 
     def _left_half_stays(self, by: Peer, gone: list[str]) -> bool:
         roster = by.view().roster
-        if roster is None:
+        if roster is None or self.mended:
             return True
         names = {identity_of(name) for name in gone}
         leaves = [leaf for leaf, identity in roster if identity not in names]
@@ -173,15 +190,18 @@ class Life:
             self.change(adds=min(1, room), removes=1)
 
 
-def with_ts(seed: int, node: Node, *, steps: int, most: int) -> int:
-    """A life shared by Kith's engine and ts-mls; how often it ran into one of the known defects."""
+def with_ts(seed: int, node: Node, *, steps: int, most: int, mended: bool = False) -> int:
+    """A life shared by Kith's engine and ts-mls; how often it ran into one of the known defects.
+
+    `mended`: `node` is the web client's ts-mls, for which nothing needs to be avoided.
+    """
     makers: list[MakePeer] = [
         lambda name: KithPeer(f"{seed} {name}", seed),
         lambda name: TsPeer(node, f"{seed} {name}"),
     ]
     if seed % 2:
         makers.reverse()
-    life = Life(seed, makers, most=most, aad=True, encrypted=True)
+    life = Life(seed, makers, most=most, aad=True, encrypted=True, mended=mended)
     _live(life, steps)
     return life.defects
 
@@ -207,13 +227,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--as-is", action="store_true", help="ts-mls without the web client's mends")
     arguments = parser.parse_args()
     if why_no_node() is not None:
         sys.exit(why_no_node())
+    modules = MODULES if arguments.as_is else mended_library(Path(tempfile.mkdtemp(prefix="mended-")))
     for seed in range(arguments.first, arguments.first + arguments.seeds):
         most = (4, 8, 16, 32)[seed % 4]
-        with Node() as node:
-            defects = with_ts(seed, node, steps=arguments.steps, most=most)
+        with Node(modules) as node:
+            defects = with_ts(seed, node, steps=arguments.steps, most=most, mended=not arguments.as_is)
         if mls_rs() is not None:
             with_rs(seed, steps=arguments.steps, most=most)
         print(f"seed {seed}: in agreement, {defects} known defects of ts-mls met", flush=True)

@@ -197,13 +197,30 @@ def why_no_node() -> str | None:
     return None
 
 
+def mended_library(folder: Path) -> Path:
+    """A copy of ts-mls with the mends that the web client is built with; the folder to give to `Node`."""
+    library = folder / "modules" / "ts-mls" / "dist" / "src"
+    shutil.copytree(MODULES / "ts-mls" / "dist" / "src", library, dirs_exist_ok=True)
+    (library.parents[1] / "package.json").write_text('{"type": "module"}')
+    for name, mends in json.loads((MODULES.parent / "mends.json").read_text()).items():
+        code = (library / name).read_text()
+        for mend in mends:
+            assert code.count(mend["find"]) == 1, f"{name}: {mend['why']}"
+            code = code.replace(mend["find"], mend["put"])
+        (library / name).write_text(code)
+    link = folder / "node_modules"  # what the library itself imports
+    if not link.exists():
+        link.symlink_to(MODULES.resolve())
+    return folder / "modules"
+
+
 class Node:
     """A process with ts-mls devices in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: Path = MODULES) -> None:
         script = Path(__file__).with_name("peer.mjs")
         self._process = subprocess.Popen(
-            ["node", str(script), str(MODULES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ["node", str(script), str(modules)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self) -> Self:
