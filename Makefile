@@ -29,6 +29,7 @@ AGAIN = { [ "$$CI" = true ] && echo "!! FAILED ONCE, running that again alone; l
 
 test: .venv/.ready web ## everything, browser journeys included (T=path for a part)
 	@$(BIN)/python tools/chromium.py
+	@$(BIN)/python tools/faults.py
 	@$(BIN)/python -m kith.app.web test || { $(AGAIN) && $(BIN)/python -m kith.app.web test; }
 	@$(BIN)/pytest -q -n 2 --dist loadfile -m "not browser" $(T) || { $(AGAIN) && $(BIN)/pytest -q --last-failed --last-failed-no-failures none -m "not browser" $(T); }
 	@$(BIN)/pytest -q -m browser $(T) || [ $$? -eq 5 ] || { $(AGAIN) && $(BIN)/pytest -q --last-failed --last-failed-no-failures none -m browser $(T); }
