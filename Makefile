@@ -46,7 +46,7 @@ vectors: .venv/.ready web ## re-verify frozen bytes in both languages
 	@$(BIN)/python -m kith.app.web vectors
 	@$(BIN)/python tests/vectors/run.py
 
-bench: .venv/.ready ## print ratios (see benches/README.md)
+bench: .venv/.ready ## the delivery path beside its yardsticks, and ratios (QUICK=1: a minute; see benches/README.md)
 	@$(BIN)/python benches/run.py $(if $(QUICK),--quick)
 
 shell: .venv/.ready ## a Python prompt with the demo's world loaded

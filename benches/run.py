@@ -1,157 +1,112 @@
-"""`make bench`: ratios from one run, interleaved, with the spread; never an absolute time to pass or fail."""
+"""`make bench`: the delivery path beside its yardsticks, then ratios of single steps. Never a time to pass or fail.
+
+python benches/run.py                      everything; --quick for a minute
+python benches/run.py delivery --only saturated --servers kith --repeat 3
+python benches/run.py delivery --only saturated --servers kith --against ../other-tree
+python benches/run.py profile saturated    where a server under this load spends its time
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import datetime as dt
 import json
 import os
 import platform
-import statistics
+import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import apsw
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "protocol"))
-
-from franked import ALICE, ALICE_PHONE, ROOM, START_MS, Hub, said
+import ratios
+from delivery import measure, profile, report
+from delivery.measure import SCENARIOS, Plan
+from delivery.servers import NotHere
 
 from kith import __version__
-from kith.ledger import log
-from kith.ledger.database import Database
-from kith.ledger.decision import refuse
-from kith.protocol.franking import Context, frank_and_tbs, franking_tag, sign_batch, sign_single, verify_item
 
-RESULTS = Path(__file__).parent / "results" / "latest.json"
-
-
-class Pair(NamedTuple):
-    """Two ways of doing the same thing; the figure is how many times slower the first is."""
-
-    name: str
-    slow: Callable[[], float]
-    fast: Callable[[], float]
-    unit: str
-
-
-def durable_one_by_one(count: int) -> float:
-    """Microseconds per decision, each waiting for its own COMMIT."""
-    return _durable(count, together=False)
-
-
-def durable_together(count: int) -> float:
-    """Microseconds per decision, 64 under way at once, sharing COMMITs."""
-    return _durable(count, together=True)
-
-
-def _durable(count: int, *, together: bool) -> float:
-    async def run(database: Database) -> float:
-        async def worker(times: int) -> None:
-            for _ in range(times):
-                await database.write(log.record, "bench", "nobody", refuse("rule", "because"), {"n": 1})
-
-        start = time.perf_counter()
-        workers = 64 if together else 1
-        await asyncio.gather(*(worker(count // workers) for _ in range(workers)))
-        spent = time.perf_counter() - start
-        await database.close()
-        return spent / count * 1e6
-
-    with tempfile.TemporaryDirectory(dir=os.environ.get("KITH_BENCH_DIR")) as folder:
-        database = Database(Path(folder) / "bench.db", log.PROJECTORS)
-        database.create_tables()
-        return asyncio.run(run(database))
-
-
-def _franked(count: int) -> list[tuple[bytes, bytes]]:
-    hub = Hub()
-    contexts = [Context(ALICE, ROOM, START_MS + n, ALICE_PHONE, 1, n + 1, 7) for n in range(count)]
-    contents = [said(f"message {n}", number=n + 1) for n in range(count)]
-    tags = [franking_tag(m[2:18], m) for m in contents]
-    return [frank_and_tbs(hub.hub_keys[7], tag, ctx) for tag, ctx in zip(tags, contexts, strict=True)]
-
-
-def signed_each(count: int) -> float:
-    """Microseconds per message: one Ed25519 signature each."""
-    hub, batch = Hub(), _franked(count)
-    start = time.perf_counter()
-    for _, tbs in batch:
-        sign_single(hub.signer, tbs)
-    return (time.perf_counter() - start) / count * 1e6
-
-
-def signed_together(count: int) -> float:
-    """Microseconds per message: one signature per batch of 64 over a Merkle root, paths included."""
-    hub, batch = Hub(), _franked(count)
-    start = time.perf_counter()
-    for first in range(0, count, 64):
-        sign_batch(hub.signer, [tbs for _, tbs in batch[first : first + 64]])
-    return (time.perf_counter() - start) / count * 1e6
-
-
-def judged(count: int) -> float:
-    """Microseconds to verify one reported item."""
-    hub = Hub()
-    items = [
-        hub.item(said(f"m {n}", number=n + 1), Context(ALICE, ROOM, START_MS + n, ALICE_PHONE, 1, n + 1, 7))
-        for n in range(count)
-    ]
-    start = time.perf_counter()
-    for item in items:
-        verify_item(
-            item, room_uri=ROOM, hub_key=hub.hub_keys.get, signing_key=hub.signing_key, was_member=lambda _: True
-        )
-    return (time.perf_counter() - start) / count * 1e6
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "latest.json"
+NAMES = [scenario.name for scenario in SCENARIOS]
 
 
 def main() -> None:
-    """Run every pair, interleaved; print the table and write it down."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three repetitions of less work")
-    quick = parser.parse_args().quick
-    repetitions, scale = (3, 1) if quick else (7, 4)
-    pairs = [
-        Pair(
-            "durable decision: alone / in a group commit",
-            lambda: durable_one_by_one(128 * scale),
-            lambda: durable_together(2048 * scale),
-            "us",
-        ),
-        Pair("hub signature: each message / batch of 64", lambda: signed_each(512), lambda: signed_together(512), "us"),
-        Pair("judge an exhibit / sign a message", lambda: judged(256), lambda: signed_each(512), "us"),
-    ]
-    rows = [measure(pair, repetitions) for pair in pairs]
-    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}"
-    print(f"Kith {__version__}, {machine}, {repetitions} interleaved repetitions; read the ratios\n")
-    print(f"{'what':<46}{'ratio':>8}{'min':>8}{'max':>8}{'slow us':>11}{'fast us':>11}")
-    for row in rows:
-        print(
-            f"{row['what']:<46}{row['ratio']:>8.2f}{row['min']:>8.2f}{row['max']:>8.2f}{row['slow']:>11.1f}{row['fast']:>11.1f}"
-        )
+    """Measure what is asked for, print it, write it down."""
+    asked = _arguments()
+    if asked.what == "profile":
+        profile.run(asked.scenario or "saturated", asked.seconds or 10.0, native=asked.native)
+        return
+    print(f"Kith {__version__}; {machine()}\n", flush=True)
+    results = {"version": __version__, "machine": machine(), "at": dt.datetime.now(dt.UTC).isoformat()}
+    if asked.what in ("all", "delivery"):
+        results |= _delivery(asked)
+    if asked.what in ("all", "ratios"):
+        found = ratios.rows(quick=asked.quick)
+        results["rows"] = found
+        print(f"\nSingle steps\n{ratios.text(found)}", flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"version": __version__, "machine": machine, "rows": rows}, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(results, indent=1, default=str) + "\n")
+    if asked.what == "all" and not asked.quick:
+        print("\nMLS engines", flush=True)
+        subprocess.run([sys.executable, str(HERE / "mls.py")], check=True)
 
 
-def measure(pair: Pair, repetitions: int) -> dict[str, float | str]:
-    """Both ways in turn, several times; the median ratio with its spread."""
-    slow, fast = [], []
-    for _ in range(repetitions):
-        slow.append(pair.slow())
-        fast.append(pair.fast())
-    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
-    return {
-        "what": pair.name,
-        "ratio": statistics.median(ratios),
-        "min": min(ratios),
-        "max": max(ratios),
-        "slow": statistics.median(slow),
-        "fast": statistics.median(fast),
-    }
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "delivery", "ratios", "profile"])
+    parser.add_argument("scenario", nargs="?", choices=NAMES, help="for a profile")
+    parser.add_argument("--quick", action="store_true", help="less of everything, in about a minute")
+    parser.add_argument("--only", action="append", choices=[*NAMES, "connections"], help="these loads alone")
+    parser.add_argument("--servers", default="", help="part of a name; several with commas: kith,mosquitto,relay")
+    parser.add_argument("--repeat", type=int, help="interleaved repetitions")
+    parser.add_argument("--seconds", type=float, help="measured seconds of one run")
+    parser.add_argument("--crowd", type=int, help="idle connections, at most 20000")
+    parser.add_argument("--against", type=Path, help="another source tree of Kith, run beside this one")
+    parser.add_argument("--native", action="store_true", help="a profile that looks into compiled code")
+    return parser.parse_args()
+
+
+def _delivery(asked: argparse.Namespace) -> dict[str, object]:
+    quick, only = asked.quick, asked.only or [*NAMES, "connections"]
+    plan = Plan(
+        repetitions=asked.repeat or (2 if quick else 5),
+        seconds=asked.seconds or (1.5 if quick else 5.0),
+        warm=0.5 if quick else 1.5,
+        crowd=asked.crowd or (300 if quick else 2000),
+        scenarios=tuple(scenario for scenario in SCENARIOS if scenario.name in only),
+        servers=tuple(filter(None, asked.servers.lower().split(","))),
+        against=asked.against and asked.against.resolve(),
+        connections="connections" in only,
+        quick=quick,
+    )
+    try:
+        outcome = measure.run(plan)
+    except NotHere as why:
+        print(f"The delivery path was not measured: {why}")
+        return {"delivery": None}
+    print(
+        f"Delivery: 1 KiB messages, {plan.repetitions} interleaved repetitions of {plan.seconds:g} s, medians "
+        f"with least and most; load {', '.join(f'{load:.1f}' for load in os.getloadavg())}; "
+        f"4 KiB and fdatasync take {outcome.fsync_us:,.0f} us here"
+    )
+    print("; ".join(f"{name} {version}" for name, version in outcome.versions.items()) + "\n")
+    print(report.text(outcome), flush=True)
+    done = plan._asdict() | {"scenarios": [scenario.name for scenario in plan.scenarios]}
+    return {"delivery": {"plan": done} | report.facts(outcome)}
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    cpu = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine())
+    return (
+        f"{os.cpu_count()} cores, {cpu}, Linux {platform.release()}, Python {platform.python_version()}, "
+        f"SQLite {apsw.sqlite_lib_version()}"
+    )
+
+
+def _cpuinfo() -> list[str]:
+    file = Path("/proc/cpuinfo")
+    return file.read_text().splitlines() if file.exists() else []
 
 
 if __name__ == "__main__":

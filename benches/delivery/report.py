@@ -1,0 +1,136 @@
+"""The table of the delivery path, as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from delivery.measure import SCENARIOS, Outcome, Row
+
+
+class Target(NamedTuple):
+    """A figure that the design names; beside what was reached, never a reason to fail."""
+
+    what: str
+    scenario: str
+    figure: str
+    floor: str
+    goal: str
+
+
+TARGETS = (
+    Target("CPU us per message, saturated", "saturated", "cpu_us_per_delivery", "80", "25 (step: 40)"),
+    Target("durable messages a second, saturated", "saturated", "delivered_per_s", "12,000", ""),
+    Target("p99 ms at 3,000/s", "3000", "p99_ms", "15", ""),
+    Target("CPU us per message at 500/s", "500", "cpu_us_per_delivery", "450", ""),
+    Target("p50 ms at 500/s", "500", "p50_ms", "2.5", ""),
+    Target("KiB per idle connection", "idle", "kib_per_connection", "16", ""),
+)
+STORM_FLOOR = "20,000 in 30 s"
+EXTRA_DEVICE_FLOOR = "15"
+_SMALL, _LARGE = 10, 100
+
+
+def text(outcome: Outcome) -> str:
+    """Everything, for a terminal."""
+    lines = [*_loads(outcome), "", *_connections(outcome), "", *_targets(outcome)]
+    lines += [f"{name}: {why}" for name, why in outcome.absent.items()]
+    return "\n".join(lines)
+
+
+def _loads(outcome: Outcome) -> list[str]:
+    head = (
+        f"{'server':<24}{'msg/s':>9}{'spread':>15}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}{'spread':>13}{'x floor':>9}"
+    )
+    lines = [f"{head}{'cores':>7}  durable before the confirmation?"]
+    for scenario in SCENARIOS:
+        rows = [row for row in outcome.rows if row.scenario == scenario.name]
+        if rows:
+            lines += ["", scenario.says, *(_load(row, rows) for row in rows)]
+    return lines
+
+
+def _load(row: Row, among: list[Row]) -> str:
+    rate, cpu, f = row.figures["delivered_per_s"], row.figures["cpu_us_per_delivery"], row.figures
+    floor = next((other.figures["cpu_us_per_delivery"][0] for other in among if "floor" in other.server), 0.0)
+    times = f"{cpu[0] / floor:.1f}" if floor > 0 else ""
+    late = "" if row.kept_up else "  (fell behind: its latency is its queue)"
+    busy = "  (the generator was busy too)" if f["generator_cores"][0] > 0.9 else ""
+    return (
+        f"{row.server:<24}{rate[0]:>9,.0f}{_span(rate, 0):>15}{_ms(f['p50_ms']):>9}{_ms(f['p99_ms']):>9}"
+        f"{cpu[0]:>9.1f}{_span(cpu, 0):>13}{times:>9}{f['server_cores'][0]:>7.2f}  {row.durable}{late}{busy}"
+    )
+
+
+def _span(figure: tuple[float, float, float], digits: int) -> str:
+    return f"{figure[1]:,.{digits}f}-{figure[2]:,.{digits}f}"
+
+
+def _ms(figure: tuple[float, float, float]) -> str:
+    return f"{figure[0]:.2f}" if figure[0] >= 0 else "-"
+
+
+def _connections(outcome: Outcome) -> list[str]:
+    if not outcome.connections:
+        return []
+    lines = [f"{'connections':<24}{'how many':>9}{'KiB each':>10}{'all on line s':>15}{'p99 ms':>9}{'CPU us each':>13}"]
+    for row in outcome.connections:
+        f = row.figures
+        kib = f"{f['kib_per_connection'][0]:.1f}" if row.scenario == "idle" else ""
+        name = f"{row.server}, {'idle' if row.scenario == 'idle' else 'after kill -9'}"
+        lines.append(
+            f"{name:<24}{f['clients'][0]:>9,.0f}{kib:>10}{f['connect_s'][0]:>15.2f}{f['connect_p99_ms'][0]:>9.0f}"
+            f"{f['connect_cpu_us'][0]:>13.0f}"
+        )
+    return lines
+
+
+def _targets(outcome: Outcome) -> list[str]:
+    lines = [f"{'Kith: reached':<44}{'reached':>12}{'floor':>18}{'goal':>16}"]
+    for target in TARGETS:
+        reached = _reached(outcome, target.scenario, target.figure)
+        if reached is not None:
+            lines.append(f"{target.what:<44}{reached:>12,.1f}{target.floor:>18}{target.goal:>16}")
+    if (extra := extra_device_us(outcome)) is not None:
+        lines.append(f"{'CPU us for one more device in a room':<44}{extra:>12,.1f}{EXTRA_DEVICE_FLOOR:>18}")
+    if (storm := _reached(outcome, "storm", "connect_s")) is not None:
+        clients = _reached(outcome, "storm", "clients") or 1.0
+        lines.append(
+            f"{'s for 20,000 to reconnect, at this pace':<44}{storm / clients * 20_000:>12,.1f}{STORM_FLOOR:>18}"
+        )
+    if (cpu := ratio_to(outcome, "mosquitto")) is not None:
+        lines.append(f"{'CPU of Kith / CPU of mosquitto, saturated':<44}{cpu:>12,.1f}{'':>18}{'1.0 (step: 1.6)':>16}")
+    return lines
+
+
+def _reached(outcome: Outcome, scenario: str, figure: str) -> float | None:
+    rows = [*outcome.rows, *outcome.connections]
+    found = next((row.figures[figure][0] for row in rows if (row.scenario, row.server) == (scenario, "Kith")), -1.0)
+    return None if found < 0 else found
+
+
+def extra_device_us(outcome: Outcome) -> float | None:
+    """CPU of a message to a room of 100 less that to a room of 10, over the 90 devices between them."""
+    small = _reached(outcome, "rooms10", "cpu_us_per_delivery")
+    large = _reached(outcome, "rooms100", "cpu_us_per_delivery")
+    return None if small is None or large is None else (large * (_LARGE - 1) - small * (_SMALL - 1)) / (_LARGE - _SMALL)
+
+
+def ratio_to(outcome: Outcome, server: str) -> float | None:
+    """Kith's CPU per message over another's, saturated."""
+    mine = _reached(outcome, "saturated", "cpu_us_per_delivery")
+    theirs = [
+        row.figures["cpu_us_per_delivery"][0]
+        for row in outcome.rows
+        if row.scenario == "saturated" and row.server.startswith(server)
+    ]
+    return None if mine is None or not theirs or theirs[0] <= 0 else mine / theirs[0]
+
+
+def facts(outcome: Outcome) -> dict[str, Any]:
+    """Everything, for the file of results."""
+    return {
+        "versions": outcome.versions,
+        "absent": outcome.absent,
+        "fsync_us": outcome.fsync_us,
+        "rows": [row._asdict() for row in (*outcome.rows, *outcome.connections)],
+    }
