@@ -486,7 +486,7 @@ class Room:
             return None
         here = replace(thread, pos=max(thread.pos, mail.room_pos))
         joined = self._join(mail.body)
-        if joined is None:
+        if joined is None or not self._goes_forward(joined[0]):
             self._info(NOT_JOINED, here)
             return self._put_thread(here)
         group, ref, package = joined
@@ -499,6 +499,15 @@ class Room:
         for pos in [pos for pos in self._waiting if pos < mail.room_pos]:
             del self._waiting[pos]
         return None
+
+    def _goes_forward(self, joined: Group) -> bool:
+        """Whether this Welcome leads past the group that is stored here.
+
+        One that was seen before would set the ratchets back and let keys serve twice; a last-resort package's secret
+        opens it again at any time, so only its epoch tells.
+        """
+        stored = self.group()
+        return stored is None or joined.epoch > stored.epoch
 
     def _join(self, welcome: bytes) -> tuple[Group, bytes, PackageRecord] | None:
         engine = self._engine()
