@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kith.sdk.account import PackageLimits
-    from kith.sdk.answers import Connection, Reported
+    from kith.sdk.answers import Connection, InviteLink, Me, Measure, Notice, OwnDevice, OwnReport, Reported, Standing
     from kith.sdk.api import Api
     from kith.sdk.client import Category, Client, Message, Request, Room
     from kith.sdk.vault import Cost
@@ -28,6 +28,7 @@ from kith.sdk.errors import (
     StoreError,
     StoreInUse,
     Unreachable,
+    Untrusted,
     Unverified,
     WrongCredentials,
     WrongPassphrase,
@@ -39,11 +40,18 @@ _WHERE: Final = {
     "Client": "client",
     "Connection": "answers",
     "Cost": "vault",
+    "InviteLink": "answers",
+    "Me": "answers",
+    "Measure": "answers",
     "Message": "client",
+    "Notice": "answers",
+    "OwnDevice": "answers",
+    "OwnReport": "answers",
     "PackageLimits": "account",
     "Reported": "answers",
     "Request": "client",
     "Room": "client",
+    "Standing": "answers",
 }
 """Loaded when first asked for: the terminal's help need not wait for HTTP and cryptography."""
 
@@ -61,20 +69,28 @@ __all__ = [
     "Client",
     "Connection",
     "Cost",
+    "InviteLink",
     "KithError",
     "Limited",
+    "Me",
+    "Measure",
     "Message",
     "NeedsRecoveryCode",
     "NotSignedIn",
+    "Notice",
+    "OwnDevice",
+    "OwnReport",
     "PackageLimits",
     "Refused",
     "Reported",
     "Request",
     "Restricted",
     "Room",
+    "Standing",
     "StoreError",
     "StoreInUse",
     "Unreachable",
+    "Untrusted",
     "Unverified",
     "WrongCredentials",
     "WrongPassphrase",

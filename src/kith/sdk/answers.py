@@ -1,9 +1,49 @@
 """What the server answers (docs/api.md), as types. Unknown fields are of a later version and ignored."""
 
-from typing import Any
-
 import msgspec
 from msgspec import Struct
+
+
+class Measure(Struct, frozen=True):
+    """One measure against this account: what it limits, why, until when, and what became of an appeal.
+
+    `limit` is new conversations a day. `until_ms` None: until it is reversed. `appeal_until_ms` None: no appeal now.
+    """
+
+    id: str
+    what: str
+    rule: str
+    because: str
+    since_ms: int
+    until_ms: int | None = None
+    limit: int | None = None
+    appeal: str | None = None
+    appeal_until_ms: int | None = None
+    reversed_ms: int | None = None
+
+
+class Standing(Struct, frozen=True):
+    """GET /me/standing: what this account may do now, the measures in force, and those that were."""
+
+    can_start_conversations: bool = True
+    can_send: bool = True
+    measures: list[Measure] = []
+    history: list[Measure] = []
+
+
+class Protection(Struct, frozen=True):
+    """Something that is on for this account; `until_ms` None = no end by itself."""
+
+    id: str
+    text: str
+    until_ms: int | None = None
+    changeable: bool = False
+
+
+class Controls(Struct, frozen=True):
+    """Who may send requests: `everyone` (within the protections) or `nobody`."""
+
+    requests: str = "everyone"
 
 
 class Me(Struct, frozen=True):
@@ -18,9 +58,9 @@ class Me(Struct, frozen=True):
     has_identity: bool
     device_registered: bool
     terms_version: str
-    protections: list[dict[str, Any]] = []
-    standing: dict[str, Any] = {}
-    controls: dict[str, str] = {}
+    protections: list[Protection] = []
+    standing: Standing = Standing()
+    controls: Controls = Controls()
 
 
 class Session(Struct, frozen=True):
@@ -126,6 +166,16 @@ class Stock(Struct, frozen=True):
     last_resort: bool = True
 
 
+class Notice(Struct, frozen=True):
+    """GET /notices: a fact about somebody (`about`, an account) who wrote to me."""
+
+    id: str
+    rule: str
+    about: str | None
+    text: str
+    since_ms: int
+
+
 class Received(Struct, frozen=True):
     """Somebody asks to write to me."""
 
@@ -136,7 +186,7 @@ class Received(Struct, frozen=True):
     joined_ms: int
     mutual: int
     sent_ms: int
-    notice: dict[str, Any] | None = None
+    notice: Notice | None = None
 
 
 class SentRequest(Struct, frozen=True):
@@ -189,6 +239,17 @@ class Invite(Struct, frozen=True):
     expires_ms: int
 
 
+class InviteLink(Struct, frozen=True):
+    """A link for one person, until `expires_ms`."""
+
+    link: str
+    expires_ms: int
+
+    def __repr__(self) -> str:
+        """Without what lets somebody in."""
+        return f"InviteLink(until {self.expires_ms})"
+
+
 class Blocked(Struct, frozen=True):
     """Somebody I blocked."""
 
@@ -204,6 +265,24 @@ class Reported(Struct, frozen=True):
     report: str
     kind: str = msgspec.field(name="class")
     first: bool = False
+
+
+class OwnReport(Struct, frozen=True):
+    """GET /reports: one I made. `status`: received, reviewing or closed; then `outcome`: action or no_action."""
+
+    report: str
+    sent_ms: int
+    category: str
+    account: str
+    handle: str | None
+    status: str
+    outcome: str | None
+
+
+class Appealed(Struct, frozen=True):
+    """POST /me/standing/{measure}/appeal."""
+
+    appeal: str
 
 
 class ManifestLine(Struct, frozen=True):

@@ -1,6 +1,8 @@
 """The HTTP half of docs/api.md for a program: bearer token, typed answers, errors of one tree."""
 
 import base64
+import functools
+import ssl
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -9,7 +11,16 @@ import httpx
 import msgspec
 
 from kith.sdk import answers
-from kith.sdk.errors import KithError, Limited, NotSignedIn, Refused, Restricted, Unreachable, WrongCredentials
+from kith.sdk.errors import (
+    KithError,
+    Limited,
+    NotSignedIn,
+    Refused,
+    Restricted,
+    Unreachable,
+    Untrusted,
+    WrongCredentials,
+)
 
 T = TypeVar("T")
 BASE: Final = "/api/v1"
@@ -18,6 +29,10 @@ MAX_ANSWER: Final = 16 * 1024 * 1024
 """Bytes of one answer; the export is the largest."""
 _SORRY: Final = "The server could not do that. Try again later."
 _CANNOT_REACH: Final = "Kith cannot reach its server. Check the address and your connection, and try again."
+_NOT_TRUSTED: Final = (
+    "Whoever answers at {} shows a certificate that is not trusted here ({}). Nothing was sent. Check the address; "
+    "if the server has a certificate authority of its own, name its file in SSL_CERT_FILE."
+)
 _SIGNED_OUT: Final = "You are signed out on this device. Sign in again."
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -41,6 +56,22 @@ def is_loopback(host: str | None) -> bool:
     return host in _LOOPBACK or (host or "").endswith(".localhost")
 
 
+@functools.cache  # reading them takes 40 ms
+def trusted_authorities() -> ssl.SSLContext:
+    """Whose certificates are trusted: those of SSL_CERT_FILE or SSL_CERT_DIR, else the ones that browsers trust."""
+    return httpx.create_ssl_context()
+
+
+def _distrust(error: BaseException) -> str | None:
+    """Why a connection's certificate was refused, when that was the cause."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause.verify_message
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
 class _Problem(msgspec.Struct):
     code: str = ""
     message: str = _SORRY
@@ -62,10 +93,10 @@ def _refusal(status: int, body: bytes, *, signing_in: bool) -> KithError:
         return WrongCredentials("unauthenticated", message) if signing_in else NotSignedIn(_SIGNED_OUT)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return Unreachable(message, wait)
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return Limited("limited", message, wait, problem.decision)
     if problem.decision is not None:
         return Restricted(code or "forbidden", message, problem.decision)
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return Limited("limited", message, wait)
     return Refused(code or "invalid", message, wait)
 
 
@@ -84,13 +115,14 @@ def b64(data: bytes) -> str:
 
 
 class Api:
-    """One account's calls. `token` is None until signed in."""
+    """One account's calls. `token` is None until signed in. `tls` says whose certificates are trusted."""
 
-    def __init__(self, origin: str, token: str | None = None) -> None:
+    def __init__(self, origin: str, token: str | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self.origin = checked_origin(origin)
         self.token = token
         local = is_loopback(urlsplit(self.origin).hostname)
-        self._http = httpx.AsyncClient(base_url=self.origin, timeout=TIMEOUT_S, trust_env=not local)
+        trusted = tls or trusted_authorities()
+        self._http = httpx.AsyncClient(base_url=self.origin, timeout=TIMEOUT_S, trust_env=not local, verify=trusted)
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -131,6 +163,8 @@ class Api:
             async with self._http.stream(method, url, content=content, headers=headers) as answer:
                 said = await _bounded(answer)
         except httpx.TransportError as error:
+            if (why := _distrust(error)) is not None:
+                raise Untrusted(_NOT_TRUSTED.format(self.origin, why)) from error
             raise Unreachable(_CANNOT_REACH) from error
         if not answer.is_success:
             raise _refusal(answer.status_code, said, signing_in=signing_in)
@@ -199,6 +233,40 @@ class Api:
         """The account's sessions."""
         return await self.call(answers.OwnDevices, "GET", "/me/devices")
 
+    async def remove_device(self, device: str) -> None:
+        """Sign out another device."""
+        await self.call(None, "DELETE", f"/me/devices/{quote(device, safe='')}")
+
+    async def password(self, current: str, new: str, *, sign_out_others: bool) -> None:
+        """Set a new password."""
+        body = {"current": current, "new": new, "sign_out_others": sign_out_others}
+        await self.call(None, "POST", "/me/password", body)
+
+    async def controls(self, requests: str) -> None:
+        """Who may send requests."""
+        await self.call(None, "PUT", "/me/controls", {"requests": requests})
+
+    async def profile(self, display_name: str) -> None:
+        """The name that others see."""
+        await self.call(None, "PUT", "/me/profile", {"display_name": display_name})
+
+    async def standing(self) -> answers.Standing:
+        """What this account may do now."""
+        return await self.call(answers.Standing, "GET", "/me/standing")
+
+    async def appeal(self, measure: str, text: str) -> answers.Appealed:
+        """Ask for a measure to be looked at again."""
+        path = f"/me/standing/{quote(measure, safe='')}/appeal"
+        return await self.call(answers.Appealed, "POST", path, {"text": text})
+
+    async def notices(self) -> list[answers.Notice]:
+        """Facts about people who wrote to me."""
+        return await self.call(list[answers.Notice], "GET", "/notices")
+
+    async def dismiss(self, notice: str) -> None:
+        """Put a notice away."""
+        await self.call(None, "POST", f"/notices/{quote(notice, safe='')}/dismiss")
+
     async def export(self) -> dict[str, Any]:
         """Everything the server holds about this account."""
         return await self.call(dict[str, Any], "GET", "/me/export")
@@ -220,6 +288,10 @@ class Api:
     async def decline(self, request: str) -> None:
         """Silently."""
         await self.call(None, "POST", f"/requests/{quote(request, safe='')}/decline")
+
+    async def cancel(self, request: str) -> None:
+        """Take back a request of mine."""
+        await self.call(None, "DELETE", f"/requests/{quote(request, safe='')}")
 
     async def invite(self) -> answers.Invite:
         """A link that lets one person write without asking."""
@@ -244,6 +316,10 @@ class Api:
     async def report(self, body: dict[str, Any]) -> answers.Reported:
         """Hand in a report."""
         return await self.call(answers.Reported, "POST", "/reports", body)
+
+    async def reports(self) -> list[answers.OwnReport]:
+        """What I reported, and what became of it."""
+        return await self.call(list[answers.OwnReport], "GET", "/reports")
 
     # --- rooms and keys -----------------------------------------------------------------------------------------------
 

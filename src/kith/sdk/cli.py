@@ -19,7 +19,8 @@ from rich.markup import escape
 from kith.sdk.errors import KithError, NotSignedIn, StoreError, Unreachable
 
 if TYPE_CHECKING:
-    from kith.sdk.client import Category, Client, Message, Room
+    from kith.sdk.answers import Measure
+    from kith.sdk.client import Accepts, Category, Client, Message, Room
 
 P = ParamSpec("P")
 
@@ -172,10 +173,46 @@ async def sign_out(store: Store = DEFAULT_STORE) -> None:
 async def whoami(store: Store = DEFAULT_STORE) -> None:
     """Who is signed in here, and how the account stands."""
     async with _signed_in(store) as client:
-        me = await client.api.me()
+        me = await client.me()
         console.print(f"{escape(me.display_name)} ({me.handle}) at {me.server_name}")
-        if not me.standing.get("can_send", True):
-            console.print("This account may not write now. The reasons are in its standing.", style="yellow")
+        for one in me.protections:
+            console.print(f"  {escape(one.text)}", soft_wrap=True)
+        if me.standing.measures:
+            console.print("Something limits this account. Read what and why: kith client standing", style="yellow")
+
+
+@app.command()
+@_command
+async def devices(
+    remove: Annotated[str, typer.Option(help="sign out the device with this id")] = "", store: Store = DEFAULT_STORE
+) -> None:
+    """Where this account is signed in; sign out a device that is lost or not yours."""
+    async with _signed_in(store) as client:
+        if remove:
+            await client.remove_device(remove)
+            problems.print("Signed out. It can read nothing that is written from now on.")
+            return
+        for one in await client.devices():
+            here = "  (this device)" if one.current else f"  last seen {_when(one.last_seen_ms)}"
+            console.print(f"{one.id}\t{_printable(one.name)}{here}", soft_wrap=True)
+
+
+@app.command()
+@_command
+async def controls(
+    requests_from: Annotated[str, typer.Option("--requests", help="who may send requests: everyone or nobody")] = "",
+    name: Annotated[str, typer.Option(help="the name that others see")] = "",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Who may ask to write to me, and the name that others see. Without options: as it is."""
+    async with _signed_in(store) as client:
+        if requests_from:
+            await client.accept_requests_of(_accepts(requests_from))
+        if name:
+            await client.rename(name)
+        me = await client.me()
+        console.print(f"Requests from: {me.controls.requests}")
+        console.print(f"Name: {escape(me.display_name)}", soft_wrap=True)
 
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -210,7 +247,7 @@ async def requests(
             for one in waiting:
                 console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
                 if one.notice is not None:
-                    problems.print(f"  Notice: {escape(str(one.notice.get('text', '')))}", style="yellow")
+                    problems.print(f"  Notice: {escape(one.notice.text)}", style="yellow", soft_wrap=True)
             if not waiting:
                 problems.print("Nobody is waiting.")
             return
@@ -222,6 +259,16 @@ async def requests(
             problems.print(f"You can write with {found.handle}: kith client chat {found.handle}")
         else:
             await found.decline()
+
+
+@app.command()
+@_command
+async def invite(store: Store = DEFAULT_STORE) -> None:
+    """Print a link with which one person can ask to write to me. It works once; I still say yes or no."""
+    async with _signed_in(store) as client:
+        made = await client.invite()
+        console.print(made.link, soft_wrap=True)
+        problems.print(f"For one person, until {_when(made.expires_ms)}. They use: kith client ask LINK")
 
 
 @app.command()
@@ -244,6 +291,25 @@ async def block(handle: Handle, store: Store = DEFAULT_STORE) -> None:
 
 @app.command()
 @_command
+async def blocks(
+    undo: Annotated[str, typer.Option(help="unblock this handle")] = "", store: Store = DEFAULT_STORE
+) -> None:
+    """Whom I blocked; unblock somebody."""
+    async with _signed_in(store) as client:
+        there = await client.blocks()
+        if not undo:
+            for one in there:
+                console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
+            return
+        found = next((one for one in there if one.handle == undo), None)
+        if found is None:
+            raise Sentence(f"You did not block {undo}.")
+        await client.unblock(found.account)
+        problems.print(f"You unblocked {undo}.")
+
+
+@app.command()
+@_command
 async def report(
     handle: Handle,
     category: Annotated[str, typer.Option(help="sexual, impersonation, scam, bullying, drugs_weapons, other")],
@@ -262,6 +328,94 @@ async def report(
                 "NONE": "Reported, without proven messages.",
             }[filed.kind]
         )
+
+
+@app.command()
+@_command
+async def reports(store: Store = DEFAULT_STORE) -> None:
+    """What I reported, and what became of it."""
+    async with _signed_in(store) as client:
+        mine = await client.reports()
+        for one in mine:
+            outcome = {"action": "we took action", "no_action": "no rule was broken"}.get(one.outcome or "", one.status)
+            about = one.handle or "somebody who left"
+            console.print(f"{one.report}\t{_when(one.sent_ms)}\t{about}\t{one.category}\t{outcome}", soft_wrap=True)
+        if not mine:
+            problems.print("You reported nobody.")
+
+
+@app.command()
+@_command
+async def notices(
+    dismiss: Annotated[str, typer.Option(help="put the notice with this id away")] = "", store: Store = DEFAULT_STORE
+) -> None:
+    """Facts about people who wrote to me, from the server, which has read nothing."""
+    async with _signed_in(store) as client:
+        if dismiss:
+            await client.dismiss(dismiss)
+            return
+        names, there = _Names(client), await client.notices()
+        for one in there:
+            about = "" if one.about is None else f"{await names.of(one.about)}: "
+            console.print(f"{one.id}\t{about}{escape(one.text)}", soft_wrap=True)
+        if not there:
+            problems.print("There are no notices.")
+
+
+# --- my standing ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+@_command
+async def standing(
+    history: Annotated[bool, typer.Option("--history", help="also what is over or was reversed")] = False,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """What limits this account, why, until when, and how to ask for a review."""
+    async with _signed_in(store) as client:
+        now = await client.standing()
+        for one in now.measures:
+            _show_measure(one, in_force=True)
+        if not now.measures:
+            console.print("Nothing limits your account.")
+        for one in now.history if history else ():
+            _show_measure(one, in_force=False)
+
+
+@app.command()
+@_command
+async def appeal(
+    measure: Annotated[str, typer.Argument(help="an id that kith client standing shows")],
+    text: Annotated[str, typer.Argument(help="what the reviewer should know; read from the pipe if left out")] = "",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Ask for a review of a measure by a person who was not part of the decision. Once for each measure."""
+    async with _signed_in(store) as client:
+        await client.appeal(measure, text or _from_pipe())
+        problems.print("Review requested. A person who wasn't part of the decision will look at it.")
+
+
+def _show_measure(one: "Measure", *, in_force: bool) -> None:
+    what = {
+        "warning": "A warning; it limits nothing",
+        "daily_limit": f"At most {one.limit} new chats a day",
+        "no_new_conversations": "No new chats; those you have go on",
+        "suspended": "No writing at all; reading, reporting and export go on",
+    }.get(one.what, one.what)
+    until = "until somebody reverses it" if one.until_ms is None else f"until {_when(one.until_ms)}"
+    console.print(f"{one.id}\t{what}, {until}.", soft_wrap=True, style="yellow" if in_force else "dim")
+    console.print(f"  {escape(one.because)}", soft_wrap=True)
+    match one.appeal:
+        case "open":
+            console.print("  Review requested; a person who wasn't part of the decision will look at it.")
+        case "upheld":
+            console.print("  A person looked again and upheld it.")
+        case "overturned":
+            console.print("  A person looked again and reversed it.")
+        case _ if in_force and one.appeal_until_ms is not None:
+            console.print(f"  Ask for a review until {_when(one.appeal_until_ms)}: kith client appeal {one.id}")
+        case _:
+            pass
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -417,6 +571,7 @@ class _Names:
         if account not in self._known:
             with contextlib.suppress(Unreachable):
                 self._known |= {one.account: one.handle for one in await self._client.chats()}
+                self._known |= {one.account: one.handle for one in await self._client.requests()}
         return self._known.get(account, account[:8])
 
 
@@ -436,6 +591,18 @@ async def _line(names: _Names, message: "Message") -> str:
 def _printable(text: str) -> str:
     """Somebody else's words without control characters: they must not steer the terminal."""
     return escape("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text))
+
+
+def _when(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - the reader's own clock
+
+
+def _accepts(text: str) -> "Accepts":
+    match text:
+        case "everyone" | "nobody":
+            return text
+        case _:
+            raise Sentence("Requests come from: everyone, or nobody.")
 
 
 async def _as_json(names: _Names, message: "Message") -> dict[str, Any]:

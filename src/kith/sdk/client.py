@@ -8,7 +8,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import ssl
 import time
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +35,7 @@ from kith.sdk.room import Room as RoomState
 from kith.sdk.vault import Cost, Vault
 
 Category: TypeAlias = Literal["sexual", "impersonation", "scam", "bullying", "drugs_weapons", "other"]
+Accepts: TypeAlias = Literal["everyone", "nobody"]
 Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "effect"]
 
 DOUBTFUL: Final = 4
@@ -40,6 +43,7 @@ DOUBTFUL: Final = 4
 MAX_TEXT: Final = 10_000
 """Characters of one message."""
 REPORT_ITEMS: Final = 30
+INVITE: Final = "/#/i/"
 LISTS: Final = ("requests", "connections", "standing", "notices", "reports")
 """What `changes` names besides rooms: the server says which of them to fetch again."""
 NEW_IDENTITY: Final = "{} set up Kith again, with new keys. If in doubt, ask them another way."
@@ -103,7 +107,7 @@ class Request:
             facts.handle,
             facts.display_name,
         )
-        self.notice: dict[str, Any] | None = facts.notice
+        self.notice: answers.Notice | None = facts.notice
 
     def __repr__(self) -> str:
         return f"Request(from {self.handle!r})"
@@ -188,9 +192,10 @@ class Client:
         *,
         packages: PackageLimits | None = None,
         cost: Cost | None = None,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
-        self._path, self._passphrase, self._cost = Path(store), passphrase, cost
+        self._path, self._passphrase, self._cost, self._tls = Path(store), passphrase, cost, tls
         self._limits = packages or PackageLimits()
         self.now = clock
         self._vault: Vault | None = None
@@ -317,7 +322,7 @@ class Client:
 
         `born` is (year, month); by signing up the account's owner accepts the server's terms (`Api.terms`).
         """
-        async with Api(origin) as api:
+        async with Api(origin, tls=self._tls) as api:
             ticket, terms = await api.age(*born), await api.terms()
             answer = await api.sign_up(
                 ticket=ticket.ticket,
@@ -347,7 +352,7 @@ class Client:
         """
         if recovery_code is not None:
             read_code(recovery_code)
-        async with Api(origin) as api:
+        async with Api(origin, tls=self._tls) as api:
             answer = await api.sign_in(handle, password, device_name)
             if answer.me.has_identity and recovery_code is None:
                 api.token = answer.token
@@ -362,7 +367,7 @@ class Client:
     ) -> None:
         """Set a new password with the recovery code, and sign in."""
         auth = b64(recovery_auth(read_code(recovery_code)))
-        async with Api(origin) as api:
+        async with Api(origin, tls=self._tls) as api:
             answer = await api.recover(
                 handle=handle, recovery_auth=auth, new_password=new_password, device_name=device_name
             )
@@ -417,7 +422,7 @@ class Client:
     def _begin(self, session: SessionRecord) -> None:
         vault = self._need_vault()
         self._session = session
-        self._api = Api(session.origin, session.token)
+        self._api = Api(session.origin, session.token, tls=self._tls)
         self._account = Account(vault, self._api, session.server, session.account, session.device)
         key = self._account.device_key(self.now())
         self._world = World(
@@ -441,7 +446,12 @@ class Client:
     def _connect(self) -> None:
         session = self._need_session()
         self._link = Link(
-            session.origin, session.token, heard=self._heard, online=self._stream_is, ended=self._ended_elsewhere
+            session.origin,
+            session.token,
+            tls=self._tls,
+            heard=self._heard,
+            online=self._stream_is,
+            ended=self._ended_elsewhere,
         )
         self._link.start()
         if self._link.task is not None:
@@ -884,7 +894,7 @@ class Client:
 
         The answer is the same whoever was asked, and whether or not they exist.
         """
-        token = to.rpartition("/#/i/")[2] if "/#/i/" in to else None
+        token = to.rpartition(INVITE)[2] if INVITE in to else None
         asked = await self.api.ask({"handle": to} if token is None else {"invite": token})
         if text.strip():
             vault = self._need_vault()
@@ -926,6 +936,76 @@ class Client:
         """Take it back."""
         await self.api.unblock(account)
 
+    async def blocks(self) -> list[answers.Blocked]:
+        """Everybody this account blocked."""
+        return await self.api.blocks()
+
+    async def sent_requests(self) -> list[answers.SentRequest]:
+        """Whom this account asked; `state` becomes "accepted", and nothing else is ever told."""
+        return (await self.api.requests()).sent
+
+    async def cancel(self, request: str) -> None:
+        """Take back a request, with the first message that waits for it."""
+        await self.api.cancel(request)
+        vault = self._need_vault()
+        with vault.transaction():
+            vault.drop("meta", f"first/{request}")
+
+    async def invite(self) -> answers.InviteLink:
+        """A link for one person to ask with; it works once. `request(link)` uses one."""
+        made = await self.api.invite()
+        return answers.InviteLink(f"{self.api.origin}{INVITE}{made.token}", made.expires_ms)
+
+    # --- this account -------------------------------------------------------------------------------------------------
+
+    async def me(self) -> answers.Me:
+        """Name, age band, what protects this account, its controls and its standing."""
+        return await self.api.me()
+
+    async def accept_requests_of(self, who: Accepts) -> None:
+        """Who may send requests from now on; whoever may not gets the same answer as ever."""
+        await self.api.controls(who)
+
+    async def rename(self, display_name: str) -> None:
+        """Set the name that others see."""
+        await self.api.profile(display_name)
+
+    async def change_password(self, current: str, new: str, *, sign_out_others: bool = False) -> None:
+        """Set a new password. Refused (`forbidden`) when the current one does not fit."""
+        await self.api.password(current, new, sign_out_others=sign_out_others)
+        if sign_out_others:
+            await self._need_account().refresh_list(self.now())
+
+    async def devices(self) -> list[answers.OwnDevice]:
+        """Every signed-in device of this account."""
+        return (await self.api.own_devices()).devices
+
+    async def remove_device(self, device: str) -> None:
+        """Sign out another device of this account (an id of `devices`): it reads nothing that comes after.
+
+        This device signs the new list, and the next commit in each chat takes that device's keys away.
+        """
+        if device == self._need_session().device:
+            raise RefusedError("conflict", "That is this device. Use sign_out to leave here.")
+        await self.api.remove_device(device)
+        await self._need_account().refresh_list(self.now())
+
+    async def standing(self) -> answers.Standing:
+        """What limits this account, why and until when, and what has been. `measures` is empty when nothing does."""
+        return await self.api.standing()
+
+    async def appeal(self, measure: str, text: str) -> str:
+        """Ask somebody else to look at a measure again; the appeal's id. Once for each measure, within its days."""
+        return (await self.api.appeal(measure, text)).appeal
+
+    async def notices(self) -> list[answers.Notice]:
+        """Facts that this account is told about people who wrote to it."""
+        return await self.api.notices()
+
+    async def dismiss(self, notice: str) -> None:
+        """Put a notice away; it does not come back."""
+        await self.api.dismiss(notice)
+
     # --- reporting ----------------------------------------------------------------------------------------------------
 
     async def report_room(
@@ -955,9 +1035,18 @@ class Client:
         items: list[str] | None = None,
         minor_involved: bool = False,
     ) -> answers.Reported:
-        """Report an account; without a room it is a report of words alone."""
+        """Report an account that this one has met; without a room it is a report of words alone."""
         body = {"account": account, "room": room, "category": category, "minor_involved": minor_involved}
-        return await self.api.report({**body, "note": note, "items": items or []})
+        whole = {**body, "note": note, "items": items or [], "id": str(uuid.uuid4())}
+        try:
+            return await self.api.report(whole)
+        except Unreachable:  # perhaps only the answer was lost: with its id it is the same report
+            await asyncio.sleep(delay_s(1))
+            return await self.api.report(whole)
+
+    async def reports(self) -> list[answers.OwnReport]:
+        """What this account reported, and what became of it."""
+        return await self.api.reports()
 
     # --- my data ------------------------------------------------------------------------------------------------------
 

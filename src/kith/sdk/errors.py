@@ -8,6 +8,7 @@
     │   ├── Limited             too many at once; wait `retry_after_ms`
     │   └── WrongCredentials    handle, password or recovery code do not fit
     ├── Unreachable             not now: no network, or the server cannot take it at the moment; never a verdict
+    │   └── Untrusted           whoever answers there shows a certificate that is not trusted; nothing was sent
     ├── Unverified              the server shows keys or proofs that do not check out; nothing was sent with them
     └── StoreError              the store on this device
         ├── WrongPassphrase     this passphrase does not open it
@@ -47,7 +48,14 @@ class Restricted(Refused):
 
 
 class Limited(Refused):
-    """Too much in too short a time; `retry_after_ms` says when it may be tried again."""
+    """Too much in too short a time; `retry_after_ms` says when it may be tried again.
+
+    `decision` is the id of the recorded reason, where the limit is the account's own.
+    """
+
+    def __init__(self, code: str, message: str, retry_after_ms: int | None = None, decision: str | None = None) -> None:
+        super().__init__(code, message, retry_after_ms)
+        self.decision = decision
 
 
 class WrongCredentials(Refused):
@@ -60,6 +68,10 @@ class Unreachable(KithError):  # noqa: N818 - reads as the state it is
     def __init__(self, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
+
+
+class Untrusted(Unreachable):
+    """Whoever answers at that address shows no certificate that is trusted here. Nothing was sent."""
 
 
 class Unverified(KithError):  # noqa: N818 - reads as the state it is

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from kith.protocol import frames
 from kith.protocol.frames import Ack, Bye, ClientFrame, Hello, Ping, ServerFrame
 from kith.protocol.wire import Malformed
-from kith.sdk.api import is_loopback
+from kith.sdk.api import is_loopback, trusted_authorities
 
 FIRST_DELAY_S: Final = 0.4
 LONGEST_DELAY_S: Final = 30.0
@@ -42,6 +42,7 @@ class Link:
         origin: str,
         token: str,
         *,
+        tls: ssl.SSLContext | None = None,
         heard: Callable[[ServerFrame], None],
         online: Callable[[bool], None],
         ended: Callable[[], None],
@@ -49,6 +50,8 @@ class Link:
         parts = urlsplit(origin)
         self._url = f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}/ws"
         self._local = is_loopback(parts.hostname)
+        # The same trust as for HTTP: one certificate must not pass one door and fail at the other.
+        self._tls = (tls or trusted_authorities()) if parts.scheme == "https" else None
         self._token = token
         self._heard, self._online, self._ended = heard, online, ended
         self._socket: ClientConnection | None = None
@@ -140,6 +143,7 @@ class Link:
             max_size=frames.MAX_COMMIT_FRAME,
             ping_interval=None,  # the stream has its own
             compression=None,
+            ssl=self._tls,
             proxy=None if self._local else True,
         )
 
