@@ -121,7 +121,7 @@ class Server:
         return {**os.environ, "PYTHONUNBUFFERED": "1", **named}
 
     def _wait_for(self, port: int) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90
         while time.monotonic() < until:
             if self.process is None or self.process.poll() is not None:
                 raise AssertionError(f"the server ended:\n{self.log.read_text()}")
@@ -190,8 +190,8 @@ def served(folder: Path, **options: Any) -> Iterator[Server]:
     port, staff_port = free_ports(2)
     server = Server(folder / "server", port, staff_port, **options)
     server.create()
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

@@ -35,10 +35,10 @@ class Meeting:
         """A handle that nobody has yet."""
         return f"{name}.{next(_numbers)}"
 
-    async def join(self, client: Client, name: str) -> str:
+    async def join(self, client: Client, name: str, born: tuple[int, int] = (1990, 5)) -> str:
         """Sign up; the recovery code."""
         return await client.sign_up(
-            self.origin, handle=self.handle(name), password=PASSWORD, born=(1990, 5), display_name=name.title()
+            self.origin, handle=self.handle(name), password=PASSWORD, born=born, display_name=name.title()
         )
 
 

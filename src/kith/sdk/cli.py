@@ -305,7 +305,7 @@ async def blocks(
         if found is None:
             raise Sentence(f"You did not block {undo}.")
         await client.unblock(found.account)
-        problems.print(f"You unblocked {undo}.")
+        problems.print(f"You unblocked {undo}. To write with each other again, one of you has to ask.")
 
 
 @app.command()

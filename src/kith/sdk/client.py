@@ -933,7 +933,7 @@ class Client:
         await self.api.block(account)
 
     async def unblock(self, account: str) -> None:
-        """Take it back."""
+        """Take it back. Nothing else changes by it: to write with each other again, one has to ask."""
         await self.api.unblock(account)
 
     async def blocks(self) -> list[answers.Blocked]:
