@@ -26,23 +26,22 @@ class Fault:
     """The n-th call of one kind fails, and only that one: SQLite by itself would go on."""
 
     def __init__(self) -> None:
-        self.kind, self.at, self.error, self.seen = "", 0, apsw.IOError, 0
+        self.kind, self.at, self.code, self.seen = "", 0, 0, 0
 
-    def plan(self, kind: str, at: int, error: type[apsw.Error]) -> None:
-        """Fail the `at`-th call of this kind."""
-        self.kind, self.at, self.error, self.seen = kind, at, error, 0
+    def plan(self, kind: str, at: int, code: int) -> None:
+        """Fail the `at`-th call of this kind with SQLite's result code."""
+        self.kind, self.at, self.code, self.seen = kind, at, code, 0
+
+    def heal(self) -> None:
+        """No more faults."""
+        self.plan("", 0, 0)
 
     def pass_by(self, kind: str) -> None:
         """Raise when it is this call's turn."""
         if kind == self.kind:
             self.seen += 1
             if self.seen == self.at:
-                failure = self.error("injected")
-                failure.extendedresult = failure.result = {
-                    apsw.IOError: apsw.SQLITE_IOERR,
-                    apsw.FullError: apsw.SQLITE_FULL,
-                }[self.error]
-                raise failure
+                raise apsw.exception_for(self.code)
 
 
 FAULT = Fault()
@@ -79,9 +78,9 @@ def faulty() -> Iterator[Fault]:
     before = apsw.vfs_names()[0]
     disk = Disk()
     apsw.set_default_vfs("faulty")
-    FAULT.plan("", 0, apsw.IOError)
+    FAULT.heal()
     yield FAULT
-    FAULT.plan("", 0, apsw.IOError)
+    FAULT.heal()
     apsw.set_default_vfs(before)
     disk.unregister()
 
@@ -116,10 +115,10 @@ def kept_after_crash(path: Path, into: Path) -> set[int]:
     return kept
 
 
-@pytest.mark.parametrize("error", [apsw.IOError, apsw.FullError])
+@pytest.mark.parametrize("code", [apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_FULL])
 @pytest.mark.parametrize("kind", ["write", "sync"])
 def test_whichever_call_fails_confirmation_stops_there(
-    kind: str, error: type[apsw.Error], tmp_path: Path, faulty: Fault, monkeypatch: pytest.MonkeyPatch
+    kind: str, code: int, tmp_path: Path, faulty: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """n = 1, 2, 3 … until a run passes clean: none confirmed after the failure, none lost from before it."""
     monkeypatch.setattr(module, "CHECKPOINT_PAGES", 12)
@@ -131,10 +130,10 @@ def test_whichever_call_fails_confirmation_stops_there(
         database = Database(path, log.PROJECTORS, on_failure=failures.append)
         left_open.append(database)
         database.create_tables()
-        faulty.plan(kind, n, error)
+        faulty.plan(kind, n, code)
         confirmed = asyncio.run(confirmed_until_failure(database))
         done = faulty.seen < n
-        faulty.plan("", 0, error)
+        faulty.heal()
         assert confirmed == list(range(len(confirmed))), "something was confirmed after the failure"
         assert len(failures) == (0 if done else 1)
         kept = kept_after_crash(path, tmp_path / f"again-{n}")
@@ -160,7 +159,7 @@ def test_a_writer_that_goes_on_is_found_out(tmp_path: Path, faulty: Fault, monke
     monkeypatch.setattr(Database, "fail", shrug)
     database = Database(tmp_path / "kith.db", log.PROJECTORS)
     database.create_tables()
-    faulty.plan("sync", 3, apsw.IOError)
+    faulty.plan("sync", 3, apsw.SQLITE_IOERR)
     confirmed = asyncio.run(confirmed_until_failure(database))
     database.close_now()
     assert confirmed != list(range(len(confirmed)))
@@ -177,7 +176,7 @@ CHILD = textwrap.dedent("""
     apsw.set_default_vfs("faulty")
     database = Database(sys.argv[1], log.PROJECTORS)
     database.create_tables()
-    FAULT.plan("sync", 5, apsw.IOError)
+    FAULT.plan("sync", 5, apsw.SQLITE_IOERR)
 
     async def main():
         for n in range(100):

@@ -21,11 +21,10 @@ import apsw
 import msgspec
 from sqlalchemy import Table, bindparam, insert
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from kith.ledger import failstop, schema
+from kith.ledger import failstop, migrations, schema
 from kith.ledger.events import Event, encode_event, kind_of
 from kith.ledger.failstop import StorageError as StorageError  # noqa: PLC0414  also raised from here
 from kith.ledger.signals import Appended
@@ -272,11 +271,11 @@ class Database:
         return answer
 
     def create_tables(self) -> None:
-        """Create whatever is missing (a new database); existing ones are Alembic's business."""
-        for table in schema.metadata.sorted_tables:
-            self._writer.execute(str(CreateTable(table, if_not_exists=True).compile(dialect=_DIALECT)))
-            for index in table.indexes:
-                self._writer.execute(str(CreateIndex(index, if_not_exists=True).compile(dialect=_DIALECT)))
+        """Make a new database's tables, or bring an older database up to today's schema."""
+        try:
+            migrations.bring_up(self._writer, schema.metadata)
+        except failstop.FAILURES as failure:
+            raise self.fail(failure) from failure
 
     def effective(self) -> dict[str, object]:
         """The durability settings that are really in force; start-up refuses weaker ones."""

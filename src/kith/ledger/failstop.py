@@ -70,8 +70,7 @@ def sentence(failure: BaseException, path: str) -> str:
 
 
 def _detail(failure: BaseException) -> str:
-    extended = getattr(failure, "extendedresult", None)
-    name = apsw.mapping_extended_result_codes.get(extended) or apsw.mapping_result_codes.get(extended)
+    name = apsw.mapping_extended_result_codes.get(getattr(failure, "extendedresult", -1))
     return f"{failure}, {name}" if isinstance(name, str) else str(failure)
 
 

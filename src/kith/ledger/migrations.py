@@ -1,0 +1,150 @@
+"""Versions of the schema: how a database that an older Kith made becomes one of today's.
+
+Forward only. A database says its version in `PRAGMA user_version`, inside the same transaction as the step that led
+to it, so a step is done whole or not at all, whenever the power goes. A newer database is refused. Whoever changes a
+table adds a step at the end of `STEPS`; a test compares the two ways to today's schema and prints what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import apsw
+from sqlalchemy import MetaData
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from kith.ledger.failstop import StorageError
+
+BASELINE = 1
+"""The version of the first schema; databases made before versions were kept have it too."""
+BUSY_MS = 5000
+"""How long to wait for a command that is writing at the moment."""
+
+
+class Step(NamedTuple):
+    """One version to the next: SQL as text, for tables change while a step that is released never does."""
+
+    why: str
+    statements: tuple[str, ...]
+
+
+def rebuilt(table: str, ddl: str, select: str) -> tuple[str, ...]:
+    """A table in a new form, where ALTER TABLE cannot: `ddl` creates it, `select` reads its rows FROM {old}.
+
+    Its indexes go with the old form: create them again in the statements that follow.
+    """
+    old = f"{table}__old"
+    keep_counting = (
+        # A table's counter goes with it: numbers are never given out again.
+        f"DELETE FROM sqlite_sequence WHERE name = '{table}'",  # noqa: S608  names from this file's steps
+        f"UPDATE sqlite_sequence SET name = '{table}' WHERE name = '{old}'",  # noqa: S608  as above
+    )
+    return (
+        f'ALTER TABLE "{table}" RENAME TO "{old}"',
+        ddl,
+        f'INSERT INTO "{table}" {select.format(old=old)}',
+        *(keep_counting if "AUTOINCREMENT" in ddl else ()),
+        f'DROP TABLE "{old}"',
+    )
+
+
+STEPS: tuple[Step, ...] = ()
+"""The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
+
+
+def newest(steps: Sequence[Step] = STEPS) -> int:
+    """The version that this Kith works with."""
+    return BASELINE + len(steps)
+
+
+def version_of(connection: apsw.Connection) -> int:
+    """A database's version; 0 while it has no tables."""
+    kept = int(connection.pragma("user_version"))
+    return kept or (BASELINE if _tables(connection) else 0)
+
+
+def bring_up(connection: apsw.Connection, metadata: MetaData, steps: Sequence[Step] = STEPS) -> None:
+    """Make every table of a new database, or lead an older one here; StorageError for a newer or a foreign one."""
+    connection.set_busy_timeout(BUSY_MS)
+    try:
+        while (version := version_of(connection)) != newest(steps):
+            if version > newest(steps):
+                raise StorageError(too_new(version, steps))
+            _advance(connection, metadata, steps)
+    finally:
+        connection.set_busy_timeout(0)
+    if lacking := missing(connection, metadata):
+        raise StorageError(
+            f"The database lacks {', '.join(lacking[:5])}: it was not made by a released Kith. Restore a backup of one."
+        )
+
+
+def too_new(version: int, steps: Sequence[Step] = STEPS) -> str:
+    """Why a database of this version is refused."""
+    return (
+        f"The database has schema version {version}, this Kith knows {newest(steps)}: a newer Kith made it. "
+        "Install that version again, or restore a backup made before the upgrade."
+    )
+
+
+def _advance(connection: apsw.Connection, metadata: MetaData, steps: Sequence[Step]) -> None:
+    """One version on, in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = version_of(connection)  # again: another process may have been quicker
+        if version == 0:
+            for statement in ddl(metadata):
+                connection.execute(statement)
+            connection.pragma("user_version", newest(steps))
+        elif version < newest(steps):
+            for statement in steps[version - BASELINE].statements:
+                connection.execute(statement)
+            connection.pragma("user_version", version + 1)
+    except BaseException:
+        if connection.in_transaction:  # a failed disk has ended it already
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def ddl(metadata: MetaData) -> list[str]:
+    """The statements that make today's schema."""
+    dialect = sqlite.dialect()
+    made = []
+    for table in metadata.sorted_tables:
+        made.append(str(CreateTable(table).compile(dialect=dialect)).strip())
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        made += [str(CreateIndex(index).compile(dialect=dialect)).strip() for index in indexes]
+    return made
+
+
+def shape(connection: apsw.Connection) -> dict[str, str]:
+    """Every table, column and index of a database and what it is like.
+
+    Without the order of columns and without defaults: every insert names every column, so neither has an effect.
+    """
+    found = {}
+    for table, sql in _tables(connection).items():
+        found[f"table {table}"] = "counts up" if "AUTOINCREMENT" in sql else "plain"
+        for _, name, kind, filled, __, key, hidden in connection.execute(f'PRAGMA table_xinfo("{table}")'):
+            found[f"column {table}.{name}"] = f"{kind} {'NOT NULL' if filled else ''} key {key} {hidden}"
+        for _, name, unique, origin, partial in list(connection.execute(f'PRAGMA index_list("{table}")')):
+            columns = list(connection.execute(f'PRAGMA index_xinfo("{name}")'))
+            found[f"index {name}"] = f"{table} {unique} {origin} {partial} {[c[2:5] for c in columns if c[5]]}"
+    return found
+
+
+def missing(connection: apsw.Connection, metadata: MetaData) -> list[str]:
+    """What today's schema has and a database has not, or not in the same form."""
+    wanted = apsw.Connection(":memory:")
+    for statement in ddl(metadata):
+        wanted.execute(statement)
+    there = shape(connection)
+    return [what for what, form in shape(wanted).items() if there.get(what) != form]
+
+
+def _tables(connection: apsw.Connection) -> dict[str, str]:
+    asked = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    return dict(list(connection.execute(asked)))
