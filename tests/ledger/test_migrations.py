@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from sqlalchemy import MetaData, Table, select
+from sqlalchemy import Index, MetaData, Table, select
 
 import kith.app.wiring  # noqa: F401  describes every room's tables
 from kith.ledger import log, migrations, schema
@@ -208,7 +208,7 @@ def described_next() -> MetaData:
         schema.text("reader", "which", key=True),
         schema.number("position", "where"),
         schema.number("moved_ms", "when"),
-        schema.Index("cursors_moved", "moved_ms", "position"),
+        Index("cursors_moved", "moved_ms", "position"),
     )
     Table("extra", metadata, schema.number("a", "a copy", key=True))
     return metadata
