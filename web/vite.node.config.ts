@@ -1,4 +1,4 @@
-/** The same engine for Node: synthetic people of the demo, black-box drivers and the tests. Output: .node/. */
+/** The same engine for Node: synthetic people for black-box drivers and the tests. Output: .node/. */
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
@@ -7,15 +7,13 @@ import { unusedSuites } from './vite.suites.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Every test file, the vector runner, the demo's town and the two ways to drive a synthetic person become one file each. */
+/** Every test file, the vector runner and the two ways to drive a synthetic person become one file each. */
 function entries(): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of readdirSync(here('./tests'))) {
     if (name.endsWith('.test.ts')) found[`tests/${name.slice(0, -3)}`] = here(`./tests/${name}`);
   }
-  const tools = {
-    vectors: './tests/vectors.ts', person: './src/town/person.ts', stdio: './src/town/stdio.ts', town: './src/town/town.ts',
-  };
+  const tools = { vectors: './tests/vectors.ts', person: './src/town/person.ts', stdio: './src/town/stdio.ts' };
   for (const [name, path] of Object.entries(tools)) if (existsSync(here(path))) found[name] = here(path);
   return found;
 }

@@ -15,7 +15,7 @@ from kith.app.demo.residents import PEOPLE
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A demo that has opened for the first time."""
     if not (web.WEB / "package.json").is_file():
-        pytest.skip("an installed package has no town; run from a checkout")
+        pytest.skip("an installed package does not build the web client; run from a checkout")
     running = Demo(tmp_path_factory.mktemp("demo") / "demo", free_base())
     try:
         running.start()

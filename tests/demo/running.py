@@ -106,7 +106,7 @@ class Demo:
         listed = subprocess.run(
             ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
         )
-        found = [line.split(None, 1) for line in listed.stdout.splitlines() if "town.js" in line]
+        found = [line.split(None, 1) for line in listed.stdout.splitlines() if "kith.app.demo.town" in line]
         return int(found[0][0]) if found else None
 
     def read(self, question: Callable[..., T], *args: Any) -> T:

@@ -67,6 +67,18 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path, port: int) -> None:
         obstacles.look(tmp_path, port)
 
 
+def test_a_town_of_the_web_clients_engine_is_one_sentence_and_is_left_alone(tmp_path: Path) -> None:
+    """Its people's keys are in stores that only Node can read; nothing is started over them or removed."""
+    memory = tmp_path / "demo" / "town" / "story.json"
+    memory.parent.mkdir(parents=True)
+    memory.write_text("{}")
+    done = demo(tmp_path / "demo", free_base())
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "was made by an earlier Kith" in done.stderr
+    assert memory.read_text() == "{}"
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     """The demo never removes what it did not make."""
     (tmp_path / "letters.txt").write_text("dear friend")

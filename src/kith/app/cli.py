@@ -71,7 +71,7 @@ def demo(
     ] = 8000,
 ) -> None:
     """Open the real product with a small town of synthetic people."""
-    from kith.app.demo import run_demo
+    from kith.app.demo.opening import run_demo
 
     run_demo(data, port)
 

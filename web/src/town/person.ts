@@ -1,8 +1,7 @@
 /**
  * A synthetic person: the same engine as in the browser, in Node, with a few verbs on top.
  *
- * The demo's town and black-box tests use it. Everything a person does goes through contract.ts; nothing here knows
- * keys, frames or groups.
+ * Black-box tests use it. Everything a person does goes through contract.ts; nothing here knows keys, frames or groups.
  */
 import type { Args, Chat, Happening, Me, Message, Op, Phase, ReceivedRequest, ReportCategory, Result } from '../engine/contract';
 import { EngineCore } from '../engine/core';
@@ -10,8 +9,8 @@ import { Problem } from '../engine/errors';
 import { NodeDevice, NodeHome, type NodeOptions } from '../engine/home-node';
 import type { PackageLimits } from '../engine/packages';
 
-/** A town of many people needs few key packages each: nobody is away for long. */
-const townPackages: Partial<PackageLimits> = { first: 10, refillBelow: 5, full: 20 };
+/** Many people in one test need few key packages each: nobody is away for long. */
+const fewPackages: Partial<PackageLimits> = { first: 10, refillBelow: 5, full: 20 };
 const WAIT_MS = 20_000;
 
 export interface PersonOptions extends NodeOptions { packages?: Partial<PackageLimits> }
@@ -30,7 +29,7 @@ export class Person {
   /** A person at a device. Two persons on one `NodeDevice` are two tabs of one browser. */
   constructor(options: PersonOptions, device = new NodeDevice(options), home = new NodeHome(device)) {
     this.#home = home;
-    this.#engine = new EngineCore(this.#home, { packages: { ...townPackages, ...options.packages } });
+    this.#engine = new EngineCore(this.#home, { packages: { ...fewPackages, ...options.packages } });
     this.#engine.on((happening) => {
       if (happening.type !== 'thread') return;
       this.#tell(happening.room).catch((error: unknown) => {

@@ -31,12 +31,22 @@ def look(data: Path, port: int) -> None:
         raise Obstacle(f"Python {sys.version.split()[0]} is too old; Kith needs 3.11 or newer.")
     if not 1 <= port <= _LAST_PORT - PORTS + 1:
         raise Obstacle(f"{port} is no port to use. Choose one between 1024 and {_LAST_PORT - PORTS + 1}.")
+    if (data / "town" / "story.json").is_file():
+        raise Obstacle(old_town_sentence(data))
     free_mb = shutil.disk_usage(_existing(data)).free // _MB
     if free_mb < NEEDED_MB:
         raise Obstacle(disk_sentence(free_mb))
     for one in range(port, port + PORTS):
         if busy(one):
             raise Obstacle(port_sentence(one, port))
+
+
+def old_town_sentence(data: Path) -> str:
+    """The folder is of the time when the town ran on the web client's engine; its stores cannot be read here."""
+    return (
+        f"The town in {data} was made by an earlier Kith and cannot go on in this one. "
+        "Name another folder with --data, or forget it: make demo-reset"
+    )
 
 
 def disk_sentence(free_mb: int) -> str:

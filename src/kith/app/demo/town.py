@@ -1,109 +1,178 @@
-"""The town as a child process: started, listened to, started again when it falls, ended with the house."""
+"""The demo's town: all townspeople in one process, each with a client and a store of her own, over the public API.
+
+`python -m kith.app.demo.town ORIGIN FOLDER`. Tells the house what happens on stdout (`telling`), logs on stderr, and
+ends when stdin does, so that it never outlives the house that started it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import subprocess
-import time
-from collections.abc import Callable, Sequence
+import datetime as dt
+import logging
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import msgspec
 
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
-STEADY_S = 60.0
-"""A town that lived this long starts again without waiting longer than the first time."""
-LEAVE_S = 3.0
-LONGEST_LINE = 64 * 1024
+from kith.app.demo.neighbour import Neighbour, TooLateError
+from kith.app.demo.story import STORY, Step, Town
+from kith.app.demo.telling import Expects, Progress, Ready, Told, line
+from kith.app.demo.townspeople import TOWNSPEOPLE, Townsperson
+from kith.sdk import Client, Cost, KithError, PackageLimits
+
+MOVING_AT_ONCE = 3
+TRIES = 3
+AGAIN_S = 5.0
+FEW = PackageLimits(first=10, refill_below=5, full=20)
+"""A town of many people needs few key packages each: nobody is away for long."""
+CHEAP = Cost(memory_kib=8, passes=1, lanes=1)
+"""Stretching protects a passphrase that can be guessed. The town's is 256 random bits, so the least that Argon2 takes
+loses nothing, and fifteen stores open at once instead of in several seconds and 64 MiB each."""
+
+log = logging.getLogger("kith.town")
 
 
-class Progress(msgspec.Struct, tag_field="told", tag="progress", frozen=True):
-    """So many are here, or so much of the story is told."""
+class Memory(msgspec.Struct):
+    """What is remembered between runs beside the stores: secrets of synthetic people, and what was told already."""
 
-    what: Literal["moving", "story"]
-    done: int
-    of: int
+    passwords: str
+    passphrase: str
+    codes: dict[str, str]
+    """recovery codes by handle"""
+    done: list[str]
+    """ids of steps"""
 
-
-class Expects(msgspec.Struct, tag_field="told", tag="expects", frozen=True):
-    """Two people, by handle, of whom the printed one is to agree."""
-
-    asker: str
-    asked: str
-
-
-class Ready(msgspec.Struct, tag_field="told", tag="ready", frozen=True):
-    """The story is told; everybody is at home."""
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"Memory({len(self.done)} steps done)"
 
 
-Told: TypeAlias = Progress | Expects | Ready
-_LINE = msgspec.json.Decoder(Told)
+class LiveTown:
+    """One life of the town."""
 
+    def __init__(self, origin: str, folder: Path) -> None:
+        self._origin, self._folder = origin, folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = folder / "memory.json"
+        self._memory = self._remembered()
+        self._people: dict[str, Neighbour] = {}
 
-class Town:
-    """Keeps the child alive. `told` hears what it tells; `say` gets sentences for the person at the terminal."""
+    def _remembered(self) -> Memory:
+        if self._file.is_file():
+            return msgspec.json.decode(self._file.read_bytes(), type=Memory)
+        return Memory(secrets.token_urlsafe(16), secrets.token_urlsafe(32), {}, [])
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        origin: str,
-        data: Path,
-        told: Callable[[Told], None],
-        say: Callable[[str], None],
-    ) -> None:
-        self._command = [*command, origin, str(data.absolute() / "town")]
-        self._log = data / "town.log"
-        self._told = told
-        self._say = say
+    def _remember(self) -> None:
+        fresh = self._file.with_suffix(".new")
+        with open(fresh, "wb", opener=_for_nobody_else) as file:
+            file.write(msgspec.json.encode(self._memory))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._file)
+
+    @asynccontextmanager
+    async def moved_in(self) -> AsyncIterator[None]:
+        """Everybody comes online, a few at once; everybody leaves at the end."""
+        self._remember()
+        async with AsyncExitStack() as homes:
+            door = asyncio.Semaphore(MOVING_AT_ONCE)
+            async with asyncio.TaskGroup() as movers:
+                for who in TOWNSPEOPLE:
+                    movers.create_task(self._comes_online(who, homes, door))
+            yield
+
+    async def _comes_online(self, who: Townsperson, homes: AsyncExitStack, door: asyncio.Semaphore) -> None:
+        store = self._folder / f"{who.handle}.kith"
+        password = f"{who.handle}-{self._memory.passwords}"
+        async with door:
+            client = Client(store, self._memory.passphrase, packages=FEW, cost=CHEAP)
+            neighbour = Neighbour(who, await homes.enter_async_context(client))
+            code = await neighbour.come_online(
+                self._origin, password, _born(who.age), self._memory.codes.get(who.handle)
+            )
+        self._people[who.handle] = neighbour
+        if code is not None:
+            self._memory.codes[who.handle] = code
+            self._remember()
+        _tell(Progress("moving", len(self._people), len(TOWNSPEOPLE)))
 
     async def live(self) -> None:
-        """Until cancelled. Whatever happens to the town, the server goes on."""
-        wait = FIRST_WAIT_S
-        while True:
-            began = time.monotonic()
-            await self._one_life()
-            wait = FIRST_WAIT_S if time.monotonic() - began > STEADY_S else wait
-            self._say(
-                f"The town's process ended (see {self._log}). It starts again in {wait:.0f} s; the server goes on."
-            )
-            await asyncio.sleep(wait)
-            wait = min(LONGEST_WAIT_S, wait * 2)
+        """Tell the story, and be there for visitors from the first moment on."""
+        async with asyncio.TaskGroup() as lives:
+            for neighbour in self._people.values():
+                lives.create_task(neighbour.live())
+            lives.create_task(self._tell_story())
 
-    async def _one_life(self) -> None:
-        with self._log.open("ab") as log:
-            child = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                limit=LONGEST_LINE,
-                # Ctrl-C reaches the house alone, which then lets the town end in order.
-                start_new_session=True,
-            )
-        try:
-            await self._listen(child)
-            await child.wait()
-        finally:
-            await _end(child)
+    async def _tell_story(self) -> None:
+        town = Town(self._people, lambda asker, asked: _tell(Expects(asker, asked)))
+        for number, step in enumerate(STORY, 1):
+            if step.id not in self._memory.done:
+                await self._once(step, town)
+                _tell(Progress("story", number, len(STORY)))
+        _tell(Ready())
 
-    async def _listen(self, child: asyncio.subprocess.Process) -> None:
-        assert child.stdout is not None  # noqa: S101  a pipe, as asked for above
-        async for line in child.stdout:
-            with contextlib.suppress(msgspec.DecodeError):  # whatever else a library may print
-                self._told(_LINE.decode(line))
+    async def _once(self, step: Step, town: Town) -> None:
+        """A step that fails is tried again and then left out: one missing scene is better than no town."""
+        for left in range(TRIES, 0, -1):
+            try:
+                await step.happens(town)
+            except (KithError, TooLateError) as error:
+                log.warning("%s: %s", step.id, error)
+                if left > 1:
+                    await asyncio.sleep(AGAIN_S)
+            else:
+                self._memory.done.append(step.id)
+                return self._remember()
+        return None
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Its stdin closes, so it goes; if it does not, it is ended."""
-    if child.returncode is not None:
-        return
-    assert child.stdin is not None  # noqa: S101  a pipe, as asked for above
-    child.stdin.close()
-    try:
-        await asyncio.wait_for(child.wait(), LEAVE_S)
-    except TimeoutError:
-        child.kill()
-        await child.wait()
+def _for_nobody_else(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _born(age: int) -> tuple[int, int]:
+    """Year and month of a birth: somebody of this age, six months after a birthday."""
+    today = dt.datetime.now(dt.UTC)
+    months = today.year * 12 + today.month - 1 - age * 12 - 6
+    return months // 12, months % 12 + 1
+
+
+def _tell(told: Told) -> None:
+    sys.stdout.buffer.write(line(told))
+    sys.stdout.buffer.flush()
+
+
+async def _house_is_gone() -> None:
+    """Until stdin ends."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1024):
+        pass
+
+
+async def main(origin: str, folder: Path) -> None:
+    """Live until the house is gone; what goes wrong is raised."""
+    living = asyncio.create_task(_life(LiveTown(origin, folder)))
+    leaving = asyncio.create_task(_house_is_gone())
+    await asyncio.wait((living, leaving), return_when=asyncio.FIRST_COMPLETED)
+    if living.done():
+        return living.result()
+    living.cancel()
+    await asyncio.gather(living, return_exceptions=True)
+    return None
+
+
+async def _life(town: LiveTown) -> None:
+    async with town.moved_in():
+        await town.live()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    if len(sys.argv) != 3:  # noqa: PLR2004  itself, origin, folder
+        sys.exit("usage: python -m kith.app.demo.town ORIGIN FOLDER")
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
