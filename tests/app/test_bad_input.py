@@ -22,6 +22,9 @@ PUBLIC = {
     ("POST", "/api/v1/recovery"),
     ("GET", "/api/v1/terms"),
     ("GET", "/.well-known/kith.json"),
+    ("GET", "/.well-known/kith-transparency.json"),
+    ("GET", "/api/v1/transparency/head"),
+    ("GET", "/api/v1/transparency/log"),
 }
 BODIES: list[bytes] = [
     b"",

@@ -365,7 +365,17 @@ def _projections(database: Database) -> dict[str, list[Any]]:
     return database.read_now(rows)
 
 
-_MINE = (store.accounts, store.devices, store.connections, store.blocks, store.measures)
+_MINE = (
+    store.accounts,
+    store.devices,
+    store.connections,
+    store.blocks,
+    store.measures,
+    store.key_log,
+    store.key_log_nodes,
+    store.key_tree,
+    store.key_versions,
+)
 
 
 def test_every_projection_of_this_room_is_replayed() -> None:

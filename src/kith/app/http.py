@@ -23,7 +23,7 @@ from kith import __version__
 from kith.app.keys import Keys, manifest_json
 from kith.ledger.database import Database
 from kith.ledger.problem import Code, Problem
-from kith.people import sessions
+from kith.people import key_log, sessions
 from kith.people.server import ServerFacts
 
 log = structlog.get_logger("kith.http")
@@ -196,12 +196,14 @@ def well_known(server: ServerFacts, keys: Keys) -> HTTPRouteHandler:
 
     @get("/.well-known/kith.json", sync_to_thread=False, cache_control=None)
     def kith_json() -> dict[str, Any]:
+        log = key_log.configuration(server).encode()
         return {
             "server_name": server.name,
             "origin": server.origin,
             "api": 1,
             "stream": "kith.v1",
             "manifest": manifest_json(keys.manifest),
+            "transparency": {"configuration": log, "signature": keys.endorse_log(log)},
         }
 
     return kith_json

@@ -1,7 +1,7 @@
 """The server's own keys: 0600 files outside the database and its backup.
 
 `hub-<id>` (32 random bytes each, never derived from a master, so that destroying one is real deletion),
-`sign-<index>` (Ed25519 seeds), `manifest.json` (public, signed entries), `evidence`, `tickets`.
+`sign-<index>` and `log` (Ed25519 seeds), `manifest.json` (public, signed entries), `evidence`, `tickets`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kith.ledger.limits import DAY
 from kith.protocol.identity import Manifest, SignedEntry, append_entry, first_manifest, verify_manifest
+from kith.protocol.signing import sign_with_label
+from kith.protocol.transparency import ENDORSED
 
 HUB_PERIOD_MS = 30 * DAY
 """How long one hub key franks."""
@@ -54,6 +56,9 @@ class Keys:
         self.manifest = _read_manifest(folder / "manifest.json")
         self.evidence = read_secret(folder / "evidence")
         self.tickets = read_secret(folder / "tickets")
+        if not (folder / "log").exists():  # a server that is older than its key log
+            write_secret(folder / "log", Ed25519PrivateKey.generate().private_bytes_raw())
+        self.log = _signer(folder / "log")
         self._current = max(self._hub)
 
     def __repr__(self) -> str:
@@ -72,6 +77,10 @@ class Keys:
     def signing_key(self, hub_key_id: int) -> bytes | None:
         """The public key that signs for a hub key, old ones included."""
         return self.manifest.key_for(hub_key_id)
+
+    def endorse_log(self, configuration: bytes) -> bytes:
+        """The newest signing key's word that this is the key log, and its key."""
+        return sign_with_label(self._signers[max(self._signers)], ENDORSED, configuration)
 
     def rotate(self, now: int) -> bool:
         """Begin a new hub key when the period is over, destroy those past their window; True if anything changed."""
@@ -114,6 +123,7 @@ def create(folder: Path, now: int) -> None:
     _write_manifest(folder / "manifest.json", first_manifest(signer, first_hub_key_id=1, created_ms=now))
     write_secret(folder / "evidence", secrets.token_bytes(32))
     write_secret(folder / "tickets", secrets.token_bytes(32))
+    write_secret(folder / "log", Ed25519PrivateKey.generate().private_bytes_raw())
 
 
 def write_secret(path: Path, content: bytes) -> None:

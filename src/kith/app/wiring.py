@@ -37,7 +37,7 @@ from kith.messaging import reactions as messaging_reactions
 from kith.messaging import routes as messaging_routes
 from kith.messaging.flows import sweeping
 from kith.people import flows as people_flows
-from kith.people import handles
+from kith.people import handles, key_log
 from kith.people import limits as people_limits
 from kith.people import projections as people_projections
 from kith.people import retention as people_retention
@@ -117,10 +117,12 @@ class Kith:
         self.keys = Keys(data / "keys")
         self.database = Database(data / "kith.db", projectors())
         self.database.create_tables()
+        self.database.write_now(key_log.catch_up)
         self.server = ServerFacts(
             name=self.settings.server_name,
             origin=self.settings.origin,
             ticket_key=self.keys.tickets,
+            log_key=self.keys.log,
             clock=self.database.now,
             met=room_facts.met,
             also_held={
@@ -219,6 +221,7 @@ class Kith:
 
         return [
             flow("birthdays", HOUR_S, people_flows.advance_bands),
+            flow("key-log-idle", MINUTE_S, key_log.idle),
             flow("people-retention", HOUR_S, people_retention.sweep),
             Chore("messaging-retention", MINUTE_S, self._sweep_rooms),
             flow("messaging-forgetting", HOUR_S, sweeping.forget),

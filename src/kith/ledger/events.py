@@ -79,6 +79,17 @@ class DeviceListSigned(Event, frozen=True, kw_only=True, tag="people:device-list
     version: int
 
 
+class KeysLogged(Event, frozen=True, kw_only=True, tag="people:keys:logged"):
+    """The key log committed to the next version of an account's keys (`commitment`: hex). Writer: people.key_log."""
+
+    account: str
+    commitment: str
+
+
+class KeyLogIdle(Event, frozen=True, kw_only=True, tag="people:key-log:idle"):
+    """Nothing was logged for a while; an entry shows that the log is up to date. Writer: people.key_log."""
+
+
 class ControlsChanged(Event, frozen=True, kw_only=True, tag="people:controls:changed"):
     """Who may send a person requests: her choice, or closed on turning 18. Writer: people.flows."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-What = Literal["requests", "connections", "standing", "notices", "reports"]
+What = Literal["requests", "connections", "standing", "notices", "reports", "links"]
 
 
 class MailArrived(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Router, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta
 
 from kith.ledger.database import Database, Reader
@@ -21,9 +21,12 @@ from kith.messaging.flows.requests import answering
 from kith.messaging.flows.writing import Sender, judge
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Refusal
-from kith.people import connections, devices, facts
+from kith.people import connections, devices, facts, key_log
+from kith.people.buckets import Charge, charge
+from kith.people.log_routes import within
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
+from kith.protocol.transparency import MAX_VERSION
 from kith.protocol.wire import Malformed
 
 NoticeAbout = Callable[[Reader, str, str], object]
@@ -291,7 +294,7 @@ class DeviceView(msgspec.Struct, frozen=True):
     certificate: bytes
 
 
-class DevicesView(msgspec.Struct, frozen=True, kw_only=True):
+class DevicesView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An account's identity key, its signed device list, and its registered devices; nothing of it before the first."""
 
     account: str
@@ -299,20 +302,56 @@ class DevicesView(msgspec.Struct, frozen=True, kw_only=True):
     device_list: bytes | None
     device_list_signature: bytes | None
     devices: list[DeviceView]
+    transparency: key_log.KeysProof | None = None
 
 
 @get("/accounts/{account_id:str}/devices")
 async def show_devices(
-    account_id: FromPath[str], session: NamedDependency[Session], database: NamedDependency[Database]
+    account_id: FromPath[str],
+    session: NamedDependency[Session],
+    database: NamedDependency[Database],
+    server: NamedDependency[ServerFacts],
+    tree_size: FromQuery[int] = 0,
 ) -> DevicesView:
-    """The devices of somebody whom I am connected or share a room with, or my own."""
-    view = await database.read(_devices, session.account, account_id)
+    """The devices of somebody whom I am connected or share a room with, or my own, with proof from the key log."""
+    view = await database.read(_devices, server, session.account, account_id, within(tree_size))
     if view is None:
         raise not_found()
     return view
 
 
-def _devices(reader: Reader, viewer: str, account: str) -> DevicesView | None:
+@get("/accounts/{account_id:str}/transparency")
+async def show_watch(  # noqa: PLR0917 - Litestar calls by name
+    account_id: FromPath[str],
+    session: NamedDependency[Session],
+    database: NamedDependency[Database],
+    server: NamedDependency[ServerFacts],
+    tree_size: FromQuery[int] = 0,
+    since: FromQuery[int] = -1,
+    version: FromQuery[int] = 0,
+) -> key_log.Watch:
+    """What the key log held of the same people's keys at the entries that everybody checks."""
+    asked = within(tree_size), within(since, -1), within(version, 0, MAX_VERSION)
+    wait = await database.write(
+        charge, server.ticket_key, (Charge("key-log", session.account, server.limits.log_account),)
+    )
+    if wait is not None:
+        raise Problem("limited", "That was asked too often. Wait a little, then go on.", retry_after_ms=wait)
+    view = await database.read(_watch, server, session.account, account_id, *asked)
+    if view is None:
+        raise not_found()
+    return view
+
+
+def _watch(  # noqa: PLR0917 - who asks about whom, and from where on
+    reader: Reader, server: ServerFacts, viewer: str, account: str, tree_size: int, since: int, version: int
+) -> key_log.Watch | None:
+    if not _may_see(reader, viewer, account):
+        return None
+    return key_log.watch(reader, server, account, tree_size, since, version, own=viewer == account)
+
+
+def _devices(reader: Reader, server: ServerFacts, viewer: str, account: str, tree_size: int) -> DevicesView | None:
     if not _may_see(reader, viewer, account):
         return None
     identity = devices.identity(reader, account)
@@ -324,6 +363,7 @@ def _devices(reader: Reader, viewer: str, account: str) -> DevicesView | None:
         device_list=identity.device_list,
         device_list_signature=identity.signature,
         devices=[DeviceView(*row) for row in devices.registered(reader, account)],
+        transparency=key_log.keys_proof(reader, server, account, tree_size),
     )
 
 
@@ -444,6 +484,7 @@ ROUTES: list[Router] = [
             show_rooms,
             show_room,
             show_devices,
+            show_watch,
             put_packages,
             show_packages,
             claim_packages,

@@ -45,6 +45,7 @@ _MINE: Final[dict[type[Event], tuple[str, ...]]] = {
     e.DeviceRegistered: ("account",),
     e.DeviceRemoved: ("account",),
     e.DeviceListSigned: ("account",),
+    e.KeysLogged: ("account",),
     e.ControlsChanged: ("account",),
     e.ConnectionGranted: ("one", "other"),
     e.Blocked: ("by",),

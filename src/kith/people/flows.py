@@ -23,7 +23,7 @@ from kith.ledger.events import (
     TermsAccepted,
 )
 from kith.ledger.signals import Changed
-from kith.people import ages, device_lists, devices, handles, sessions, store
+from kith.people import ages, device_lists, devices, handles, key_log, sessions, store
 from kith.people.ages import Placed
 from kith.people.device_lists import CertifiedDevice, SignedList
 from kith.people.limits import DEFAULT, Limits
@@ -172,6 +172,7 @@ def set_identity(tx: Tx, account: str, *, aik: bytes, sealed_aik: bytes, auth_ha
         tx.run(store.KEYS_END, whose=account)
         tx.run(store.IDENTITY_REPLACE, id=account, new_aik=aik)
     tx.append(IdentitySet(account=account, reset=present is not None))
+    key_log.commit(tx, account, aik, None, None)
     return True
 
 
@@ -207,6 +208,7 @@ def _sign_list(tx: Tx, account: str, listed: SignedList, live: list[devices.Devi
         return wrong
     tx.run(store.LIST_REPLACE, id=account, version=listed.version, encoded=listed.encoded, signed=listed.signature)
     tx.append(DeviceListSigned(account=account, version=listed.version))
+    key_log.commit(tx, account, listed.aik, listed.encoded, listed.signature)
     return None
 
 

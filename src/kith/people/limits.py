@@ -39,6 +39,10 @@ class Limits:
     rung_pause_ms: int = limit(14 * DAY, "ms", "term of the third rung: no new conversations")
     rung_suspended_ms: int = limit(30 * DAY, "ms", "term of the fourth rung; the fifth lasts until reversed")
     devices: int = limit(10, "devices", "live devices of one account; each is a leaf in every room")
+    link_ms: int = limit(10 * MINUTE, "ms", "time to approve a new device from another one; then it shows a new code")
+    log_idle_ms: int = limit(30 * MINUTE, "ms", "the key log says at least so often that it is up to date")
+    log_versions: int = limit(256, "versions", "versions of one account's keys proven in one answer")
+    log_checks: int = limit(32, "entries", "key-log entries proven in one answer")
     hashing_threads: int = limit(2, "threads", "passwords hashed at once; each takes 19 MiB")
     hashing_queue: int = limit(64, "hashes", "waiting password hashes before people are asked to come back")
 
@@ -57,6 +61,9 @@ class Limits:
     recovery_handle: Rate = rate(10, 6 * MINUTE, "recoveries of one handle")
     password: Rate = rate(10, MINUTE, "password changes tried by one account")
     export: Rate = rate(5, 30 * MINUTE, "exports by one account; each walks the whole ledger")
+    link: Rate = rate(20, 30 * SECOND, "codes shown and devices approved by one account")
+    log_address: Rate = rate(300, SECOND, "questions to the public key log from one address")
+    log_account: Rate = rate(300, SECOND, "proofs from the key log for one account; each reads some hundred rows")
     profile: Rate = rate(30, MINUTE, "profile, control and device changes by one account")
     block: Rate = rate(100, 10 * SECOND, "blocks by one account; never in the way of somebody whom a crowd is after")
 

@@ -16,13 +16,15 @@ from kith.ledger.events import (
     DeviceRemoved,
     DeviceSignedIn,
     IdentitySet,
+    KeyLogIdle,
+    KeysLogged,
     MeasureImposed,
     MeasureReversed,
     RoomCreated,
     TermsAccepted,
     Unblocked,
 )
-from kith.people import store
+from kith.people import key_log, store
 from kith.people.connections import pair
 
 LOWERED = "lowered"
@@ -65,6 +67,14 @@ def _identity(tx: Tx, event: IdentitySet) -> None:
     tx.run(store.ACCOUNT_IDENTITY, id=event.account)
     if event.reset:  # the old key's certificates are worth nothing now
         tx.run(store.DEVICES_UNREGISTERED, whose=event.account)
+
+
+def _keys_logged(tx: Tx, event: KeysLogged) -> None:
+    key_log.project_version(tx, event.account, bytes.fromhex(event.commitment))
+
+
+def _log_idle(tx: Tx, _event: KeyLogIdle) -> None:
+    key_log.project_idle(tx)
 
 
 def _signed_in(tx: Tx, event: DeviceSignedIn) -> None:
@@ -139,6 +149,8 @@ PROJECTORS: Projectors = {
     BandChanged: (_band,),
     ControlsChanged: (_controls,),
     IdentitySet: (_identity,),
+    KeysLogged: (_keys_logged,),
+    KeyLogIdle: (_log_idle,),
     DeviceSignedIn: (_signed_in,),
     DeviceRegistered: (_registered,),
     DeviceRemoved: (_removed,),

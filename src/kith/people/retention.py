@@ -14,6 +14,7 @@ def sweep(tx: Tx, limits: Limits = DEFAULT) -> None:
     """Forget waits and limits that are over, old sign-in addresses, and sessions long unused."""
     tx.run(store.WAITS_OVER, now=tx.now)
     tx.run(store.BUCKETS_FULL, now=tx.now)
+    tx.run(store.LINKS_OVER, now=tx.now)
     tx.run(store.SIGN_INS_OLD, before=tx.now - limits.sign_in_kept_ms)
     for row in tx.all(store.IDLE_DEVICES, before=tx.now - limits.idle_device_ms, most=MOST):
         sessions.destroy(tx, row.account, row.device)

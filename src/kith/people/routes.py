@@ -24,6 +24,8 @@ from kith.people import (
     export,
     flows,
     handles,
+    links,
+    log_routes,
     passwords,
     sessions,
     standards,
@@ -152,6 +154,32 @@ class PasswordChange(Body, frozen=True):
     current: Typed
     new: Typed
     sign_out_others: bool = False
+
+
+class NewLink(Body, frozen=True):
+    """A new device's one-time key, and the proof under the code on its screen."""
+
+    public_key: Key32
+    tag: Key32
+
+
+class LinkMade(msgspec.Struct, frozen=True):
+    """Until when the code can be used."""
+
+    until_ms: int
+
+
+class Approval(Body, frozen=True):
+    """What an own device sealed to a waiting device's key."""
+
+    public_key: Key32
+    sealed: Annotated[bytes, Meta(min_length=92, max_length=92)]
+
+
+class WaitingDevices(msgspec.Struct, frozen=True):
+    """The devices that wait for approval."""
+
+    waiting: list[links.Waiting]
 
 
 class NewControls(Body, frozen=True):
@@ -443,6 +471,51 @@ async def remove_device(session: TheSession, device: FromPath[str], database: Th
         raise not_found()
 
 
+@put("/me/link")
+async def put_link(session: TheSession, data: JSONBody[NewLink], database: TheDatabase, server: TheServer) -> LinkMade:
+    """Wait for approval by another own device."""
+    await _within(database, server, Charge("link", session.account, server.limits.link))
+    until = await database.write(links.offer, session.account, session.device, data.public_key, data.tag, server.limits)
+    if until is None:
+        raise Problem("conflict", "This device needs no approval.")
+    return LinkMade(until)
+
+
+@get("/me/link")
+async def show_link(session: TheSession, database: TheDatabase) -> links.Answer:
+    """Whether this device was approved."""
+    found = await database.read(links.answer, session.device)
+    if found is None:
+        raise not_found()
+    return found
+
+
+@delete("/me/link", status_code=204)
+async def delete_link(session: TheSession, database: TheDatabase) -> None:
+    """Wait no longer, or say that the answer has arrived."""
+    await database.write(links.withdraw, session.device)
+
+
+@get("/me/links")
+async def show_links(session: TheSession, database: TheDatabase) -> WaitingDevices:
+    """The devices of this account that wait for approval."""
+    return WaitingDevices(await database.read(links.waiting, session.account))
+
+
+@put("/me/links/{device:str}", status_code=204)
+async def approve_link(
+    session: TheSession,
+    device: FromPath[str],
+    data: JSONBody[Approval],
+    database: TheDatabase,
+    server: TheServer,
+) -> None:
+    """Pass something sealed on to a waiting device, once."""
+    await _within(database, server, Charge("link", session.account, server.limits.link))
+    if not await database.write(links.approve, session.account, session.device, device, data.public_key, data.sealed):
+        raise not_found()
+
+
 @post("/me/password", status_code=204)
 async def change_password(
     session: TheSession, data: JSONBody[PasswordChange], database: TheDatabase, server: TheServer
@@ -652,6 +725,11 @@ ROUTES: list[Router] = [
             put_device_list,
             show_devices,
             remove_device,
+            put_link,
+            show_link,
+            delete_link,
+            show_links,
+            approve_link,
             change_password,
             put_controls,
             put_profile,
@@ -663,5 +741,6 @@ ROUTES: list[Router] = [
             block,
             unblock,
         ],
-    )
+    ),
+    *log_routes.ROUTES,
 ]

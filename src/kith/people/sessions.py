@@ -91,7 +91,7 @@ def share_of(reader: Reader, device: str) -> bytes | None:
 
 def destroy(tx: Tx, account: str, device: str) -> None:
     """Sign a device out for good: session, share, key and name go; its connections close at once."""
-    for statement in (store.SESSION_END, store.SHARE_END, store.KEY_END, store.DEVICE_NAME_END):
+    for statement in (store.SESSION_END, store.SHARE_END, store.KEY_END, store.DEVICE_NAME_END, store.LINK_END):
         tx.run(statement, id=device)
     tx.append(DeviceRemoved(account=account, device=device))
     tx.publish(DeviceSignedOut(device))

@@ -85,7 +85,61 @@ measures = table(
     kind="projection",
 )
 
+key_log = table(
+    "key_log",
+    number("position", "place in the log, from 0", key=True),
+    number("at_ms", "when it was appended; never before the entry above it"),
+    data("prefix_root", "root of the prefix tree of committed keys after this entry"),
+    data("search_key", "hash of account and version that this entry added; empty when it only says that time passed"),
+    data("commitment", "what it committed to; empty likewise"),
+    purpose="the key log: nobody can be shown other keys than the others without two logs being signed",
+    retention="life of the server; without its opening an entry says nothing about anybody",
+    kind="projection",
+)
+
+key_log_nodes = table(
+    "key_log_nodes",
+    number("level", "height of a complete subtree of the log", key=True),
+    number("place", "its number among those of that height", key=True),
+    data("hash", "its value"),
+    purpose="proofs that the key log only grew",
+    retention="life of the server",
+    kind="projection",
+)
+
+key_tree = table(
+    "key_tree",
+    data("hash", "value of a node of the prefix tree, of any time", key=True),
+    number("is_leaf", "1 for a committed version, 0 for two subtrees"),
+    data("one", "search key, or the left subtree"),
+    data("other", "commitment, or the right subtree"),
+    purpose="proofs of which keys the log held at each of its entries",
+    retention="life of the server",
+    kind="projection",
+)
+
+key_versions = table(
+    "key_versions",
+    text("account", "whose keys", key=True),
+    number("version", "counts from 0; never replaced", key=True),
+    number("position", "the log entry that committed to it"),
+    purpose="which versions of an account's keys the log holds",
+    retention="life of the account + 30 days",
+    kind="projection",
+)
+
 # --- personal: erasable ---------------------------------------------------------------------------
+
+key_openings = table(
+    "key_openings",
+    text("account", "whose keys", key=True),
+    number("version", "which version", key=True),
+    data("opening", "random bytes; without them its commitment reveals nothing"),
+    data("value", "identity key, device list and its signature, as they were"),
+    purpose="so that a person and her contacts can check what the key log says about her",
+    retention="life of the account + 30 days; deleting it leaves every proof valid",
+    kind="personal",
+)
 
 profiles = table(
     "profiles",
@@ -193,6 +247,21 @@ shares = table(
 )
 
 # --- operational ----------------------------------------------------------------------------------
+
+links = table(
+    "links",
+    text("device", "the new device, signed in and not registered", key=True),
+    text("account", "whose it is"),
+    data("public_key", "its one-time X25519 key"),
+    data("tag", "proof, under the code on its screen, that this key is the device's own"),
+    number("until_ms", "until when it may be approved"),
+    data("sealed", "what another own device sealed to it: the identity key's private half", null=True),
+    Index("links_by_account", "account"),
+    Index("links_by_end", "until_ms"),
+    purpose="adding a device by approval from another one; the server can neither read nor replace what passes",
+    retention="until the device took it, at most 10 minutes",
+    kind="operational",
+)
 
 waits = table(
     "waits",
@@ -388,3 +457,40 @@ BUCKET_LEVEL = (
 BUCKETS_FULL = delete(buckets).where(buckets.c.full_ms <= bindparam("now"))
 SIGN_INS_OF = select(sign_ins).where(sign_ins.c.account == bindparam("whose")).order_by(sign_ins.c.at_ms)
 SIGN_INS_OLD = delete(sign_ins).where(sign_ins.c.at_ms < bindparam("before"))
+
+KEY_LOG_LAST = select(key_log).order_by(key_log.c.position.desc()).limit(1)
+KEY_LOG_AT = select(key_log).where(key_log.c.position == bindparam("at"))
+KEY_LOG_TIME = select(key_log.c.at_ms).where(key_log.c.position == bindparam("at"))
+KEY_LOG_AFTER = (
+    select(key_log).where(key_log.c.position > bindparam("after")).order_by(key_log.c.position).limit(bindparam("most"))
+)
+KEY_LOG_NODE = select(key_log_nodes.c.hash).where(
+    and_(key_log_nodes.c.level == bindparam("high"), key_log_nodes.c.place == bindparam("at"))
+)
+KEY_TREE_NODE = select(key_tree).where(key_tree.c.hash == bindparam("named"))
+KEY_VERSIONS_AT = select(func.count()).where(
+    and_(key_versions.c.account == bindparam("whose"), key_versions.c.position <= bindparam("upto"))
+)
+KEY_OPENINGS_FROM = (
+    select(key_openings)
+    .where(and_(key_openings.c.account == bindparam("whose"), key_openings.c.version >= bindparam("first")))
+    .order_by(key_openings.c.version)
+    .limit(bindparam("most"))
+)
+UNLOGGED = (
+    select(identities)
+    .outerjoin(key_versions, key_versions.c.account == identities.c.account)
+    .where(key_versions.c.account.is_(None))
+    .order_by(identities.c.account)
+)
+
+LINK = select(links).where(and_(links.c.device == bindparam("id"), links.c.until_ms > bindparam("now")))
+LINKS_OF = (
+    select(links.c.device, links.c.public_key, links.c.tag, links.c.until_ms, device_names.c.name)
+    .join(device_names, device_names.c.device == links.c.device)
+    .where(and_(links.c.account == bindparam("whose"), links.c.until_ms > bindparam("now"), links.c.sealed.is_(None)))
+    .order_by(links.c.until_ms, links.c.device)
+)
+LINK_SEAL = update(links).where(links.c.device == bindparam("id")).values(sealed=bindparam("box"))
+LINK_END = delete(links).where(links.c.device == bindparam("id"))
+LINKS_OVER = delete(links).where(links.c.until_ms <= bindparam("now"))
