@@ -117,7 +117,6 @@ class Kith:
         self.keys = Keys(data / "keys")
         self.database = Database(data / "kith.db", projectors())
         self.database.create_tables()
-        self.database.write_now(key_log.catch_up)
         self.server = ServerFacts(
             name=self.settings.server_name,
             origin=self.settings.origin,
@@ -154,6 +153,7 @@ class Kith:
     async def start(self) -> None:
         """Begin what runs by itself."""
         handles.skeleton("warm")  # its tables load once, and not while somebody waits
+        await self.database.write(key_log.catch_up)
         self.jobs.start()
 
     async def _check_tipline(self) -> None:

@@ -50,7 +50,39 @@ def rebuilt(table: str, ddl: str, select: str) -> tuple[str, ...]:
     )
 
 
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (
+    Step(
+        "the key log, and devices that wait for approval",
+        (
+            (
+                "CREATE TABLE key_log (position BIGINT NOT NULL, at_ms BIGINT NOT NULL, prefix_root BLOB NOT NULL, "
+                "search_key BLOB NOT NULL, commitment BLOB NOT NULL, PRIMARY KEY (position))"
+            ),
+            (
+                "CREATE TABLE key_log_nodes (level BIGINT NOT NULL, place BIGINT NOT NULL, hash BLOB NOT NULL, "
+                "PRIMARY KEY (level, place))"
+            ),
+            (
+                "CREATE TABLE key_openings (account TEXT NOT NULL, version BIGINT NOT NULL, opening BLOB NOT NULL, "
+                "value BLOB NOT NULL, PRIMARY KEY (account, version))"
+            ),
+            (
+                "CREATE TABLE key_tree (hash BLOB NOT NULL, is_leaf BIGINT NOT NULL, one BLOB NOT NULL, other BLOB NOT NULL, "
+                "PRIMARY KEY (hash))"
+            ),
+            (
+                "CREATE TABLE key_versions (account TEXT NOT NULL, version BIGINT NOT NULL, position BIGINT NOT NULL, "
+                "PRIMARY KEY (account, version))"
+            ),
+            (
+                "CREATE TABLE links (device TEXT NOT NULL, account TEXT NOT NULL, public_key BLOB NOT NULL, "
+                "tag BLOB NOT NULL, until_ms BIGINT NOT NULL, sealed BLOB, PRIMARY KEY (device))"
+            ),
+            "CREATE INDEX links_by_account ON links (account)",
+            "CREATE INDEX links_by_end ON links (until_ms)",
+        ),
+    ),
+)
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 
 
