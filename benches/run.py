@@ -44,8 +44,8 @@ def main() -> None:
         found = ratios.rows(quick=asked.quick)
         results["rows"] = found
         print(f"\nSingle steps\n{ratios.text(found)}", flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1, default=str) + "\n")
+    asked.results.parent.mkdir(exist_ok=True)
+    asked.results.write_text(json.dumps(results, indent=1, default=str) + "\n")
     if asked.what == "all" and not asked.quick:
         print("\nMLS engines", flush=True)
         subprocess.run([sys.executable, str(HERE / "mls.py")], check=True)
@@ -62,6 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="measured seconds of one run")
     parser.add_argument("--crowd", type=int, help="idle connections, at most 20000")
     parser.add_argument("--against", type=Path, help="another source tree of Kith, run beside this one")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go, as JSON")
     parser.add_argument("--native", action="store_true", help="a profile that looks into compiled code")
     return parser.parse_args()
 

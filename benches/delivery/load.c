@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 enum { TOKEN = 64, MARK = 16, MAX_CLIENTS = 20000, MAX_SAMPLES = 4000000, MAX_SECONDS = 120, CONNECTING = 64 };
+#define XMPP_DOMAIN "localhost"
 
 struct bytes { uint8_t *data; size_t from, end, room; };
 struct slot { uint64_t due; uint32_t seq; int missing; int unconfirmed; };
@@ -146,7 +147,7 @@ static void settle(struct client *sender, struct slot *slot) {
 }
 static void sample(uint32_t *into, uint32_t *count, uint64_t due) {
     uint64_t at = now();
-    if (due >= measure_from && at < measure_to && *count < MAX_SAMPLES) into[(*count)++] = (at - due) / 1000;
+    if ((rate > 0 ? due : at) >= measure_from && at < measure_to && *count < MAX_SAMPLES) into[(*count)++] = (at - due) / 1000;
 }
 static void got(const uint8_t *marked) {
     struct client *sender; struct slot *slot = slot_of(marked, &sender);
@@ -332,9 +333,89 @@ static size_t relay_parse(struct client *c) {
     return at;
 }
 
+// ---- xmpp: RFC 6120 with SASL PLAIN, and XEP-0198 so that the server confirms what it took --------------------------
+
+static void xmpp_open(struct client *c) {
+    put_text(c, "<stream:stream to='%s' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>", XMPP_DOMAIN);
+}
+static void xmpp_greet(struct client *c) { put_text(c, "<?xml version='1.0'?>"); xmpp_open(c); }
+static void base64(const uint8_t *in, size_t n, char *out) {
+    static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t v = in[i] << 16 | (i + 1 < n ? in[i + 1] << 8 : 0) | (i + 2 < n ? in[i + 2] : 0);
+        *out++ = set[v >> 18]; *out++ = set[v >> 12 & 63]; *out++ = i + 1 < n ? set[v >> 6 & 63] : '='; *out++ = i + 2 < n ? set[v & 63] : '=';
+    }
+    *out = 0;
+}
+static int xmpp_saw(struct client *c, const char *text) {
+    return memmem(c->in.data + c->in.from, c->in.end - c->in.from, text, strlen(text)) != 0;
+}
+static int xmpp_shake(struct client *c) {
+    static const char *const AWAITED[] = {"</stream:features>", "<success", "</stream:features>", "</iq>", "<enabled", "<presence"};
+    int me = c - clients;
+    if (xmpp_saw(c, "<stream:error") || xmpp_saw(c, "<failure")) fail("step %d: %.*s", c->step, (int)(c->in.end - c->in.from), c->in.data + c->in.from);
+    if (!xmpp_saw(c, AWAITED[c->step])) return 0;
+    c->in.from = c->in.end;
+    switch (c->step++) {
+    case 0: {
+        uint8_t plain[64]; char text[128];
+        size_t n = sprintf((char *)plain, "%cu%d%cpw%d", 0, me, 0, me);
+        base64(plain, n, text);
+        put_text(c, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>%s</auth>", text);
+        return 0;
+    }
+    case 1: xmpp_open(c); return 0;
+    case 2: put_text(c, "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>"); return 0;
+    case 3: put_text(c, "<enable xmlns='urn:xmpp:sm:3'/>"); return 0;
+    case 4: put_text(c, "<presence/>"); return 0;
+    }
+    c->stanzas_in = 1;  // the presence that came back
+    return 1;
+}
+static void xmpp_send(struct client *c, uint32_t seq) {
+    static char body[1 << 17]; uint8_t marked[MARK]; struct room *r = &rooms[c->room];
+    if (!*body) memset(body, 'x', sizeof body - 1);
+    mark(marked, c, seq);
+    for (int i = 0; i < MARK; i++) { body[2 * i] = 'a' + (marked[i] >> 4); body[2 * i + 1] = 'a' + (marked[i] & 15); }
+    for (int i = 0; i < r->count; i++) {
+        if (&clients[r->members[i]] == c) continue;
+        put_text(c, "<message to='u%u@%s' type='chat' id='m%u'><body>", r->members[i], XMPP_DOMAIN, seq);
+        put(c, body, traffic.size);
+        put_text(c, "</body></message><r xmlns='urn:xmpp:sm:3'/>");
+    }
+}
+static int starts(const uint8_t *at, const char *text) { return !strncmp((const char *)at, text, strlen(text)); }
+static size_t xmpp_parse(struct client *c) {
+    uint8_t *d = c->in.data + c->in.from; size_t left = c->in.end - c->in.from, at = 0;
+    for (;;) {
+        uint8_t *tag = memchr(d + at, '<', left - at);
+        if (!tag) return left;
+        at = tag - d;
+        uint8_t *end = memchr(tag, '>', left - at);
+        if (!end) return at;
+        if (starts(tag, "<body>")) {
+            uint8_t marked[MARK];
+            if (left - at < 6 + 2 * MARK) return at;
+            for (int i = 0; i < MARK; i++) marked[i] = (tag[6 + 2 * i] - 'a') << 4 | (tag[7 + 2 * i] - 'a');
+            got(marked);
+        } else if (starts(tag, "<message") || starts(tag, "<presence") || starts(tag, "<iq")) c->stanzas_in++;
+        else if (starts(tag, "<r ") || starts(tag, "<r>") || starts(tag, "<r/")) put_text(c, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", c->stanzas_in);
+        else if (starts(tag, "<a ")) {
+            uint8_t *h = memmem(tag, end - tag, " h=", 3);
+            uint32_t handled = h ? strtoul((char *)h + 4, 0, 10) : 0;
+            while (c->confirmed + 1 < handled && c->confirmed < c->seq) {  // the first stanza was our presence
+                struct slot *slot = &c->slots[c->confirmed % window];
+                if (slot->seq == c->confirmed++) confirm(c, slot);
+            }
+        } else if (starts(tag, "<stream:error") || starts(tag, "</stream")) fail("%.*s", (int)(left - at), tag);
+        at = end - d + 1;
+    }
+}
+
 static const struct protocol PROTOCOLS[] = {
     {"kith", kith_greet, kith_shake, kith_send, kith_parse},
     {"mqtt", mqtt_greet, mqtt_shake, mqtt_send, mqtt_parse},
+    {"xmpp", xmpp_greet, xmpp_shake, xmpp_send, xmpp_parse},
     {"relay", relay_greet, relay_shake, relay_send, relay_parse},
 };
 

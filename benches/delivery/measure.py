@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from delivery.servers import Kith, Mosquitto, NotHere, Relay, Server, compiled
+from delivery.servers import Ejabberd, Kith, Mosquitto, NotHere, Prosody, Relay, Server, Synapse, compiled
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("KITH_BENCH_DIR", REPOSITORY / "var" / "bench"))
@@ -112,7 +112,9 @@ def _servers(plan: Plan, folder: Path, towns: dict[str, Path]) -> tuple[list[Ser
         Kith(folder / name.replace("/", "_"), town, source, name)
         for (name, source), town in zip(_kiths(plan).items(), towns.values(), strict=False)
     ]
-    servers += [Mosquitto(folder / "mosquitto"), Relay(folder / "relay")]
+    servers += [kind(folder / kind.__name__.lower()) for kind in (Relay, Mosquitto)]
+    slow = [] if plan.quick and not plan.servers else [Prosody, Ejabberd, Synapse]
+    servers += [kind(folder / kind.__name__.lower()) for kind in slow]
     servers = [server for server in servers if not plan.servers or any(w in server.name.lower() for w in plan.servers)]
     absent: dict[str, str] = {}
     for server in list(servers):
@@ -127,7 +129,7 @@ def _servers(plan: Plan, folder: Path, towns: dict[str, Path]) -> tuple[list[Ser
 
 
 def _kiths(plan: Plan) -> dict[str, Path]:
-    return {"Kith": REPOSITORY} | ({} if plan.against is None else {f"Kith of {plan.against}": plan.against})
+    return {"Kith": REPOSITORY} | ({} if plan.against is None else {f"Kith of {plan.against.name}": plan.against})
 
 
 def towns(kiths: dict[str, Path], crowd: int) -> dict[str, Path]:
@@ -145,9 +147,7 @@ def towns(kiths: dict[str, Path], crowd: int) -> dict[str, Path]:
 def _takes_part(plan: Plan, server: Server, scenario: Scenario, repetition: int) -> bool:
     if plan.quick and scenario is not SCENARIOS[0] and (repetition or not isinstance(server, Kith)):
         return False
-    if isinstance(server, Relay):
-        return scenario.shape == "pairs" and scenario.rate == 0
-    return server.groups or scenario.shape == "pairs"
+    return server.groups or scenario is SCENARIOS[0]
 
 
 def load(generator: Path, server: Server, town: Path, scenario: Scenario, **more: object) -> Figures:
@@ -160,7 +160,12 @@ def load(generator: Path, server: Server, town: Path, scenario: Scenario, **more
         "pids": server.pid,
         **more,
     }
-    command = [str(generator), *(f"{name}={value}" for name, value in options.items())]
+    start = (
+        [sys.executable, str(Path(__file__).with_name("matrix.py"))]
+        if server.protocol == "matrix"
+        else [str(generator)]
+    )
+    command = [*start, *(f"{name}={value}" for name, value in options.items())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (server.folder / "server.log").read_text(errors="replace")[-1000:]
@@ -188,7 +193,7 @@ def _connections(generator: Path, servers: list[Server], towns: dict[str, Path])
     idle = Scenario("idle", "idle connections", "crowd", 0)
     rows = []
     for server in servers:
-        if isinstance(server, Relay):
+        if not server.groups:
             continue
         say(f"idle connections and reconnecting: {server.name}")
         server.start()

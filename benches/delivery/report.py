@@ -33,13 +33,13 @@ _SMALL, _LARGE = 10, 100
 def text(outcome: Outcome) -> str:
     """Everything, for a terminal."""
     lines = [*_loads(outcome), "", *_connections(outcome), "", *_targets(outcome)]
-    lines += [f"{name}: {why}" for name, why in outcome.absent.items()]
+    lines += ["", *_generator(outcome), *(f"{name}: {why}" for name, why in outcome.absent.items())]
     return "\n".join(lines)
 
 
 def _loads(outcome: Outcome) -> list[str]:
     head = (
-        f"{'server':<24}{'msg/s':>9}{'spread':>15}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}{'spread':>13}{'x floor':>9}"
+        f"{'server':<26}{'msg/s':>9}{'spread':>15}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>11}{'spread':>17}{'x floor':>9}"
     )
     lines = [f"{head}{'cores':>7}  durable before the confirmation?"]
     for scenario in SCENARIOS:
@@ -56,13 +56,23 @@ def _load(row: Row, among: list[Row]) -> str:
     late = "" if row.kept_up else "  (fell behind: its latency is its queue)"
     busy = "  (the generator was busy too)" if f["generator_cores"][0] > 0.9 else ""
     return (
-        f"{row.server:<24}{rate[0]:>9,.0f}{_span(rate, 0):>15}{_ms(f['p50_ms']):>9}{_ms(f['p99_ms']):>9}"
-        f"{cpu[0]:>9.1f}{_span(cpu, 0):>13}{times:>9}{f['server_cores'][0]:>7.2f}  {row.durable}{late}{busy}"
+        f"{row.server:<26}{rate[0]:>9,.0f}{_span(rate, 0):>15}{_ms(f['p50_ms']):>9}{_ms(f['p99_ms']):>9}"
+        f"{cpu[0]:>11,.1f}{_span(cpu, 0):>17}{times:>9}{f['server_cores'][0]:>7.2f}  {row.durable}{late}{busy}"
     )
 
 
 def _span(figure: tuple[float, float, float], digits: int) -> str:
     return f"{figure[1]:,.{digits}f}-{figure[2]:,.{digits}f}"
+
+
+def _generator(outcome: Outcome) -> list[str]:
+    """What the generator can do by itself, so that nobody takes it for the server."""
+    floor = next((row for row in outcome.rows if "floor" in row.server), None)
+    if floor is None:
+        return []
+    figures = floor.figures
+    rate, cpu = figures["delivered_per_s"][0], figures["generator_us_per_delivery"][0]
+    return [f"The generator itself: {rate:,.0f} messages a second against the relay, {cpu:.1f} us of its own CPU each."]
 
 
 def _ms(figure: tuple[float, float, float]) -> str:
@@ -72,13 +82,13 @@ def _ms(figure: tuple[float, float, float]) -> str:
 def _connections(outcome: Outcome) -> list[str]:
     if not outcome.connections:
         return []
-    lines = [f"{'connections':<24}{'how many':>9}{'KiB each':>10}{'all on line s':>15}{'p99 ms':>9}{'CPU us each':>13}"]
+    lines = [f"{'connections':<32}{'how many':>9}{'KiB each':>10}{'all on line s':>15}{'p99 ms':>9}{'CPU us each':>13}"]
     for row in outcome.connections:
         f = row.figures
         kib = f"{f['kib_per_connection'][0]:.1f}" if row.scenario == "idle" else ""
         name = f"{row.server}, {'idle' if row.scenario == 'idle' else 'after kill -9'}"
         lines.append(
-            f"{name:<24}{f['clients'][0]:>9,.0f}{kib:>10}{f['connect_s'][0]:>15.2f}{f['connect_p99_ms'][0]:>9.0f}"
+            f"{name:<32}{f['clients'][0]:>9,.0f}{kib:>10}{f['connect_s'][0]:>15.2f}{f['connect_p99_ms'][0]:>9.0f}"
             f"{f['connect_cpu_us'][0]:>13.0f}"
         )
     return lines
