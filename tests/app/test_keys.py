@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,52 @@ def test_a_new_signing_key_is_appointed_by_its_predecessor(folder: Path) -> None
     again = Keys(folder)
     assert again.manifest == held.manifest
     assert public_bytes(again.current()[2]) == public_bytes(signer)
+
+
+def test_a_running_server_takes_up_a_key_that_a_command_made(folder: Path) -> None:
+    """The same object serves with the new key; without news nothing is read again."""
+    running, command = Keys(folder), Keys(folder)
+    assert not running.reload()
+    command.rotate_signer(BORN + 1)
+    before = running.current()
+    assert running.reload()
+    hub_key_id, _, signer = running.current()
+    assert hub_key_id == before[0] + 1
+    assert public_bytes(signer) == running.signing_key(hub_key_id) != public_bytes(before[2])
+
+
+@pytest.mark.parametrize("last_step", ["sign", "manifest"])
+def test_a_rotation_cut_short_leaves_keys_that_fit(
+    folder: Path, last_step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Power fails after any step: the next start signs with the key that clients are told of, and can rotate again."""
+
+    def cut(*_: object) -> None:
+        raise OSError("power")
+
+    monkeypatch.setattr(keys, "_write_manifest" if last_step == "sign" else "_new_hub", cut)
+    with pytest.raises(OSError, match="power"):
+        Keys(folder).rotate_signer(BORN + 1)
+    monkeypatch.undo()
+    again = Keys(folder)
+    for _ in range(2):
+        hub_key_id, _, signer = again.current()
+        assert public_bytes(signer) == again.signing_key(hub_key_id)
+        again.rotate_signer(BORN + 2)
+        again = Keys(folder)
+
+
+def test_a_secret_is_written_whole_or_not_at_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills up in the middle: no half key that the next start would stumble over."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        keys.write_secret(folder / "hub-2", b"x" * 40)
+    monkeypatch.undo()
+    assert not (folder / "hub-2").exists()
+    keys.write_secret(folder / "hub-2", b"y" * 40)
+    assert (folder / "hub-2").read_bytes() == b"y" * 40
+    assert Keys(folder)

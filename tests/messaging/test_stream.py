@@ -117,6 +117,32 @@ def test_a_newer_connection_replaces_the_older(town: Town, pair: Pair) -> None:
     play(town, story)
 
 
+class Full:
+    """A disk that is full until told otherwise."""
+
+    read_only = True
+
+
+def test_a_server_short_of_space_takes_nothing_new_and_delivers_the_rest(town: Town, pair: Pair) -> None:
+    """REFUSED read_only with a sentence and a time; mail still goes out; the same bytes are taken afterwards."""
+
+    async def story(hub: Hub, url: str) -> None:
+        async with online(url, town, pair.ana) as ana, online(url, town, pair.ben) as ben:
+            assert isinstance(await ana.say(pair.group), Accepted)
+            hub._disk = disk = Full()  # type: ignore[assignment]  # as much of a disk as the hub asks for
+            later = pair.group.message()
+            refused = await ana.say(pair.group, b"k" * 16, later)
+            assert isinstance(refused, Refused)
+            assert refused.code == "read_only"
+            assert "short of disk space" in str(refused.details)
+            assert refused.retry_after_ms
+            await ben.ack(await ben.until(Mail))
+            disk.read_only = False
+            assert isinstance(await ana.say(pair.group, b"k" * 16, later), Accepted)
+
+    play(town, story)
+
+
 def test_a_signed_out_device_is_cut_off_at_once(town: Town, pair: Pair) -> None:
     """BYE signed_out without anybody asking, and its token opens nothing any more."""
 

@@ -105,12 +105,15 @@ def shell(data: Data = Path("var/demo")) -> None:
 
 @app.command("rotate-signing-key")
 def rotate_signing_key(data: Data = DEFAULT) -> None:
-    """Begin a new hub signing key, appointed by the old one. Stop the server first, then start it again."""
+    """Begin a new hub signing key, appointed by the old one; a running server takes it up within a minute."""
     from kith.app.keys import Keys
     from kith.ledger.database import wall_clock
 
     Keys(data / "keys").rotate_signer(wall_clock())
-    print("A new signing key serves from now on; clients see that the old one appointed it.")
+    print(
+        "Made a new signing key; clients see that the old one appointed it. A running server takes it up within a "
+        "minute, no restart is needed. Now copy the keys folder to your safe place again."
+    )
 
 
 @audit_app.command("verify")

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 
+from kith.app import disk
 from kith.ledger.database import Database
 from kith.messaging.envelope import read_ephemeral, read_message
 from kith.messaging.flows import delivery, handshaking
@@ -125,6 +126,10 @@ class Switchboard(Protocol):
     database: Database
     limits: Limits
     franking: delivery.Hub
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing new is taken for want of disk space."""
 
     def pace(self, account: str) -> Pace:
         """How fast this account may go."""
@@ -249,6 +254,8 @@ class Connection:
                 self._reply(frames.Pong(self._hub.database.now()))
             case frames.Ack(mail_ids=mails):
                 await self._beside(partial(self._ack, mails))
+            case frames.Submit() | frames.Commit() if self._hub.read_only:
+                self._reply(frames.Refused(frame.key, "read_only", disk.SENTENCE, disk.RETRY_MS))
             case frames.Submit() | frames.Commit():
                 bucket = self._pace.submits if isinstance(frame, frames.Submit) else self._pace.commits
                 if wait := self._full_of_answers() or bucket.wait(self._loop.time()):

@@ -20,6 +20,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
 
 from kith import __version__
+from kith.app.disk import RETRY_MS, WHOLE, Disk, needs_room
 from kith.app.keys import Keys, manifest_json
 from kith.ledger.database import Database
 from kith.ledger.problem import Code, Problem
@@ -119,9 +120,10 @@ def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[dict[s
 
 
 class Guard:
-    """Around every request: the Origin and the kind of body of unsafe ones, and security headers on every answer."""
+    """Around every request: Origin, kind of body and room for what is new; security headers on every answer."""
 
-    def __init__(self, app: ASGIApp, origin: str, headers: dict[str, str]) -> None:
+    def __init__(self, app: ASGIApp, origin: str, headers: dict[str, str], disk: Disk | None = None) -> None:
+        self.disk = disk
         self.app = app
         self.origin = origin.encode()
         self.headers = headers
@@ -147,6 +149,9 @@ class Guard:
         if _untyped(scope):
             await _plain_error(with_headers, 400, *_SENTENCES[415])
             return
+        if self.disk is not None and self.disk.read_only and needs_room(scope["method"], scope["path"]):
+            await _plain_error(with_headers, 503, "read_only", WHOLE, RETRY_MS)
+            return
         await self.app(scope, receive, with_headers)
 
     def _foreign(self, scope: HTTPScope) -> bool:
@@ -167,9 +172,12 @@ def _untyped(scope: HTTPScope) -> bool:
     return scope["method"] not in SAFE_METHODS and has_body and kind != b"application/json"
 
 
-async def _plain_error(send: Send, status: int, code: str, sentence: str) -> None:
-    body = f'{{"error":{{"code":"{code}","message":"{sentence}"}}}}'.encode()
+async def _plain_error(send: Send, status: int, code: str, sentence: str, retry_after_ms: int | None = None) -> None:
+    retry = "" if retry_after_ms is None else f',"retry_after_ms":{retry_after_ms}'
+    body = f'{{"error":{{"code":"{code}","message":"{sentence}"{retry}}}}}'.encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if retry_after_ms is not None:
+        headers.append((b"retry-after", str(retry_after_ms // 1000).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -207,6 +215,19 @@ def well_known(server: ServerFacts, keys: Keys) -> HTTPRouteHandler:
         }
 
     return kith_json
+
+
+def health(disk: Disk | None) -> HTTPRouteHandler:
+    """`/healthz`, for whatever watches the server: it answers, and whether it takes new things."""
+
+    @get("/healthz", sync_to_thread=False, cache_control=None, include_in_schema=False)
+    def healthz() -> Response[dict[str, str]]:
+        # 200 in both cases: reading and receiving go on, so no balancer should take the server away.
+        read_only = disk is not None and disk.read_only
+        status = {"status": "read_only", "because": WHOLE} if read_only else {"status": "ok"}
+        return Response(status, headers={"Cache-Control": "no-store"})
+
+    return healthz
 
 
 def client_files(folder: Path) -> list[HTTPRouteHandler]:
@@ -247,6 +268,7 @@ def people_app(
     server: ServerFacts,
     keys: Keys,
     client: Path,
+    disk: Disk | None = None,
     routes: Sequence[ControllerRouterHandler],
     provide: dict[str, Callable[[], Any]],
 ) -> Litestar:
@@ -259,7 +281,7 @@ def people_app(
         **{name: Provide(make, sync_to_thread=False) for name, make in provide.items()},
     }
     return Litestar(
-        route_handlers=[*routes, well_known(server, keys), *client_files(client)],
+        route_handlers=[*routes, well_known(server, keys), health(disk), *client_files(client)],
         dependencies=dependencies,
         exception_handlers={
             Problem: on_problem,
@@ -267,7 +289,7 @@ def people_app(
             RecursionError: on_depth,
             Exception: on_bug,
         },
-        middleware=[lambda app: Guard(app, server.origin, SECURITY_HEADERS)],
+        middleware=[lambda app: Guard(app, server.origin, SECURITY_HEADERS, disk)],
         request_max_body_size=BODY_LIMIT,
         openapi_config=OpenAPIConfig(
             title="Kith", version=__version__, path="/api/schema", render_plugins=[JsonRenderPlugin()]

@@ -43,7 +43,7 @@ class HubKey:
 
 
 class Keys:
-    """Every server key, read once at start-up."""
+    """Every server key, read at start-up and again when a command has rotated one."""
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "manifest.json").is_file():
@@ -67,7 +67,7 @@ class Keys:
     def current(self) -> tuple[int, bytes, Ed25519PrivateKey]:
         """The hub key in use: its id, its bytes, and the signing key that serves it."""
         key = self._hub[self._current]
-        return key.id, key.secret, self._signers[max(self._signers)]
+        return key.id, key.secret, self._signer_for(key.id)
 
     def hub_key(self, hub_key_id: int) -> bytes | None:
         """A hub key by id; None when it never existed or is destroyed."""
@@ -80,7 +80,23 @@ class Keys:
 
     def endorse_log(self, configuration: bytes) -> bytes:
         """The newest signing key's word that this is the key log, and its key."""
-        return sign_with_label(self._signers[max(self._signers)], ENDORSED, configuration)
+        newest = self.manifest.entries[-1].first_hub_key_id
+        return sign_with_label(self._signer_for(newest), ENDORSED, configuration)
+
+    def _signer_for(self, hub_key_id: int) -> Ed25519PrivateKey:
+        """The signer that the manifest names for a hub key; a file beyond the manifest is of an unfinished rotation."""
+        named = self.manifest.key_for(hub_key_id)
+        for signer in self._signers.values():
+            if signer.public_key().public_bytes_raw() == named:
+                return signer
+        raise KeyFileError(f"{self.folder} lacks the signing key in use. Restore sign-* from your own safe copy.")
+
+    def reload(self) -> bool:
+        """Take up a signing key that `kith rotate-signing-key` began meanwhile; True if there was one."""
+        if _read_manifest(self.folder / "manifest.json").signed == self.manifest.signed:
+            return False
+        self.__dict__.update(Keys(self.folder).__dict__)
+        return True
 
     def rotate(self, now: int) -> bool:
         """Begin a new hub key when the period is over, destroy those past their window; True if anything changed."""
@@ -98,19 +114,21 @@ class Keys:
     def rotate_signer(self, now: int) -> None:
         """Begin a new signing key, listed after and signed by its predecessor, for the next hub key on."""
         index = max(self._signers) + 1
-        fresh, first_id = Ed25519PrivateKey.generate(), self._current + 1
-        hub = _new_hub(self.folder, first_id, now)
+        last = self.manifest.entries[-1].first_hub_key_id
+        fresh, first_id = Ed25519PrivateKey.generate(), max(self._current, last) + 1
         manifest = append_entry(
             self.manifest,
-            signer=self._signers[index - 1],
+            signer=self._signer_for(last),
             public_key=fresh.public_key().public_bytes_raw(),
             first_hub_key_id=first_id,
             created_ms=now,
         )
+        # In this order whoever reads in between, or after a power cut, finds a signer for every hub key.
         write_secret(self.folder / f"sign-{index}", fresh.private_bytes_raw())
         _write_manifest(self.folder / "manifest.json", manifest)
-        self._hub[first_id], self._current, self.manifest = hub, first_id, manifest
-        self._signers[index] = fresh
+        self._signers[index], self.manifest = fresh, manifest
+        self._hub[first_id] = _new_hub(self.folder, first_id, now)
+        self._current = first_id
 
 
 def create(folder: Path, now: int) -> None:
@@ -127,10 +145,29 @@ def create(folder: Path, now: int) -> None:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a 0600 file durably; refuses to replace one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Write a 0600 file, durably and whole or not at all; refuses to replace one."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)  # of a start that was cut short
+    _write_durably(fresh, content)
     try:
-        os.write(descriptor, content)
+        os.link(fresh, path)
+    finally:
+        fresh.unlink()
+    _settle(path.parent)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _settle(folder: Path) -> None:
+    """Make names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -185,8 +222,9 @@ def manifest_json(manifest: Manifest) -> list[dict[str, str]]:
 
 def _write_manifest(path: Path, manifest: Manifest) -> None:
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(manifest_json(manifest), indent=1))
+    _write_durably(fresh, json.dumps(manifest_json(manifest), indent=1).encode())
     fresh.replace(path)
+    _settle(path.parent)
 
 
 def _read_manifest(path: Path) -> Manifest:

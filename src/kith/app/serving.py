@@ -44,7 +44,7 @@ def listening(bind: str, port: int) -> socket.socket:
     return sock
 
 
-def _server(app: object, *, websockets: bool) -> _Quiet:
+def _server(app: object, trusted_proxies: tuple[str, ...], *, websockets: bool) -> _Quiet:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
         http="httptools",
@@ -56,6 +56,8 @@ def _server(app: object, *, websockets: bool) -> _Quiet:
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=True,
+        forwarded_allow_ips=list(trusted_proxies),
         server_header=False,
         date_header=True,
         timeout_keep_alive=15,
@@ -71,7 +73,8 @@ async def running(kith: Kith) -> AsyncIterator[Kith]:
     settings = kith.settings
     people = listening(settings.bind, settings.port)
     staff = listening(settings.bind, settings.staff_port)
-    servers = [_server(kith.people, websockets=True), _server(kith.staff, websockets=False)]
+    proxies = settings.trusted_proxies
+    servers = [_server(kith.people, proxies, websockets=True), _server(kith.staff, proxies, websockets=False)]
     await kith.start()
     tasks = [
         asyncio.create_task(server.serve(sockets=[sock])) for server, sock in zip(servers, (people, staff), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Literal, Self
@@ -53,10 +54,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bind: str = "127.0.0.1"
     port: int = 8000
     staff_port: int = 8001
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks of reverse proxies; only their X-Forwarded-For is believed."""
+    disk_reserve_mb: int | None = None
+    """Megabytes that stay free: below them the server is read-only. Unset: 256, on small disks a twentieth of them."""
     rules: dict[str, Mode] = msgspec.field(default_factory=dict)
     """Mode per rule id; a rule that is not named runs in shadow."""
     operator: Operator = Operator()
     tipline: Tipline = Tipline()
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be meant."""
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(f"trusted_proxies: {error}; name each proxy's address or network") from None
+        if (self.disk_reserve_mb or 0) < 0:
+            raise ValueError("disk_reserve_mb: not below 0")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -81,6 +96,10 @@ staff_origin = "{staff_origin}"
 bind = "127.0.0.1"
 port = {port}
 staff_port = {staff_port}
+# Reverse proxies whose X-Forwarded-For is believed: addresses or networks. Limits for each address depend on it.
+trusted_proxies = ["127.0.0.1", "::1"]
+# Below this much free space the server takes nothing new (unset: 256, on small disks a twentieth of them).
+# disk_reserve_mb = 256
 
 # Each rule runs in shadow (it records what it would have done) until it is set to "live".
 [rules]

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from litestar.types import Receive, Scope, Send
 
 from kith.app.connection import Connection, Link, Pace
+from kith.app.disk import Disk
 from kith.ledger.database import Database
 from kith.ledger.signals import Changed, Delivered, DeviceSignedOut, MailArrived
 from kith.messaging.flows.delivery import Franker
@@ -76,8 +77,16 @@ class AsgiLink(Link):
 class Hub:
     """Every open stream of this process."""
 
-    def __init__(self, database: Database, server: ServerFacts, franker: Franker, limits: Limits = DEFAULTS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        server: ServerFacts,
+        franker: Franker,
+        limits: Limits = DEFAULTS,
+        disk: Disk | None = None,
+    ) -> None:
         self.database = database
+        self._disk = disk
         self.limits = limits
         self.franking = Franking(server.name, franker)
         self._origin = server.origin
@@ -147,6 +156,11 @@ class Hub:
         del of_account[connection.device]
         if not of_account:
             del self._by_account[connection.account]
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing new is taken for want of disk space."""
+        return self._disk is not None and self._disk.read_only
 
     def pace(self, account: str) -> Pace:
         """How fast this account may go; remembered beyond its connections, or reconnecting would reset it."""

@@ -12,6 +12,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from kith.app import audit_heads, console, http, web
+from kith.app.disk import LOOK_EVERY_S, Disk
 from kith.app.jobs import Chore, Jobs, Reaction
 from kith.app.keys import Keys
 from kith.app.settings import Settings, SettingsError
@@ -30,6 +31,7 @@ from kith.ledger import audit
 from kith.ledger import log as ledger
 from kith.ledger.database import Database, Projector, Projectors, Reader
 from kith.ledger.events import Event
+from kith.ledger.failstop import StorageError
 from kith.messaging import facts as room_facts
 from kith.messaging import limits as messaging_limits
 from kith.messaging import projections as messaging_projections
@@ -115,6 +117,11 @@ class Kith:
         if unknown:
             raise SettingsError(f"There is no rule {', '.join(unknown)}. Rules: {', '.join(sorted(RULE_IDS))}.")
         self.keys = Keys(data / "keys")
+        self.disk = Disk(data, self.settings.disk_reserve_mb)
+        if danger := self.disk.check_blocks():
+            raise StorageError(danger)
+        if not (data / "kith.db").is_file():  # never begin empty where there was a server
+            raise SettingsError(f"{data / 'kith.db'} is missing. Restore a backup with: kith restore SRC --data {data}")
         self.database = Database(data / "kith.db", projectors())
         self.database.create_tables()
         self.server = ServerFacts(
@@ -144,7 +151,7 @@ class Kith:
         if self.office.destination.endpoint and (decision := self.office.may_send()).refused:
             raise SettingsError(f"[tipline]: {decision.reasons[0].because}")
         self.submitter = Submitter(self.database, self.office, username, password)
-        self.hub = Hub(self.database, self.server, self.keys)
+        self.hub = Hub(self.database, self.server, self.keys, disk=self.disk)
         self.people = PeopleSide(self._people_app(), self.hub)
         self.staff = self._staff_app()
         self.jobs = Jobs(self.database, self._reactions(), self._chores())
@@ -184,6 +191,7 @@ class Kith:
             server=self.server,
             keys=self.keys,
             client=web.client_folder(),
+            disk=self.disk,
             routes=[
                 *people_routes.ROUTES,
                 *messaging_routes.ROUTES,
@@ -233,7 +241,8 @@ class Kith:
             flow("preservation-integrity", HOUR_S, preservation.check_integrity, self.office),
             flow("preservation-ends", HOUR_S, preservation.end_due),
             Chore("evidence-ends", HOUR_S, self._forget_evidence),
-            Chore("hub-key-rotation", HOUR_S, self._rotate),
+            Chore("hub-key-rotation", MINUTE_S, self._rotate),
+            Chore("room-on-the-disk", LOOK_EVERY_S, self._look_at_disk),
         ]
 
     async def _sweep_rooms(self) -> None:
@@ -248,7 +257,12 @@ class Kith:
     async def _write_audit_head(self) -> None:
         audit_heads.append(self.data, await self.database.read(audit.head))
 
+    async def _look_at_disk(self) -> None:
+        self.disk.look()
+
     async def _rotate(self) -> None:
+        if self.keys.reload():
+            log.info("signing-key", answer="a new one serves")
         self.keys.rotate(self.database.now())
 
 
