@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from litestar.testing import TestClient
 
+from kith.app import keys as key_files
+from kith.app.http import people_app
+from kith.app.keys import Keys
 from kith.ledger.database import Database
-from messaging.mls import Group, Phone
-from messaging.town import Clock, Town, projectors
+from kith.messaging import group_routes, routes
+from kith.people.server import ServerFacts
+from messaging.mls import HOST, Group, Phone
+from messaging.town import START, Clock, Town, projectors
 
 
 @pytest.fixture
@@ -42,3 +48,27 @@ def pair(town: Town) -> Pair:
     town.stock(ana)
     town.stock(ben)
     return Pair(ana, ben, room, town.group(room, ana, ben))
+
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def calls(town: Town, tmp_path: Path) -> Iterator[Callable[[Phone], Call]]:
+    """`calls(phone)("POST", path, body)` as that phone's person."""
+    key_files.create(tmp_path / "keys", START)
+    app = people_app(
+        database=town.database,
+        server=ServerFacts(name=HOST, origin=f"https://{HOST}", ticket_key=b"k" * 32, clock=town.clock),
+        keys=Keys(tmp_path / "keys"),
+        client=tmp_path,
+        routes=[*routes.ROUTES, *group_routes.ROUTES],
+        provide={"notice_about": lambda: lambda _reader, _to, about: {"about": about}},
+    )
+    with TestClient(app) as client:
+
+        def of(phone: Phone) -> Call:
+            headers = {"Authorization": f"Bearer {town.tokens[phone.device]}"}
+            return lambda method, path, body=None: client.request(method, f"/api/v1{path}", json=body, headers=headers)
+
+        yield of

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-from litestar.testing import TestClient
 from sqlalchemy import bindparam, delete
 
-from kith.app import keys as key_files
-from kith.app.http import people_app
-from kith.app.keys import Keys
 from kith.ledger.events import ControlsChanged
-from kith.messaging.routes import ROUTES
 from kith.people import blocks
 from kith.people import store as people
-from kith.people.server import ServerFacts
 from messaging.conftest import Pair
-from messaging.mls import HOST, Phone
+from messaging.mls import Phone
 from messaging.town import START, Town
 
 Call = Callable[..., Any]
-
-
-@pytest.fixture
-def calls(town: Town, tmp_path: Path) -> Iterator[Callable[[Phone], Call]]:
-    """`calls(phone)("POST", path, body)` as that phone's person."""
-    key_files.create(tmp_path / "keys", START)
-    app = people_app(
-        database=town.database,
-        server=ServerFacts(name=HOST, origin=f"https://{HOST}", ticket_key=b"k" * 32, clock=town.clock),
-        keys=Keys(tmp_path / "keys"),
-        client=tmp_path,
-        routes=ROUTES,
-        provide={"notice_about": lambda: lambda _reader, _to, about: {"about": about}},
-    )
-    with TestClient(app) as client:
-
-        def of(phone: Phone) -> Call:
-            headers = {"Authorization": f"Bearer {town.tokens[phone.device]}"}
-            return lambda method, path, body=None: client.request(method, f"/api/v1{path}", json=body, headers=headers)
-
-        yield of
 
 
 def test_every_request_gets_the_same_answer(town: Town, calls: Callable[[Phone], Call]) -> None:
@@ -127,6 +98,8 @@ def test_first_contact_over_http(town: Town, calls: Callable[[Phone], Call]) -> 
         "room_seq": 0,
         "writable": True,
         "group_info": None,
+        "kind": "direct",
+        "group": None,
     }
     assert as_ben("POST", f"/requests/{request}/decline").status_code == 404
     assert as_ana("DELETE", f"/requests/{request}").status_code == 404

@@ -428,7 +428,8 @@ class Connection:
     def _mail_frame(self, mail: Mail) -> bytes | None:
         """The MAIL frame, None when its body is past its retention and only the row is left."""
         if mail.kind == ROSTER:
-            about = json.dumps({"account": mail.about}).encode()
+            group = delivery.marked_room(mail.about)
+            about = json.dumps({"account": mail.about} if group is None else {"room": group}).encode()
             return frames.encode(frames.Mail(mail.mail, ROSTER, None, 0, about, None))
         body = self._hub.database.read_now(delivery.body_of, mail)
         if body is None:

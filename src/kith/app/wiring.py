@@ -33,6 +33,7 @@ from kith.ledger.database import Database, Projector, Projectors, Reader
 from kith.ledger.events import Event
 from kith.ledger.failstop import StorageError
 from kith.messaging import facts as room_facts
+from kith.messaging import group_routes as messaging_group_routes
 from kith.messaging import limits as messaging_limits
 from kith.messaging import projections as messaging_projections
 from kith.messaging import reactions as messaging_reactions
@@ -195,6 +196,7 @@ class Kith:
             routes=[
                 *people_routes.ROUTES,
                 *messaging_routes.ROUTES,
+                *messaging_group_routes.ROUTES,
                 *safety_routes.ROUTES,
                 Router("/api/v1", route_handlers=reports_routes.ROUTES),
             ],

@@ -265,6 +265,91 @@ class FirstMessage(Event, frozen=True, kw_only=True, tag="messaging:message:firs
     account: str
 
 
+class GroupCreated(Event, frozen=True, kw_only=True, tag="messaging:group:created"):
+    """A group exists, with its creator as owner. Writer: messaging.flows.groups."""
+
+    room: str
+    by: str
+
+
+class GroupDescribed(Event, frozen=True, kw_only=True, tag="messaging:group:described"):
+    """Name or description of a group changed; the words are elsewhere. Writer: messaging.flows.groups."""
+
+    room: str
+    by: str
+
+
+class GroupRulesChanged(Event, frozen=True, kw_only=True, tag="messaging:group:rules"):
+    """Who may write in a group (`everyone`, `admins`), and whether joiners wait. Writer: messaging.flows.groups."""
+
+    room: str
+    by: str
+    posting: str
+    approval: bool
+
+
+class GroupInvited(Event, frozen=True, kw_only=True, tag="messaging:group:invited"):
+    """Somebody was invited; `target` is None where it reached nobody. Writer: messaging.flows.inviting."""
+
+    invitation: str
+    room: str
+    inviter: str
+    target: str | None = None
+    decision: str
+
+
+class InvitationClosed(Event, frozen=True, kw_only=True, tag="messaging:invitation:closed"):
+    """What became of an invitation: accepted, declined, cancelled, expired. Writer: messaging.flows.inviting."""
+
+    invitation: str
+    room: str
+    outcome: str
+
+
+class GroupEntered(Event, frozen=True, kw_only=True, tag="messaging:group:entered"):
+    """Somebody stands on a group's roster by her own yes: as owner, member, or joiner who waits for an admin's.
+
+    `by`: who invited her or made the link. `vouched`: she made the group, or `by` was connected with her then.
+    Writer: messaging.flows.roster.
+    """
+
+    room: str
+    account: str
+    role: str
+    by: str
+    vouched: bool
+    decision: str | None = None
+
+
+class GroupRoleChanged(Event, frozen=True, kw_only=True, tag="messaging:group:role"):
+    """Somebody's role in a group changed, or a joiner was let in. Writer: messaging.flows.roster."""
+
+    room: str
+    account: str
+    role: str
+    by: str
+
+
+class GroupLeft(Event, frozen=True, kw_only=True, tag="messaging:group:left"):
+    """Somebody is off a group's roster: `how` = left, removed, banned or protected. Writer: messaging.flows.roster.
+
+    protected: an age was corrected, and nobody connected with her had brought her in.
+    """
+
+    room: str
+    account: str
+    how: str
+    by: str
+
+
+class GroupUnbanned(Event, frozen=True, kw_only=True, tag="messaging:group:unbanned"):
+    """A ban from a group was lifted. Writer: messaging.flows.roster."""
+
+    room: str
+    account: str
+    by: str
+
+
 # Safety ------------------------------------------------------------------------------------------
 
 

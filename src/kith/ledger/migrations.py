@@ -82,6 +82,50 @@ STEPS: tuple[Step, ...] = (
             "CREATE INDEX links_by_end ON links (until_ms)",
         ),
     ),
+    Step(
+        "groups: who belongs to them, their invitations, bans and links",
+        (
+            (
+                "CREATE TABLE bans (room TEXT NOT NULL, account TEXT NOT NULL, since_ms BIGINT NOT NULL, "
+                "PRIMARY KEY (room, account))"
+            ),
+            (
+                "CREATE TABLE group_links (token_hash BLOB NOT NULL, link TEXT NOT NULL, room TEXT NOT NULL, "
+                "made_by TEXT NOT NULL, made_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, joined BIGINT NOT "
+                "NULL, PRIMARY KEY (token_hash))"
+            ),
+            "CREATE INDEX group_links_by_room ON group_links (room)",
+            (
+                "CREATE TABLE group_profiles (room TEXT NOT NULL, name TEXT NOT NULL, description TEXT NOT "
+                "NULL, PRIMARY KEY (room))"
+            ),
+            (
+                "CREATE TABLE groups (room TEXT NOT NULL, created_ms BIGINT NOT NULL, posting TEXT NOT NULL, "
+                "approval BIGINT NOT NULL, PRIMARY KEY (room))"
+            ),
+            ("CREATE TABLE invitation_words (invitation TEXT NOT NULL, typed TEXT NOT NULL, PRIMARY KEY (invitation))"),
+            (
+                "CREATE TABLE invitations (invitation TEXT NOT NULL, room TEXT NOT NULL, inviter TEXT NOT NULL, "
+                "target TEXT, sent_ms BIGINT NOT NULL, outcome TEXT, closed_ms BIGINT, PRIMARY KEY (invitation))"
+            ),
+            "CREATE INDEX invitations_by_inviter ON invitations (inviter, sent_ms)",
+            "CREATE INDEX invitations_by_room ON invitations (room, target)",
+            "CREATE INDEX invitations_by_target ON invitations (target)",
+            (
+                'CREATE TABLE joins ("join" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, '
+                "made BIGINT NOT NULL, at_ms BIGINT NOT NULL)"
+            ),
+            "CREATE INDEX joins_by_account ON joins (account, at_ms)",
+            "CREATE INDEX leaves_by_account ON leaves (room, account)",
+            "CREATE INDEX memberships_by_account ON memberships (account)",
+            (
+                "CREATE TABLE participants (room TEXT NOT NULL, account TEXT NOT NULL, role TEXT NOT NULL, "
+                "since_ms BIGINT NOT NULL, brought_by TEXT NOT NULL, vouched BIGINT NOT NULL, PRIMARY KEY "
+                "(room, account))"
+            ),
+            "CREATE INDEX participants_by_account ON participants (account)",
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

@@ -30,8 +30,19 @@ def room_between(reader: Reader, one: str, other: str) -> str | None:
 
 
 def met(reader: Reader, viewer: str, other: str) -> bool:
-    """Whether `viewer` has been shown `other`: a connection now or once, or a request that reached her."""
-    return connections.known(reader, viewer, other) or reader.one(store.ASKED, whom=viewer, by=other) is not None
+    """Whether `viewer` has been shown `other`: a connection now or once, an asking that reached her, or a room."""
+    return (
+        connections.known(reader, viewer, other)
+        or reader.one(store.ASKED, whom=viewer, by=other) is not None
+        or reader.one(store.INVITED_BY, me=viewer, whom=other) is not None
+        or fellows(reader, viewer, other)
+        or reader.one(store.SHARED_ROOM, me=viewer, whom=other) is not None
+    )
+
+
+def fellows(reader: Reader, one: str, other: str) -> bool:
+    """Whether the two belong to one group now."""
+    return reader.one(store.FELLOW, who=one, whom=other) is not None
 
 
 def people_of(reader: Reader, room: str) -> tuple[str, str] | None:
@@ -83,4 +94,12 @@ def held(reader: Reader, account: str) -> object:
         }
         for row in reader.all(store.ROOMS_WITH, who=account)
     ]
-    return {"requests_sent": sent, "rooms": rooms}
+    groups = [
+        {"room": row.room, "role": row.role, "since_ms": row.since_ms, "brought_by": row.brought_by}
+        for row in reader.all(store.STANDINGS_OF, who=account)
+    ]
+    invited = [
+        {"room": row.room, "to": row.typed or "", "sent_ms": row.sent_ms, "joined": row.outcome == "accepted"}
+        for row in reader.all(store.INVITATIONS_SENT, who=account, since=0, most=10_000)
+    ]
+    return {"requests_sent": sent, "rooms": rooms, "groups": groups, "group_invitations_sent": invited}

@@ -35,6 +35,17 @@ class Limits:
 
     group_leaves: int = limit(256, "devices in a group", "the web engine derives a secret for each in every epoch")
 
+    group_accounts: int = limit(120, "accounts in a group, open invitations counted", "two devices each make 240")
+    groups_per_day: int = limit(20, "groups made in 24 hours", "nobody founds more clubs than that")
+    groups_of_account: int = limit(300, "groups of one account", "every one is fetched and followed by each device")
+    group_invitations_per_day: int = limit(60, "invitations in 24 hours", "a school class twice; a spammer many more")
+    group_name_characters: int = limit(60, "characters", "it stands in one line of a list")
+    group_description_characters: int = limit(500, "characters", "a paragraph")
+    group_link_life_ms: int = limit(7 * DAY, "ms", "a link that wanders further should have died by then")
+    group_link_longest_ms: int = limit(30 * DAY, "ms", "no link lives for ever")
+    group_links_open: int = limit(5, "live links of a group", "one for each notice board; more is a leak")
+    group_joins_per_day: int = limit(20, "joins by link in 24 hours", "who opens more collects groups")
+
     frames_per_second: int = limit(50, "frames", "a person types, acks and scrolls; a flood is neither")
     frames_burst: int = limit(400, "frames", "catching up sends many acks at once")
     submits_per_second: int = limit(20, "submissions", "pasting and forwarding come in bursts, not in streams")

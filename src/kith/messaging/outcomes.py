@@ -14,6 +14,7 @@ Code = Literal[
     "too_large",
     "limited",
     "absent",
+    "conflict",
 ]
 
 

@@ -8,6 +8,14 @@ from kith.ledger.events import (
     DeviceRemoved,
     EpochAdvanced,
     FirstMessage,
+    GroupCreated,
+    GroupEntered,
+    GroupInvited,
+    GroupLeft,
+    GroupRoleChanged,
+    GroupRulesChanged,
+    GroupUnbanned,
+    InvitationClosed,
     MembershipEnded,
     MembershipStarted,
     RequestAccepted,
@@ -52,10 +60,12 @@ def _cancelled(tx: Tx, event: RequestCancelled) -> None:
 def _blocked(tx: Tx, event: Blocked) -> None:
     """A block wins every race: what was pending between the two ends with it, both ways."""
     tx.run(store.CLOSE_BETWEEN, a=event.by, b=event.account, what="blocked", at=tx.now)
+    tx.run(store.INVITATIONS_BETWEEN, a=event.by, b=event.account, what="blocked", at=tx.now)
 
 
 def _forgotten(tx: Tx, event: RequestsForgotten) -> None:
     tx.run(store.FORGET_REQUESTS, before=event.requests_before_ms)
+    tx.run(store.FORGET_INVITATIONS, before=event.requests_before_ms)
     tx.run(store.FORGET_MEMBERSHIPS, before=event.memberships_before_ms)
 
 
@@ -89,6 +99,58 @@ def _first_message(tx: Tx, event: FirstMessage) -> None:
     tx.put(store.writers, room=event.room, account=event.account)
 
 
+def _group(tx: Tx, event: GroupCreated) -> None:
+    tx.put(store.groups, room=event.room, created_ms=tx.now, posting="everyone", approval=1)
+
+
+def _rules(tx: Tx, event: GroupRulesChanged) -> None:
+    tx.run(store.GROUP_RULES, id=event.room, who_writes=event.posting, waits=int(event.approval))
+
+
+def _invited(tx: Tx, event: GroupInvited) -> None:
+    tx.put(
+        store.invitations,
+        invitation=event.invitation,
+        room=event.room,
+        inviter=event.inviter,
+        target=event.target,
+        sent_ms=tx.now,
+    )
+
+
+def _invitation_closed(tx: Tx, event: InvitationClosed) -> None:
+    tx.run(store.INVITATION_CLOSE, id=event.invitation, what=event.outcome, at=tx.now)
+
+
+def _entered(tx: Tx, event: GroupEntered) -> None:
+    tx.put(
+        store.participants,
+        room=event.room,
+        account=event.account,
+        role=event.role,
+        since_ms=tx.now,
+        brought_by=event.by,
+        vouched=int(event.vouched),
+    )
+
+
+def _role(tx: Tx, event: GroupRoleChanged) -> None:
+    tx.run(store.ROLE_SET, id=event.room, who=event.account, new_role=event.role)
+
+
+def _left(tx: Tx, event: GroupLeft) -> None:
+    """In this transaction fan-out to the account's leaves stops; the next commit has to remove them."""
+    tx.run(store.PARTICIPANT_GONE, id=event.room, who=event.account)
+    tx.run(store.LEAVES_DUE, id=event.room, who=event.account)
+    if event.how == "banned":
+        tx.run(store.BAN_GONE, id=event.room, who=event.account)
+        tx.put(store.bans, room=event.room, account=event.account, since_ms=tx.now)
+
+
+def _unbanned(tx: Tx, event: GroupUnbanned) -> None:
+    tx.run(store.BAN_GONE, id=event.room, who=event.account)
+
+
 PROJECTORS: Projectors = {
     RequestSent: (_sent,),
     RequestAccepted: (_accepted,),
@@ -103,4 +165,12 @@ PROJECTORS: Projectors = {
     EpochAdvanced: (_epoch,),
     DeviceRemoved: (_signed_out,),
     FirstMessage: (_first_message,),
+    GroupCreated: (_group,),
+    GroupRulesChanged: (_rules,),
+    GroupInvited: (_invited,),
+    InvitationClosed: (_invitation_closed,),
+    GroupEntered: (_entered,),
+    GroupRoleChanged: (_role,),
+    GroupLeft: (_left,),
+    GroupUnbanned: (_unbanned,),
 }

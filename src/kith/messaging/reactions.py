@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from kith.ledger.database import Reader, Tx
-from kith.ledger.events import BandChanged, DeviceRegistered, DeviceRemoved, IdentitySet, RequestExpired
+from kith.ledger.events import (
+    BandChanged,
+    DeviceRegistered,
+    DeviceRemoved,
+    GroupDescribed,
+    GroupEntered,
+    GroupLeft,
+    GroupRoleChanged,
+    GroupRulesChanged,
+    IdentitySet,
+    RequestExpired,
+)
 from kith.ledger.log import Recorded
 from kith.messaging import store
-from kith.messaging.flows.delivery import post
+from kith.messaging.flows import roster
+from kith.messaging.flows.delivery import post, room_mark
 from kith.messaging.flows.requests import answering
-from kith.people import connections, devices
+from kith.people import connections, devices, facts
 from kith.protocol.frames import ROSTER
 
 READER = "messaging"
@@ -28,12 +40,18 @@ def react(tx: Tx, recorded: Recorded) -> None:
             _tell(tx, account)
         case BandChanged(account=account):
             _ask_again(tx, account)
+            person = facts.load(tx, account)
+            roster.ages_changed(tx, account, protected=person is None or person.minor_as_target)
+        case GroupEntered(room=room) | GroupDescribed(room=room) | GroupRulesChanged(room=room):
+            _announce(tx, room)
+        case GroupLeft(room=room, account=account) | GroupRoleChanged(room=room, account=account):
+            _announce(tx, room, account)
         case _:
             pass
 
 
 def _tell(tx: Tx, account: str) -> None:
-    """ROSTER mail to the account's own devices and those of everybody it is connected with in a room.
+    """ROSTER mail to the account's own devices and those of everybody it shares a room or group with.
 
     A waiting one is replaced, so that it comes after this change also for a device that was just sent the old one.
     """
@@ -42,12 +60,23 @@ def _tell(tx: Tx, account: str) -> None:
         post(tx, device, ROSTER, None, 0, about=account)
 
 
+def _announce(tx: Tx, room: str, about: str | None = None) -> None:
+    """ROSTER mail to everybody in a group, and to whom it is about when she is not in it any more."""
+    there = {row.device for row in tx.all(store.DEVICES_INSIDE, id=room)}
+    own = set() if about is None else {row.device for row in devices.registered(tx, about)}
+    mark = room_mark(room)
+    for device in sorted(there | own):
+        tx.run(store.ROSTER_GONE, whose=device, whom=mark)
+        post(tx, device, ROSTER, None, 0, about=mark)
+
+
 def _audience(reader: Reader, account: str) -> set[str]:
     people = {account}
     for room in reader.all(store.ROOMS_WITH, who=account):
         other = room.other if room.one == account else room.one
         if connections.connected(reader, account, other):
             people.add(other)
+    people |= {row.account for row in reader.all(store.FELLOWS, who=account)}
     return {row.device for person in people for row in devices.registered(reader, person)}
 
 

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from kith.ledger.database import Database, Reader
 from kith.ledger.problem import Problem, not_found
+from kith.messaging import facts as room_facts
 from kith.messaging import store
 from kith.messaging.flows import key_packages, requests
 from kith.messaging.flows.key_packages import Offered, read_offer
@@ -48,6 +49,8 @@ def problem(refusal: Refusal) -> Problem:
     match refusal.code:
         case "absent":
             return not_found()
+        case "conflict":
+            return Problem("conflict", refusal.details, decision=refusal.decision)
         case "restricted" | "not_allowed":
             return Problem("forbidden", refusal.details, decision=refusal.decision)
         case "limited":
@@ -226,7 +229,18 @@ class Participant(msgspec.Struct, frozen=True):
     account: str
     handle: str
     display_name: str
-    role: Literal["member"] = "member"
+    role: Literal["member", "admin", "owner"] = "member"
+
+
+class GroupView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a room that is a group has besides."""
+
+    name: str
+    description: str
+    posting: Literal["everyone", "admins"]
+    approval: bool
+    role: Literal["member", "admin", "owner"]
+    created_ms: int
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,11 +253,13 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     room_seq: int
     writable: bool
     group_info: bytes | None = None
+    kind: Literal["direct", "group"] = "direct"
+    group: GroupView | None = None
 
 
 @get("/rooms")
 async def show_rooms(session: NamedDependency[Session], database: NamedDependency[Database]) -> list[Room]:
-    """My rooms."""
+    """My direct rooms."""
     return await database.read(_rooms, session.account)
 
 
@@ -252,37 +268,71 @@ async def show_room(
     room_id: FromPath[str], session: NamedDependency[Session], database: NamedDependency[Database]
 ) -> Room:
     """One of my rooms, with the public state of its group."""
-    room = await database.read(_room_of, session.account, room_id)
+    room = await database.read(room_of, session.account, room_id)
     if room is None:
         raise not_found()
     return room
 
 
 def _rooms(reader: Reader, account: str) -> list[Room]:
-    return [_room(reader, account, row, group_info=False) for row in reader.all(store.ROOMS_WITH, who=account)]
+    return [_room(reader, account, row) for row in reader.all(store.ROOMS_WITH, who=account)]
 
 
-def _room_of(reader: Reader, account: str, room: str) -> Room | None:
+def groups_of(reader: Reader, account: str) -> list[Room]:
+    """The groups that this account belongs to, as it sees them."""
+    return [_group(reader, account, row) for row in reader.all(store.GROUPS_OF, who=account)]
+
+
+def room_of(reader: Reader, account: str, room: str) -> Room | None:
+    """A room of this account with the public state of its group; None when it is not hers."""
     row = reader.one(store.ROOM, id=room)
-    return None if row is None or account not in (row.one, row.other) else _room(reader, account, row, group_info=True)
+    if row is not None:
+        return _room(reader, account, row, group_info=True) if account in (row.one, row.other) else None
+    mine = next((one for one in reader.all(store.GROUPS_OF, who=account) if one.room == room), None)
+    return None if mine is None else _group(reader, account, mine, group_info=True)
 
 
-def _room(reader: Reader, account: str, row: Any, *, group_info: bool) -> Room:  # noqa: ANN401  a row
-    head = reader.one(store.HEAD if group_info else store.HEAD_NUMBERS, id=row.room)
+def _room(reader: Reader, account: str, row: Any, *, group_info: bool = False) -> Room:  # noqa: ANN401  a row
+    people = [_participant(reader, one) for one in (row.one, row.other)]
+    return _head(reader, account, row.room, people, group_info=group_info)
+
+
+def _group(reader: Reader, account: str, row: Any, *, group_info: bool = False) -> Room:  # noqa: ANN401  a row
+    people = [
+        _participant(reader, one.account, one.role)
+        for one in reader.all(store.PARTICIPANTS, id=row.room)
+        if one.role != "joiner"
+    ]
+    profile = reader.one(store.GROUP_PROFILE, id=row.room)
+    view = GroupView(
+        name="" if profile is None else profile.name,
+        description="" if profile is None else profile.description,
+        posting=row.posting,
+        approval=bool(row.approval),
+        role=row.role,
+        created_ms=row.created_ms,
+    )
+    room = _head(reader, account, row.room, people, group_info=group_info)
+    return msgspec.structs.replace(room, kind="group", group=view)
+
+
+def _head(reader: Reader, account: str, room: str, people: list[Participant], *, group_info: bool) -> Room:
+    head = reader.one(store.HEAD if group_info else store.HEAD_NUMBERS, id=room)
     return Room(
-        room=row.room,
-        accounts=[_participant(reader, one) for one in (row.one, row.other)],
+        room=room,
+        accounts=people,
         epoch=None if head is None else head.epoch,
         room_pos=0 if head is None else head.room_pos,
         room_seq=0 if head is None else head.room_seq,
-        writable=judge(reader, account, row.room)[1].allowed,
+        writable=judge(reader, account, room)[1].allowed,
         group_info=head.group_info if group_info and head is not None else None,
     )
 
 
-def _participant(reader: Reader, account: str) -> Participant:
+def _participant(reader: Reader, account: str, role: Any = "member") -> Participant:  # noqa: ANN401  of a row
     card = facts.card(reader, account)
-    return Participant(account, "", "") if card is None else Participant(account, card.handle, card.display_name)
+    handle, name = ("", "") if card is None else (card.handle, card.display_name)
+    return Participant(account, handle, name, role)
 
 
 class DeviceView(msgspec.Struct, frozen=True):
@@ -369,6 +419,8 @@ def _devices(reader: Reader, server: ServerFacts, viewer: str, account: str, tre
 
 def _may_see(reader: Reader, viewer: str, account: str) -> bool:
     if viewer == account or connections.connected(reader, viewer, account):
+        return True
+    if room_facts.fellows(reader, viewer, account):
         return True
     one, other = connections.pair(viewer, account)
     return reader.one(store.ROOM_OF, a=one, b=other) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Index, and_, bindparam, delete, exists, func, not_, or_, select, update
 
 from kith.ledger.schema import data, number, serial, table, text
+from kith.people import store as people
 
 # --- projections ----------------------------------------------------------------------------------
 
@@ -50,6 +51,7 @@ memberships = table(
     number("first_seq", "from this message number on", key=True),
     number("last_seq", "up to this one; empty while in it", null=True),
     number("ended_ms", "when it ended", null=True),
+    Index("memberships_by_account", "account"),
     purpose="whether a reporter was in the room at that message",
     retention="180 days after it ended",
     kind="projection",
@@ -60,14 +62,86 @@ leaves = table(
     text("room", "id of the room", key=True),
     text("device", "a device in the room's group", key=True),
     text("account", "whose device it is"),
-    number("live", "0 once the device was signed out, though its leaf is still in the group"),
+    number("live", "0 once it has to go (signed out, left, removed), though its leaf is still in the group"),
     Index("leaves_by_device", "device"),
+    Index("leaves_by_account", "room", "account"),
     purpose="to which devices a room's messages go",
     retention="while the device is in the group",
     kind="projection",
 )
 
+groups = table(
+    "groups",
+    text("room", "id of the room", key=True),
+    number("created_ms", "when it was made"),
+    text("posting", "who may write: everyone or admins"),
+    number("approval", "1 when who comes by a link waits for an admin"),
+    purpose="rooms of more than two people, and their rules",
+    retention="life of the group",
+    kind="projection",
+)
+
+participants = table(
+    "participants",
+    text("room", "id of the group", key=True),
+    text("account", "who stands on its roster", key=True),
+    text("role", "joiner (waits outside), member, admin or owner"),
+    number("since_ms", "since when"),
+    text("brought_by", "who invited her or made the link"),
+    number("vouched", "1 when she made the group, or was connected with whoever brought her in"),
+    Index("participants_by_account", "account"),
+    purpose="who belongs to a group, by her own yes, and in which role",
+    retention="while she is in it",
+    kind="projection",
+)
+
+bans = table(
+    "bans",
+    text("room", "id of the group", key=True),
+    text("account", "who may not come back", key=True),
+    number("since_ms", "since when"),
+    purpose="so that who was banned from a group comes back by no door",
+    retention="until it is lifted",
+    kind="projection",
+)
+
+invitations = table(
+    "invitations",
+    text("invitation", "its id", key=True),
+    text("room", "to which group"),
+    text("inviter", "who invites"),
+    text("target", "who is invited; empty where it reached nobody", null=True),
+    number("sent_ms", "when"),
+    text("outcome", "accepted, declined, cancelled, expired or blocked; empty while open", null=True),
+    number("closed_ms", "when it got its outcome", null=True),
+    Index("invitations_by_room", "room", "target"),
+    Index("invitations_by_inviter", "inviter", "sent_ms"),
+    Index("invitations_by_target", "target"),
+    purpose="who invited whom into which group, and what came of it",
+    retention="120 days after it was sent",
+    kind="projection",
+)
+
 # --- personal: erasable ---------------------------------------------------------------------------
+
+group_profiles = table(
+    "group_profiles",
+    text("room", "id of the group", key=True),
+    text("name", "its name, a public surface"),
+    text("description", "its description, a public surface"),
+    purpose="what a group is called; seen by members, invited people and holders of its links",
+    retention="life of the group",
+    kind="personal",
+)
+
+invitation_words = table(
+    "invitation_words",
+    text("invitation", "id of the invitation", key=True),
+    text("typed", "whom the inviter typed"),
+    purpose="so that the inviter recognises her own invitations",
+    retention="120 days after it was sent",
+    kind="personal",
+)
 
 request_words = table(
     "request_words",
@@ -93,7 +167,34 @@ invites = table(
     kind="secret",
 )
 
+group_links = table(
+    "group_links",
+    data("token_hash", "SHA-256 of the token in the link", key=True),
+    text("link", "id by which admins see and revoke it"),
+    text("room", "to which group it leads"),
+    text("made_by", "which admin made it"),
+    number("made_ms", "when"),
+    number("expires_ms", "until when it works; the moment of its revocation once it is revoked"),
+    number("joined", "how many came by it"),
+    Index("group_links_by_room", "room"),
+    purpose="links that lead into a group",
+    retention="30 days",
+    kind="secret",
+)
+
 # --- operational ----------------------------------------------------------------------------------
+
+joins = table(
+    "joins",
+    serial("join", "order"),
+    text("account", "who made a group, or opened a group's link to come in"),
+    number("made", "1 for a group that she made"),
+    number("at_ms", "when"),
+    Index("joins_by_account", "account", "at_ms"),
+    purpose="how many groups somebody makes, or joins by link, in a day",
+    retention="24 hours",
+    kind="operational",
+)
 
 refusals = table(
     "refusals",
@@ -179,7 +280,7 @@ mailbox = table(
     number("kind", "1 message, 2 commit, 3 welcome, 4 roster"),
     text("room", "id of the room; empty for a roster", null=True),
     number("room_pos", "position in the room; 0 for a roster"),
-    text("about", "for a roster: whose devices changed", null=True),
+    text("about", "for a roster: the account whose devices changed, or the group whose roster did", null=True),
     number("at_ms", "since when it waits"),
     Index("mailbox_by_device", "device", "mail"),
     Index("mailbox_by_room", "device", "room", "room_pos"),
@@ -377,6 +478,9 @@ HEAD_EPOCH = (
 )
 LEAVES = select(leaves).where(leaves.c.room == bindparam("id")).order_by(leaves.c.device)
 LEAF_GONE = delete(leaves).where(and_(leaves.c.room == bindparam("id"), leaves.c.device == bindparam("which")))
+LEAVES_DUE = (
+    update(leaves).where(and_(leaves.c.room == bindparam("id"), leaves.c.account == bindparam("who"))).values(live=0)
+)
 LEAF_SIGNED_OUT = update(leaves).where(leaves.c.device == bindparam("which")).values(live=0)
 MEMBERSHIPS = (
     select(memberships)
@@ -402,7 +506,191 @@ MEMBERSHIP_EMPTY = delete(memberships).where(
     )
 )
 FORGET_MEMBERSHIPS = delete(memberships).where(memberships.c.ended_ms < bindparam("before"))
+MEMBERSHIP_OPEN = select(memberships.c.account).where(
+    and_(memberships.c.room == bindparam("id"), memberships.c.last_seq.is_(None))
+)
+_with = memberships.alias("with_whom")
+SHARED_ROOM = (
+    select(memberships.c.room)
+    .join(_with, _with.c.room == memberships.c.room)
+    .where(and_(memberships.c.account == bindparam("me"), _with.c.account == bindparam("whom")))
+    .limit(1)
+)
 WRITER = select(writers.c.room).where(and_(writers.c.room == bindparam("id"), writers.c.account == bindparam("who")))
+
+# --- groups ---------------------------------------------------------------------------------------
+
+_p = participants.c
+_i = invitations.c
+_INSIDE = _p.role != "joiner"
+GROUP = select(groups).where(groups.c.room == bindparam("id"))
+GROUP_RULES = (
+    update(groups)
+    .where(groups.c.room == bindparam("id"))
+    .values(posting=bindparam("who_writes"), approval=bindparam("waits"))
+)
+GROUP_PROFILE = select(group_profiles).where(group_profiles.c.room == bindparam("id"))
+GROUP_PROFILE_SET = (
+    update(group_profiles)
+    .where(group_profiles.c.room == bindparam("id"))
+    .values(name=bindparam("new_name"), description=bindparam("new_description"))
+)
+GROUP_ROLE = (
+    select(_p.role, groups.c.posting)
+    .join(groups, groups.c.room == _p.room)
+    .where(and_(_p.room == bindparam("id"), _p.account == bindparam("who")))
+)
+GROUPS_OF = (
+    select(groups, _p.role)
+    .join(participants, _p.room == groups.c.room)
+    .where(and_(_p.account == bindparam("who"), _INSIDE))
+    .order_by(groups.c.created_ms, groups.c.room)
+)
+GROUPS_COUNT = select(func.count()).select_from(participants).where(_p.account == bindparam("who"))
+STANDINGS_OF = select(participants).where(_p.account == bindparam("who"))
+PARTICIPANT = select(participants).where(and_(_p.room == bindparam("id"), _p.account == bindparam("who")))
+PARTICIPANTS = select(participants).where(_p.room == bindparam("id")).order_by(_p.since_ms, _p.account)
+ACCOUNTS_INSIDE = select(_p.account).where(and_(_p.room == bindparam("id"), _INSIDE)).order_by(_p.account)
+DEVICES_INSIDE = (
+    select(people.device_keys.c.device, people.device_keys.c.account, people.device_keys.c.mls_key)
+    .join(participants, _p.account == people.device_keys.c.account)
+    .where(and_(_p.room == bindparam("id"), _INSIDE))
+    .order_by(people.device_keys.c.device)
+)
+KNOWN_INSIDE = (
+    select(func.count())
+    .select_from(participants)
+    .where(
+        and_(
+            _p.room == bindparam("id"),
+            _INSIDE,
+            exists(
+                select(people.connections.c.one).where(
+                    and_(
+                        people.connections.c.ended_ms.is_(None),
+                        or_(
+                            and_(people.connections.c.one == _p.account, people.connections.c.other == bindparam("me")),
+                            and_(people.connections.c.other == _p.account, people.connections.c.one == bindparam("me")),
+                        ),
+                    )
+                )
+            ),
+        )
+    )
+)
+_fellow = participants.alias("fellow")
+FELLOWS = (
+    select(_fellow.c.account)
+    .join(participants, _p.room == _fellow.c.room)
+    .where(and_(_p.account == bindparam("who"), _INSIDE, _fellow.c.role != "joiner"))
+    .distinct()
+)
+FELLOW = (
+    select(_p.room)
+    .join(_fellow, _p.room == _fellow.c.room)
+    .where(
+        and_(
+            _p.account == bindparam("who"), _INSIDE, _fellow.c.account == bindparam("whom"), _fellow.c.role != "joiner"
+        )
+    )
+    .limit(1)
+)
+ROLE_SET = (
+    update(participants)
+    .where(and_(_p.room == bindparam("id"), _p.account == bindparam("who")))
+    .values(role=bindparam("new_role"))
+)
+PARTICIPANT_GONE = delete(participants).where(and_(_p.room == bindparam("id"), _p.account == bindparam("who")))
+BAN = select(bans).where(and_(bans.c.room == bindparam("id"), bans.c.account == bindparam("who")))
+BANS = select(bans).where(bans.c.room == bindparam("id")).order_by(bans.c.since_ms, bans.c.account)
+BAN_GONE = delete(bans).where(and_(bans.c.room == bindparam("id"), bans.c.account == bindparam("who")))
+
+INVITATION = select(invitations).where(_i.invitation == bindparam("id"))
+INVITATIONS_OPEN = (
+    select(func.count()).select_from(invitations).where(and_(_i.room == bindparam("id"), _i.outcome.is_(None)))
+)
+INVITED_SINCE = (
+    select(func.count())
+    .select_from(invitations)
+    .where(and_(_i.inviter == bindparam("who"), _i.sent_ms > bindparam("since")))
+)
+INVITED_OPEN = select(_i.invitation).where(
+    and_(_i.room == bindparam("id"), _i.target == bindparam("whom"), _i.outcome.is_(None))
+)
+INVITED_DECLINED = select(func.max(_i.closed_ms)).where(
+    and_(_i.room == bindparam("id"), _i.target == bindparam("whom"), _i.outcome == "declined")
+)
+INVITED_BY = select(_i.invitation).where(and_(_i.target == bindparam("me"), _i.inviter == bindparam("whom"))).limit(1)
+INVITATIONS_RECEIVED = (
+    select(invitations)
+    .where(and_(_i.target == bindparam("who"), _i.outcome.is_(None), _i.sent_ms > bindparam("since")))
+    .order_by(_i.sent_ms.desc())
+    .limit(bindparam("most"))
+)
+INVITATIONS_SENT = (
+    select(invitations, invitation_words.c.typed)
+    .outerjoin(invitation_words, invitation_words.c.invitation == _i.invitation)
+    .where(
+        and_(
+            _i.inviter == bindparam("who"),
+            _i.sent_ms > bindparam("since"),
+            func.coalesce(_i.outcome, "") != "cancelled",
+        )
+    )
+    .order_by(_i.sent_ms.desc())
+    .limit(bindparam("most"))
+)
+INVITATIONS_DUE = (
+    select(_i.invitation, _i.room)
+    .where(and_(_i.outcome.is_(None), _i.sent_ms <= bindparam("before")))
+    .order_by(_i.sent_ms)
+    .limit(bindparam("most"))
+)
+INVITATION_CLOSE = (
+    update(invitations)
+    .where(and_(_i.invitation == bindparam("id"), _i.outcome.is_(None)))
+    .values(outcome=bindparam("what"), closed_ms=bindparam("at"))
+)
+INVITATIONS_BETWEEN = (
+    update(invitations)
+    .where(
+        and_(
+            _i.outcome.is_(None),
+            or_(
+                and_(_i.inviter == bindparam("a"), _i.target == bindparam("b")),
+                and_(_i.inviter == bindparam("b"), _i.target == bindparam("a")),
+            ),
+        )
+    )
+    .values(outcome=bindparam("what"), closed_ms=bindparam("at"))
+)
+FORGET_INVITATIONS = delete(invitations).where(and_(_i.sent_ms < bindparam("before"), _i.closed_ms.is_not(None)))
+FORGET_INVITATION_WORDS = delete(invitation_words).where(
+    not_(exists(select(_i.invitation).where(_i.invitation == invitation_words.c.invitation)))
+)
+
+_l = group_links.c
+GROUP_LINK = select(group_links).where(and_(_l.token_hash == bindparam("hashed"), _l.expires_ms > bindparam("now")))
+GROUP_LINKS = (
+    select(group_links)
+    .where(and_(_l.room == bindparam("id"), _l.expires_ms > bindparam("now")))
+    .order_by(_l.made_ms, _l.link)
+)
+GROUP_LINK_REVOKED = (
+    update(group_links)
+    .where(and_(_l.room == bindparam("id"), _l.link == bindparam("which"), _l.expires_ms > bindparam("now")))
+    .values(expires_ms=bindparam("now"))
+)
+GROUP_LINK_USED = update(group_links).where(_l.token_hash == bindparam("hashed")).values(joined=_l.joined + 1)
+GROUP_LINKS_OLD = delete(group_links).where(_l.expires_ms < bindparam("before"))
+JOINS_SINCE = (
+    select(func.count())
+    .select_from(joins)
+    .where(
+        and_(joins.c.account == bindparam("who"), joins.c.made == bindparam("own"), joins.c.at_ms > bindparam("since"))
+    )
+)
+JOINS_OLD = delete(joins).where(joins.c.at_ms < bindparam("before"))
 
 # --- key packages ---------------------------------------------------------------------------------
 

@@ -136,6 +136,19 @@ def post(tx: Tx, device: str, kind: int, room: str | None, position: int, *, abo
     tx.publish(MailArrived(device))
 
 
+_GROUP = "room/"
+
+
+def room_mark(room: str) -> str:
+    """What a roster mail is about when a group's roster changed, and not an account's devices."""
+    return _GROUP + room
+
+
+def marked_room(about: str | None) -> str | None:
+    """The group that a roster mail is about; None when it is about an account."""
+    return about.removeprefix(_GROUP) if about is not None and about.startswith(_GROUP) else None
+
+
 def answered(tx: Tx, device: str, key: bytes) -> Accepted | None:
     """The first answer to this submission, when it was accepted before."""
     row = tx.one(store.ANSWER, whose=device, key_=key)

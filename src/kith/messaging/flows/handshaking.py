@@ -13,13 +13,12 @@ from kith.messaging import store
 from kith.messaging.flows.delivery import answered, overfull, post, remember
 from kith.messaging.flows.key_packages import obtainable
 from kith.messaging.flows.limiting import refused
-from kith.messaging.flows.writing import Place, Sender, may_write_here
+from kith.messaging.flows.writing import Place, Sender, devices_of, may_write_here
 from kith.messaging.flows.writing import judge as judge_writing
 from kith.messaging.handshakes import Circumstances, Handshake, Member, Submitted, epoch_of, judge, read, rule_of
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.messaging.writing import NOT_ALLOWED
-from kith.people import devices
 from kith.protocol.frames import COMMIT, WELCOME
 from kith.protocol.wire import Malformed
 
@@ -43,7 +42,7 @@ class Rejected(NamedTuple):
 
 def group_of(reader: Reader, account: str, room: str) -> Before | None:
     """The stored group of a room; None when this account may not write there, so that nothing more is done for it."""
-    if judge_writing(reader, account, room)[1].refused:
+    if judge_writing(reader, account, room, handshake=True)[1].refused:
         return None
     head = reader.one(store.HEAD, id=room)
     return None if head is None else Before(head.epoch, head.group_info)
@@ -80,7 +79,7 @@ def commit(
     first = answered(tx, sender.device, key)
     if first is not None:
         return first
-    place = may_write_here(tx, sender.account, room)
+    place = may_write_here(tx, sender.account, room, handshake=True)
     if isinstance(place, Refusal):
         return place
     if isinstance(handshake, Rejected):
@@ -113,7 +112,7 @@ def _circumstances(
     reader: Reader, sender: Sender, place: Place, handshake: Handshake, before: list[Row]
 ) -> Circumstances:
     """The facts of this transaction for checks 6 to 9."""
-    registered = _registered(reader, place)
+    registered = {device: Member(*row) for device, row in devices_of(reader, place).items()}
     there = {leaf.device: leaf.account for leaf in before}
     return Circumstances(
         sender=sender.account,
@@ -145,14 +144,6 @@ class _Turn(NamedTuple):
     at_ms: int
     before: list[Row]
     handshake: Handshake
-
-
-def _registered(reader: Reader, place: Place) -> dict[str, Member]:
-    return {
-        row.device: Member(account, row.device, row.mls_key)
-        for account in place.accounts
-        for row in devices.registered(reader, account)
-    }
 
 
 def _granted(reader: Reader, room: str, sender: Sender, ref: bytes) -> bool:
@@ -189,8 +180,8 @@ def _advance(tx: Tx, turn: _Turn) -> None:
 
 
 def _memberships(tx: Tx, turn: _Turn, last_seq: int) -> None:
-    """An account is in the room while one of its devices is in the group."""
-    before = {leaf.account for leaf in turn.before}
+    """An account is in the room while one of its devices is in the group; off the roster it was out at once."""
+    before = {row.account for row in tx.all(store.MEMBERSHIP_OPEN, id=turn.room)}
     after = {member.account for member in turn.handshake.members.values()}
     for account in sorted(before - after):
         tx.append(MembershipEnded(room=turn.room, account=account, last_seq=last_seq))

@@ -8,11 +8,10 @@ from typing import NamedTuple
 from kith.ledger.database import Reader, Tx
 from kith.ledger.limits import DAY, HOUR, SECOND
 from kith.messaging import store
-from kith.messaging.flows.writing import Place, Sender, may_write_here
+from kith.messaging.flows.writing import OfRoom, Place, Sender, devices_of, may_write_here
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Refusal
 from kith.people import devices
-from kith.people.devices import DeviceRow
 from kith.protocol.identity import Identity
 from kith.protocol.mls.key_package import parse_key_package
 from kith.protocol.uris import account_uri, device_uri
@@ -120,12 +119,13 @@ def available(reader: Reader, device: str) -> Available:
 
 
 def claim(tx: Tx, sender: Sender, room: str, wanted: Sequence[str], limits: Limits = DEFAULTS) -> Claim | Refusal:
-    """One key package for each wanted device of the room's two accounts, bound to this room and this device.
+    """One key package for each wanted device of the room's accounts, bound to this room and this device.
 
-    Consent is the connection: it is looked at in this transaction, with blocks and standing.
+    Consent is the connection, or the own yes that put an account on a group's roster: it is looked at in this
+    transaction, with blocks and standing. Who may not bring people in gets nothing of who has no leaf yet.
     """
     account, device = sender
-    place = may_write_here(tx, account, room)
+    place = may_write_here(tx, account, room, handshake=True)
     if isinstance(place, Refusal):
         return place
     known = devices.registered_device(tx, device)
@@ -134,12 +134,15 @@ def claim(tx: Tx, sender: Sender, room: str, wanted: Sequence[str], limits: Limi
     claimed = int(tx.value(store.CLAIMED_BY, who=account, since=tx.now - DAY))
     if claimed + len(wanted) > limits.claims_per_requester:
         return Refusal("limited", "This account fetched very many key packages today. Try again later.", None, HOUR)
-    of_room = {row.device: (owner, row) for owner in place.accounts for row in devices.registered(tx, owner)}
+    of_room = devices_of(tx, place)
+    if not place.adds_accounts:
+        there = {leaf.account for leaf in tx.all(store.LEAVES, id=room)} | {account}
+        of_room = {one: row for one, row in of_room.items() if row.account in there}
     found: list[Issued] = []
     missing: list[str] = []
     for target in dict.fromkeys(wanted):
-        owner_row = of_room.get(target) if target != device else None
-        issued = None if owner_row is None else _issue(tx, place, device, *owner_row, limits=limits)
+        row = of_room.get(target) if target != device else None
+        issued = None if row is None else _issue(tx, place, device, row, limits=limits)
         if issued is None:
             missing.append(target)
         else:
@@ -158,7 +161,7 @@ def obtainable(reader: Reader, account: str, device: str, mls_key: bytes, limits
     return reader.one(store.NEXT_PACKAGE, **facts) is not None or reader.one(store.LAST_RESORT, **facts) is not None
 
 
-def _issue(tx: Tx, place: Place, by: str, owner: str, target: DeviceRow, *, limits: Limits) -> Issued | None:
+def _issue(tx: Tx, place: Place, by: str, target: OfRoom, *, limits: Limits) -> Issued | None:
     since = tx.now - DAY
     if int(tx.value(store.CLAIMED_OF, whose=target.device, who=place.account, since=since)) >= limits.claims_per_target:
         return None
@@ -176,10 +179,10 @@ def _issue(tx: Tx, place: Place, by: str, owner: str, target: DeviceRow, *, limi
         room=place.room,
         requester=place.account,
         requester_device=by,
-        account=owner,
+        account=target.account,
         device=target.device,
         at_ms=tx.now,
         until_ms=min(tx.now + limits.grant_life_ms, package.not_after_ms),
         used=0,
     )
-    return Issued(target.device, owner, package.ref, package.package)
+    return Issued(target.device, target.account, package.ref, package.package)

@@ -9,6 +9,7 @@ from kith.ledger.database import Tx
 from kith.ledger.events import RequestsForgotten
 from kith.ledger.limits import DAY
 from kith.messaging import store
+from kith.messaging.flows import inviting
 from kith.messaging.flows.requests import expire
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.protocol.frames import ROSTER
@@ -19,7 +20,8 @@ MOST = 100
 
 def sweep(tx: Tx, limits: Limits = DEFAULTS) -> bool:
     """One bounded piece of everything that comes often; True when there may be more."""
-    return any([expire(tx, limits, MOST) == MOST, _old_mail(tx, limits), _old_envelopes(tx, limits)])
+    expired = [expire(tx, limits, MOST) == MOST, inviting.expire(tx, limits, MOST) == MOST]
+    return any([*expired, _old_mail(tx, limits), _old_envelopes(tx, limits)])
 
 
 def _old_mail(tx: Tx, limits: Limits) -> bool:
@@ -46,6 +48,9 @@ def forget(tx: Tx, limits: Limits = DEFAULTS) -> None:
     memberships_before = tx.now - limits.membership_kept_ms
     tx.append(RequestsForgotten(requests_before_ms=requests_before, memberships_before_ms=memberships_before))
     tx.run(store.FORGET_WORDS)
+    tx.run(store.FORGET_INVITATION_WORDS)
+    tx.run(store.GROUP_LINKS_OLD, before=tx.now)
+    tx.run(store.JOINS_OLD, before=tx.now - DAY)
     tx.run(store.REFUSALS_OLD, before=tx.now - DAY)
     tx.run(store.INVITES_OLD, before=tx.now)
     tx.run(store.PACKAGES_EXPIRED, now=tx.now)

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from kith.ledger.database import Reader, Tx
 from kith.ledger.decision import Decision
-from kith.messaging import store
+from kith.messaging import group_membership, store
 from kith.messaging.flows.limiting import refused
 from kith.messaging.outcomes import ABSENT, Refusal
 from kith.messaging.writing import NOT_ALLOWED, Between, may_write
-from kith.people import blocks, connections, enforcement
+from kith.people import blocks, connections, devices, enforcement
 from kith.people.standing import in_the_way
 
 POLICY = "messaging.writing"
@@ -24,43 +24,80 @@ class Sender(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A room in which this account may write, and who belongs to it, she included."""
+    """A room in which this account may write. `other` is empty in a group."""
 
     room: str
     account: str
-    accounts: tuple[str, ...]
+    other: str = ""
     adds_accounts: bool = True
     """Whether her devices may bring accounts into the MLS group that have no leaf in it yet."""
 
 
-def judge(reader: Reader, account: str, room: str) -> tuple[Place | None, Decision]:
-    """The place (None when the account is not of this room) and whether it may write there now."""
+def judge(reader: Reader, account: str, room: str, *, handshake: bool = False) -> tuple[Place | None, Decision]:
+    """The place (None when the account is not of this room) and whether it may write there now.
+
+    `handshake`: it changes the group's leaves, or fetches key packages for that, instead of sending a message.
+    """
     row = reader.one(store.ROOM, id=room)
-    if row is None or account not in (row.one, row.other):
+    if row is None:
+        return _judge_group(reader, account, room, handshake=handshake)
+    if account not in (row.one, row.other):
         nobody = Between(member=False, connected=False, blocked=False, other_suspended=False, own_measure=None)
         return None, may_write(nobody)
     other = row.other if account == row.one else row.one
-    measure = in_the_way(enforcement.standing(reader, account), "send")
     between = Between(
         member=True,
         connected=connections.connected(reader, account, other),
         blocked=blocks.either(reader, account, other),
         other_suspended=not enforcement.standing(reader, other).can_send,
-        own_measure=None if measure is None else measure.id,
+        own_measure=_own_measure(reader, account),
     )
-    return Place(room, account, (account, other)), may_write(between)
+    return Place(room, account, other), may_write(between)
 
 
-def may_write_here(tx: Tx, account: str, room: str) -> Place | Refusal:
+def _judge_group(reader: Reader, account: str, room: str, *, handshake: bool) -> tuple[Place | None, Decision]:
+    row = reader.one(store.GROUP_ROLE, id=room, who=account)
+    if row is None or row.role not in group_membership.INSIDE:
+        return None, group_membership.may_write(group_membership.Writing(role=None))
+    writing = group_membership.Writing(row.role, row.posting, handshake, _own_measure(reader, account))
+    place = Place(room, account, adds_accounts=group_membership.manages(row.role))
+    return place, group_membership.may_write(writing)
+
+
+def _own_measure(reader: Reader, account: str) -> str | None:
+    measure = in_the_way(enforcement.standing(reader, account), "send")
+    return None if measure is None else measure.id
+
+
+class OfRoom(NamedTuple):
+    """A registered device of somebody who belongs to a room."""
+
+    account: str
+    device: str
+    mls_key: bytes
+
+
+def devices_of(reader: Reader, place: Place) -> dict[str, OfRoom]:
+    """Every registered device of everybody who belongs to the room, by device."""
+    if not place.other:
+        rows = reader.all(store.DEVICES_INSIDE, id=place.room)
+        return {row.device: OfRoom(row.account, row.device, row.mls_key) for row in rows}
+    return {
+        row.device: OfRoom(account, row.device, row.mls_key)
+        for account in (place.account, place.other)
+        for row in devices.registered(reader, account)
+    }
+
+
+def may_write_here(tx: Tx, account: str, room: str, *, handshake: bool = False) -> Place | Refusal:
     """The place, or the refusal to answer with: one's own standing by name, everything else in one sentence."""
-    place, decision = judge(tx, account, room)
+    place, decision = judge(tx, account, room, handshake=handshake)
     if place is None:
         return ABSENT
     if decision.allowed:
         return place
     reason = decision.reasons[0]
     if reason.rule != "standing":
-        return Refusal("not_allowed", NOT_ALLOWED)
-    measure = in_the_way(enforcement.standing(tx, account), "send")
-    cause = "" if measure is None else measure.id
+        return Refusal("not_allowed", NOT_ALLOWED if reason.audience == "staff" else reason.because)
+    cause = _own_measure(tx, account) or ""
     return refused(tx, POLICY, account, decision, {"room": room, "measure": cause}, code="restricted", cause=cause)
