@@ -78,6 +78,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None
     reply_to: str | None
     edited: bool
+    gap_before: int = 0
+    """How many messages the server numbered between the one before and this one, and never delivered here."""
 
     def __repr__(self) -> str:
         """Without what was said."""
@@ -667,6 +669,7 @@ class Client:
             if state.fail_next(error.code, error.decision if isinstance(error, Restricted) else str(error)):
                 self._again.add(state.id)
             else:
+                state.rest(self.now())
                 self._later(state.id, REFUSED_RETRY_MS)
         except Unverified as error:
             log.warning("%s %s", UNVERIFIED, error)
@@ -681,9 +684,13 @@ class Client:
             state.note(text, self.now())
 
     def _later(self, room: str, ms: int) -> None:
-        if room in self._timers:
-            self._timers[room].cancel()
-        self._timers[room] = asyncio.get_running_loop().call_later(ms / 1000, self._poke, room)
+        """Poke that room then, unless it will be sooner."""
+        loop, waiting = asyncio.get_running_loop(), self._timers.get(room)
+        if waiting is not None:
+            if loop.time() < waiting.when() <= loop.time() + ms / 1000:
+                return
+            waiting.cancel()
+        self._timers[room] = loop.call_later(ms / 1000, self._poke, room)
 
     async def _fetch(self, state: RoomState, fact: Fact) -> None:
         world, api = self._need_world(), self.api
@@ -784,7 +791,8 @@ class Client:
             where = vault.get("inbox", key, str)
             row = where and vault.get("messages", where, MessageRecord)
             if where and row and (everything or row.kind == "text"):
-                yield key, self._message(where.split("/")[0], row)
+                (message,) = self._messages([(where, row)])
+                yield key, message
             else:
                 self._handled(key)
 
@@ -802,7 +810,35 @@ class Client:
             async with self._changed:
                 await self._changed.wait()
 
-    def _message(self, room: str, row: MessageRecord) -> Message:
+    def _messages(self, rows: list[tuple[str, MessageRecord]]) -> list[Message]:
+        """Rows of one room, which follow each other, as a program sees them."""
+        if not rows:
+            return []
+        room = rows[0][0].split("/")[0]
+        last, buried = self._last_before(room, rows[0][0])
+        shown = []
+        for _, row in rows:
+            gap = 0
+            if row.seq is None:
+                buried += row.kind == "tombstone"
+            else:
+                gap = 0 if last is None else max(0, row.seq - last - 1 - buried)
+                last, buried = row.seq if last is None else max(last, row.seq), 0
+            if row.kind != "effect":
+                shown.append(self._message(room, row, gap))
+        return shown
+
+    def _last_before(self, room: str, key: str) -> tuple[int | None, int]:
+        """The number of the last message before a row, and how many tombstones lie between the two."""
+        buried = 0
+        while rows := self._need_vault().scan("messages", f"{room}/", MessageRecord, newest=1, before=key):
+            ((key, row),) = rows
+            if row.seq is not None:
+                return row.seq, buried
+            buried += row.kind == "tombstone"
+        return None, buried
+
+    def _message(self, room: str, row: MessageRecord, gap: int = 0) -> Message:
         return Message(
             room=Room(self, room),
             id=row.id,
@@ -814,12 +850,12 @@ class Client:
             seq=row.seq,
             reply_to=row.reply_to,
             edited=row.edited,
+            gap_before=gap,
         )
 
     def history(self, room: str, limit: int) -> list[Message]:
         """The newest messages of a room on this device, oldest first."""
-        rows = self._need_vault().scan("messages", f"{room}/", MessageRecord, newest=limit)
-        return [self._message(room, row) for _, row in rows if row.kind != "effect"]
+        return self._messages(self._need_vault().scan("messages", f"{room}/", MessageRecord, newest=limit))
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ state is read from the store for every step, so memory can never run ahead of th
 state machine of a room.
 """
 
+import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Iterator
@@ -51,6 +52,8 @@ REFUSED_RETRY_MS: Final = 30_000
 ROTATE_AFTER_MESSAGES: Final = 1_000
 """An empty commit renews our keys after so many messages in one epoch, or so much time."""
 ROTATE_AFTER_MS: Final = 7 * 24 * 3600 * 1000
+ROTATE_SPREAD_MS: Final = 24 * 3600 * 1000
+"""Each device and room has a moment of its own in the day after that, so that they do not all commit at once."""
 JITTER_MS: Final = 1_200
 """Devices of a room reconcile at different moments, so that they seldom race for one epoch."""
 LEAF_BACKDATE_S: Final = 3600
@@ -163,6 +166,7 @@ class Room:
     _not_before: int = 0
     _hole_at: int | None = None
     _reconcile_at: int | None = None
+    _rotate_not_before: int = 0
     _claimed: dict[Claim, list[bytes]] = field(default_factory=dict)
     _now: int = 0
     _fresh: set[Fact] = field(default_factory=set)
@@ -458,7 +462,8 @@ class Room:
             return self._break(record, here, STRANGER if self._stranger else BROKEN)
         if not isinstance(done.event, mls.Commit):
             return self._break(record, here, BROKEN)
-        # Whoever won the epoch, ours of that epoch lost: it is made again on top of this one when still needed.
+        if record.pending_key is not None:  # ours of that epoch lost; what it was for may still be needed
+            self.reconcile_soon(self._now)
         broken = "removed" if done.event.removed_me else None
         self._put_group(replace(record, pending_key=None, broken=broken), done.state)
         if not done.event.removed_me:
@@ -722,20 +727,41 @@ class Room:
     # --- membership ---------------------------------------------------------------------------------------------------
 
     def _upkeep(self) -> None:
-        if self._reconcile_at is None:
-            return None
-        if self._now < self._reconcile_at:
-            return self._wake(self._reconcile_at)
         record = self._record()
         if record is None or not record.joined or record.broken is not None:
             self._reconcile_at = None
             return None
+        if self._reconcile_at is None:
+            return self._rotate(record)
+        if self._now < self._reconcile_at:
+            return self._wake(self._reconcile_at)
         if record.pending_key is not None or self._in_flight is not None:
             return None  # after the answer
         self._not_before = 0
         self._reconcile(record)
         self._reconcile_at = None
         return None
+
+    def _rotate(self, record: GroupRecord) -> None:
+        """Renew our keys when they are a week old, whether or not anybody writes."""
+        at = max(self._rotation_due(record), self._not_before, self._rotate_not_before)
+        if self._now < at:
+            return self._wake(at)
+        if record.pending_key is not None or self._in_flight is not None:
+            return None
+        if not self.world.directory.room(self.id, self._fresh).writable:
+            self.rest(self._now)  # no commit is taken here now
+            return self._wake(self._rotate_not_before)
+        return self._reconcile(record)
+
+    def rest(self, now: int) -> None:
+        """The server wants nothing in this room at present: the rotation of keys waits for another day."""
+        self._rotate_not_before = now + ROTATE_SPREAD_MS
+
+    def _rotation_due(self, record: GroupRecord) -> int:
+        """When an empty commit should renew our keys, if nothing else does before."""
+        own = hashlib.sha256(f"{self.world.device} {self.id}".encode()).digest()
+        return record.rotated_ms + ROTATE_AFTER_MS + int.from_bytes(own[:4], "big") % ROTATE_SPREAD_MS
 
     def _listed(self) -> dict[str, tuple[str, bytes]]:
         """(account, key) by URI of everybody's listed devices except this one, freshly fetched."""
@@ -798,7 +824,7 @@ class Room:
         removes = [leaf for leaf, uri, key in others if uri not in listed or listed[uri][1] != key]
         present = {uri for _, uri, _ in others}
         adds = self._claim({uri: facts for uri, facts in listed.items() if uri not in present})
-        due = self._now - record.rotated_ms > ROTATE_AFTER_MS
+        due = self._now >= self._rotation_due(record)
         if adds or removes or due:
             self._propose(record, group, adds, removes)
         elif self._quarantined(group):

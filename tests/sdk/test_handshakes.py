@@ -1,4 +1,4 @@
-"""Welcomes that come again: a group goes forward or not at all."""
+"""Welcomes that come again and commits that lose: a group goes forward or not at all."""
 
 from __future__ import annotations
 
@@ -154,3 +154,19 @@ def test_a_newer_welcome_heals_a_broken_group(chat: Chat) -> None:
     assert chat.gives(WELCOME, welcome) == []
     assert chat.epoch == chat.group.epoch == 4
     assert chat.room.has_group()
+
+
+def test_what_a_commit_was_for_is_looked_at_again_when_another_won(chat: Chat) -> None:
+    """The mail of the winner can come before our refusal: a device that we were adding must not be forgotten."""
+    to_epoch_2(chat)
+    record, group = chat.room._record(), chat.room.group()
+    assert record is not None
+    assert group is not None
+    chat.room._propose(record, group, [], [])
+    assert not chat.room.reconciling
+    chat.gives(COMMIT, chat.commit().commit)
+    assert chat.epoch == 3
+    after = chat.room._record()
+    assert after is not None
+    assert after.pending_key is None
+    assert chat.room.reconciling
