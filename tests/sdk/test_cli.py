@@ -83,8 +83,31 @@ def test_a_script_signs_up_writes_from_a_pipe_and_exports(meeting: Meeting, tmp_
     chat = ben.run("chat", handles["ann"], said="/quit\n")
     assert (chat.returncode, "from a pipe" in chat.stdout) == (0, True), chat.stderr
     assert "\x1b" not in chat.stdout  # somebody else's words do not steer the terminal
+    looks_after_the_account(ben, meeting.origin)
     assert ben.run("sign-out").returncode == 0
     assert "Nobody is signed in" in ben.run("chats").stderr
+
+
+def looks_after_the_account(ben: Shell, origin: str) -> None:
+    """Standing, door, name, devices, links, reports: readable answers, and sentences for what cannot be."""
+    assert ben.run("standing").stdout == "Nothing limits your account.\n"
+    door = ben.run("controls", "--requests", "nobody", "--name", "Ben [bold]Hill")
+    assert door.stdout.splitlines() == ["Requests from: nobody", "Name: Ben [bold]Hill"], door.stderr
+    assert ben.run("devices").stdout.rstrip().endswith("Kith SDK  (this device)")
+    link = ben.run("invite")
+    assert link.stdout.startswith(f"{origin}/#/i/")
+    assert "For one person" in link.stderr
+    assert "You reported nobody." in ben.run("reports").stderr
+    for words, sentence in (
+        (("appeal", "00000000-0000-4000-8000-000000000000", "Why?"), "kith: "),
+        (("controls", "--requests", "friends"), "everyone, or nobody"),
+        (("devices", "--remove", "00000000-0000-4000-8000-000000000000"), "kith: "),
+        (("blocks", "--undo", "nobody.here"), "You did not block nobody.here"),
+    ):
+        refused = ben.run(*words)
+        assert (refused.returncode, refused.stdout) == (1, ""), words
+        assert sentence in refused.stderr
+        assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(

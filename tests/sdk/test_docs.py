@@ -50,7 +50,7 @@ class Running:
 def test_every_python_example_is_run_here() -> None:
     """No example is on the page without a name, and none without a test."""
     assert len(EXAMPLES) == PAGE.count("```python")
-    assert set(EXAMPLES) == {"echo", "sign-up", "first-contact", "changes", "errors", "safety"}
+    assert set(EXAMPLES) == {"echo", "sign-up", "first-contact", "changes", "errors", "safety", "standing"}
 
 
 def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
@@ -89,5 +89,6 @@ def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
             await room.send("Send me money")
             safety = Running("safety", folder)
             assert "FULL" in await safety.result()
+            assert "May write: True" in await Running("standing", folder).result()
 
     asyncio.run(story())
