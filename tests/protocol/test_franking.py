@@ -265,7 +265,7 @@ def test_a_single_signature_is_not_a_batch_of_one() -> None:
     """Neither a relabelled single signature nor a real batch signature over one leaf is accepted as kind 1."""
     single = sign_single(HUB.signer, b"tbs")
     assert not verify_proof(SIGNED, b"tbs", BatchProof(0, 1, (), single.signature))
-    root = franking._leaf(b"tbs")
+    root = franking.leaf_hash(b"tbs")
     signature = sign_with_label(HUB.signer, "FrankingBatchTBS", franking._batch_tbs(1, root))
     assert not verify_proof(SIGNED, b"tbs", BatchProof(0, 1, (), signature))
 
@@ -275,7 +275,7 @@ def test_an_inner_node_is_not_a_leaf() -> None:
     batch = [b"a", b"b", b"c", b"d"]
     proof = sign_batch(HUB.signer, batch)[0]
     assert isinstance(proof, BatchProof)
-    inner = franking._leaf(b"a") + franking._leaf(b"b")
+    inner = franking.leaf_hash(b"a") + franking.leaf_hash(b"b")
     assert not verify_proof(SIGNED, inner, BatchProof(0, 2, proof.path[1:], proof.signature))
 
 

@@ -26,6 +26,7 @@ from kith.ledger.database import Database
 from kith.messaging.envelope import read_ephemeral, read_message
 from kith.messaging.flows import delivery, handshaking
 from kith.messaging.flows.delivery import Mail
+from kith.messaging.flows.lane import Submission
 from kith.messaging.flows.writing import Sender
 from kith.messaging.handshakes import Handshake, Submitted
 from kith.messaging.limits import Limits
@@ -133,6 +134,9 @@ class Switchboard(Protocol):
 
     def pace(self, account: str) -> Pace:
         """How fast this account may go."""
+
+    def submit(self, submission: Submission) -> None:
+        """Put a message into the lane; `whose` is a future of its answer."""
 
     def whisper(self, device: str, room: str, after_pos: int, body: bytes) -> None:
         """Hand an ephemeral message to a device, if it is connected."""
@@ -314,9 +318,9 @@ class Connection:
         if isinstance(message, Refusal):
             self._answer(frame.key, frame.room, message)
             return
-        flow, hub = delivery.send, self._hub
-        answer = await hub.database.write(flow, self._sender, frame.key, message, hub=hub.franking, limits=self._limits)
-        self._answer(frame.key, frame.room, answer)
+        told: asyncio.Future[Accepted | Refusal] = self._loop.create_future()
+        self._hub.submit(Submission(self._sender, frame.key, message, told))
+        self._answer(frame.key, frame.room, await told)
 
     async def _commit(self, frame: frames.Commit) -> None:
         database, server = self._hub.database, self._hub.franking.server

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from kith.ledger.database import Database
 from kith.ledger.signals import Changed, Delivered, DeviceSignedOut, MailArrived
 from kith.messaging.flows.delivery import Franker
 from kith.messaging.flows.delivery import Hub as Franking
+from kith.messaging.flows.lane import Messages, Posted, Submission
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.people import sessions
 from kith.people.server import ServerFacts
@@ -93,6 +94,8 @@ class Hub:
         self._by_device: dict[str, Connection] = {}
         self._by_account: dict[str, dict[str, Connection]] = {}
         self._paces: dict[str, Pace] = {}
+        self._messages = Messages(self.franking, self._deliver, limits)
+        database.open_lane(self._messages)
         self._closed = False
         self._empty = asyncio.Event()
 
@@ -176,6 +179,24 @@ class Hub:
         connection = self._by_device.get(device)
         if connection is not None:
             connection.hold(room, after_pos, body)
+
+    def submit(self, submission: Submission) -> None:
+        """Put a message into the lane; `whose` is a future of its answer."""
+        self.database.submit(self._messages, submission)
+
+    def _deliver(self, done: Sequence[tuple[object, object]]) -> None:
+        """What the lane did is durable: answer the senders, ring the others."""
+        for item, outcome in done:
+            if isinstance(item, Submission) and isinstance(item.whose, asyncio.Future) and not item.whose.done():
+                if isinstance(outcome, Posted):
+                    item.whose.set_result(outcome.answer)
+                elif isinstance(outcome, BaseException):
+                    item.whose.set_exception(outcome)
+            if isinstance(outcome, Posted):
+                for device in outcome.recipients:
+                    self._on(device, Connection.ring)
+                for signal in outcome.signals:
+                    self.listener(signal)
 
     def listener(self, signal: object) -> None:
         """Registered on the database: rings whom a doorbell concerns."""

@@ -5,6 +5,9 @@ then only COMMIT runs in a worker thread, and the answers leave after it. A flow
 writes return nothing, and its effects outside the database are signals handed to `tx.publish`, which
 leave after COMMIT too. Any failure of the storage ends the process (`failstop`): what is in doubt was never
 acknowledged.
+
+A `Lane` takes what comes in numbers, messages above all: the items that stand side by side in the queue run as one,
+with shared facts and writes of many rows. What raises goes back alone: the others run again one by one.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 import apsw
 import msgspec
+import structlog
 from sqlalchemy import Table, bindparam, insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
@@ -34,20 +39,30 @@ T = TypeVar("T")
 Clock = Callable[[], int]
 """Milliseconds since 1970 UTC."""
 
+log = structlog.get_logger("kith.database")
+
 BATCH_BUDGET_S = 0.004
+LANE_PIECE = 64
+"""Items of a lane that run as one: about two milliseconds, and one seal."""
+RIDE_S = 0.05
+"""How long what need not be durable soon waits for a batch to ride on."""
 BUSY_RETRY_S = 0.005
 CHECKPOINT_PAGES = 1000
 """Pages in the write-ahead log from which a COMMIT is followed by a checkpoint."""
+STATEMENTS = 400
+"""Prepared statements kept by each connection; the product has some 250."""
 MINIMUM_SQLITE = (3, 51, 3)  # 3.7.0-3.51.2 are said to have a WAL-reset corruption bug
 
 _DIALECT = sqlite.dialect(paramstyle="named")
+_IN_ORDER = sqlite.dialect(paramstyle="qmark")
 
 
 class Compiled(NamedTuple):
-    """SQL text for the driver, and the values fixed when it was written."""
+    """SQL text for the driver, the values fixed when it was written, and the table that it changes."""
 
     sql: str
     fixed: Mapping[str, Any]
+    changes: str = ""
 
 
 _compiled: dict[ClauseElement, Compiled] = {}
@@ -62,7 +77,8 @@ def compile_once(statement: ClauseElement) -> Compiled:
     if found is None:
         text = cast("SQLCompiler", statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True}))
         fixed = {name: value for name, value in text.params.items() if not text.binds[name].required}
-        found = _compiled[statement] = Compiled(str(text), fixed)
+        table = getattr(statement, "table", None)
+        found = _compiled[statement] = Compiled(str(text), fixed, "" if table is None else table.name)
     return found
 
 
@@ -73,6 +89,18 @@ def _insert(table: Table) -> ClauseElement:
     if table not in _inserts:
         _inserts[table] = insert(table).values({c.name: bindparam(c.name) for c in table.columns})
     return _inserts[table]
+
+
+_inserts_in_order: dict[Table, str] = {}
+
+
+def _insert_in_order(table: Table) -> str:
+    """The INSERT whose values come as a row in the order of the columns, which costs less than by name."""
+    found = _inserts_in_order.get(table)
+    if found is None:
+        values: dict[str, object] = {column.name: bindparam(column.name) for column in table.columns}
+        found = _inserts_in_order[table] = str(insert(table).values(values).compile(dialect=_IN_ORDER))
+    return found
 
 
 class Row(dict[str, Any]):
@@ -144,6 +172,8 @@ class Tx(Reader):
         self.signals: list[object] = []
         self.position = 0
         """Position of the last event appended in this flow."""
+        self.changed: set[str] = set()
+        """Names of the tables that this flow has written to."""
 
     def put(self, table: Table, **row: object) -> None:
         """Insert one row; columns not named are NULL or, for a serial key, counted up."""
@@ -151,12 +181,30 @@ class Tx(Reader):
         values = {column.name: row.pop(column.name, None) for column in table.columns}
         if row:
             raise TypeError(f"{table.name} has no column {', '.join(row)}")
+        self.changed.add(table.name)
         self._connection.execute(compiled.sql, values)
+
+    def put_many(self, table: Table, rows: Sequence[Sequence[object]]) -> None:
+        """Insert rows, each with a value for every column in their order (None = NULL or counted up)."""
+        self.changed.add(table.name)
+        self._connection.executemany(_insert_in_order(table), rows)
+
+    def last_serial(self) -> int:
+        """The number that the last inserted row was given; rows of one `put_many` are numbered without holes."""
+        return self._connection.last_insert_rowid()
 
     def run(self, statement: ClauseElement, **facts: object) -> None:
         """Update or delete."""
         compiled = compile_once(statement)
+        self.changed.add(compiled.changes)
         self._connection.execute(compiled.sql, {**compiled.fixed, **facts})
+
+    def run_many(self, statement: ClauseElement, facts: Sequence[Mapping[str, object]]) -> None:
+        """Update or delete once for each of these facts."""
+        compiled = compile_once(statement)
+        self.changed.add(compiled.changes)
+        every = [{**compiled.fixed, **one} for one in facts] if compiled.fixed else facts
+        self._connection.executemany(compiled.sql, every)
 
     def append(self, event: Event) -> None:
         """Record a fact and its projections, in this transaction."""
@@ -174,9 +222,41 @@ class Tx(Reader):
         self.signals.append(signal)
 
 
+class Lane(Protocol):
+    """Work of one kind that comes in numbers. What it remembers between batches must be what the database says."""
+
+    def run(self, tx: Tx, items: Sequence[Any]) -> Sequence[object]:
+        """Do these, as one; an outcome for each. When it raises, all is undone and they run again one by one."""
+
+    def forget(self) -> None:
+        """Something was undone, or changed by somebody else: nothing remembered may be relied on."""
+
+    def changed(self, tables: set[str]) -> None:
+        """A flow wrote to these tables."""
+
+    def release(self, done: Sequence[tuple[Any, object]]) -> None:
+        """These items are durable (or failed: the outcome is the exception). Must not raise."""
+
+
 class _Queued(NamedTuple):
     flow: Callable[[Tx], Any]
     done: asyncio.Future[Any]
+
+
+class _Lined(NamedTuple):
+    lane: Lane
+    item: object
+
+
+class _Released(NamedTuple):
+    """What leaves after COMMIT, in the order in which it was done: a flow's answer or a lane's outcomes; signals."""
+
+    queued: _Queued | None
+    answer: object
+    error: BaseException | None
+    lane: Lane | None
+    done: list[tuple[object, object]]
+    signals: list[object]
 
 
 def wall_clock() -> int:
@@ -213,7 +293,11 @@ class Database:
         self._wal_pages = 0
         # SQLite's own checkpoint after a COMMIT hides its errors, failed fsyncs included; ours does not.
         self._writer.set_wal_hook(self._committed_pages)
-        self._queue: deque[_Queued] = deque()
+        self._queue: deque[_Queued | _Lined] = deque()
+        self._riders: list[_Lined] = []
+        self._ride: asyncio.TimerHandle | None = None
+        self._lanes: list[Lane] = []
+        self._seen_version = -1
         self._pump: asyncio.Task[None] | None = None
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
@@ -228,9 +312,32 @@ class Database:
             raise self.failed
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.append(_Queued(lambda tx: flow(tx, *args, **kwargs), done))
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._run_batches())
+        self._start_pump()
         return await done
+
+    def open_lane(self, lane: Lane) -> None:
+        """Tell this lane from now on what others change."""
+        self._lanes.append(lane)
+
+    def submit(self, lane: Lane, item: object) -> None:
+        """Put an item into a lane; it runs in its turn among flows and other items, and `lane.release` hears of it."""
+        self._queue.append(_Lined(lane, item))
+        self._start_pump()
+
+    def ride(self, lane: Lane, item: object) -> None:
+        """As `submit`, for what may wait: it rides on the next batch, and pays for one only after a while."""
+        self._riders.append(_Lined(lane, item))
+        if self._ride is None:
+            self._ride = asyncio.get_running_loop().call_later(RIDE_S, self._ride_now)
+
+    def _ride_now(self) -> None:
+        self._ride = None
+        if self._riders:
+            self._start_pump()
+
+    def _start_pump(self) -> None:
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.get_running_loop().create_task(self._run_batches())
 
     async def read(self, question: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ask for facts outside a flow, on a read-only connection, from one consistent snapshot."""
@@ -267,6 +374,7 @@ class Database:
             self._commit()
         except failstop.FAILURES as failure:
             raise self.fail(failure) from failure
+        self._tell_lanes(tx)
         self._announce(tx.signals)
         return answer
 
@@ -288,8 +396,12 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is queued, then close."""
+        if self._riders:
+            self._start_pump()
         if self._pump is not None:
             await self._pump
+        if self._ride is not None:
+            self._ride.cancel()
         self.close_now()
 
     def close_now(self) -> None:
@@ -300,30 +412,72 @@ class Database:
         self._writer.close()
 
     async def _run_batches(self) -> None:
-        while self._queue:
-            answers: list[tuple[_Queued, Any, BaseException | None]] = []
-            signals: list[object] = []
+        while self._queue or self._riders:
+            batch: list[_Released] = []
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
-                until = time.perf_counter() + BATCH_BUDGET_S
-                while self._queue and (not answers or time.perf_counter() < until):
-                    answers.append(self._run_one(self._queue[0], signals))
-                    self._queue.popleft()
+                self._run_batch(batch)
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._commit)
             except apsw.BusyError as busy:
-                if answers:  # not while beginning: then a COMMIT is in doubt
-                    self.fail(busy, [queued for queued, _, _ in answers])
+                if batch:  # not while beginning: then a COMMIT is in doubt
+                    self.fail(busy, batch)
                     return
                 await asyncio.sleep(BUSY_RETRY_S)  # another process writes; a blocking wait would freeze the loop
                 continue
             except apsw.Error as failure:
-                self.fail(failure, [queued for queued, _, _ in answers])
+                self.fail(failure, batch)
                 return
-            for queued, answer, error in answers:
-                _settle(queued.done, answer, error)
-            self._announce(signals)
+            for released in batch:
+                self._release(released)
 
-    def _run_one(self, queued: _Queued, signals: list[object]) -> tuple[_Queued, Any, BaseException | None]:
+    def _run_batch(self, batch: list[_Released]) -> None:
+        """Run what is queued, for a few milliseconds. What is being run stays in the queue until it is done."""
+        self._notice_foreign_writers()
+        queue = self._queue
+        queue.extend(self._riders)
+        self._riders.clear()
+        until = time.perf_counter() + BATCH_BUDGET_S
+        while queue and (not batch or time.perf_counter() < until):
+            first = queue[0]
+            if isinstance(first, _Queued):
+                batch.append(self._run_one(first))
+                queue.popleft()
+                continue
+            items = self._side_by_side(first)
+            self._run_in_lane(first.lane, items, batch)
+            for _ in items:
+                queue.popleft()
+
+    def _side_by_side(self, first: _Lined) -> list[object]:
+        """The items of one lane at the head of the queue; none overtakes a flow, a device's commit least of all."""
+        items: list[object] = []
+        for following in islice(self._queue, LANE_PIECE):
+            if not isinstance(following, _Lined) or following.lane is not first.lane:
+                break
+            items.append(following.item)
+        return items
+
+    def _run_in_lane(self, lane: Lane, items: list[object], batch: list[_Released]) -> None:
+        tx = Tx(self._writer, self.now(), self.projectors)
+        self._writer.execute("SAVEPOINT flow")
+        try:
+            outcomes = lane.run(tx, items)
+        except failstop.FAILURES:
+            raise
+        except Exception as error:  # noqa: BLE001  undone; who raised is found by running them one by one
+            self._undo()
+            if len(items) > 1:
+                log.warning("lane-one-by-one", items=len(items), error=type(error).__name__)
+                for item in items:
+                    self._run_in_lane(lane, [item], batch)
+                return
+            batch.append(_Released(None, None, None, lane, [(items[0], error)], []))
+            return
+        self._writer.execute("RELEASE flow")
+        self._tell_lanes(tx, but=lane)
+        batch.append(_Released(None, None, None, lane, list(zip(items, outcomes, strict=True)), _signals(tx)))
+
+    def _run_one(self, queued: _Queued) -> _Released:
         tx = Tx(self._writer, self.now(), self.projectors)
         self._writer.execute("SAVEPOINT flow")
         try:
@@ -331,14 +485,39 @@ class Database:
         except failstop.FAILURES:
             raise
         except Exception as error:  # noqa: BLE001  the flow rolls back alone; its caller gets the error
-            self._writer.execute("ROLLBACK TO flow")
-            self._writer.execute("RELEASE flow")
-            return queued, None, error
+            self._undo()
+            return _Released(queued, None, error, None, [], [])
         self._writer.execute("RELEASE flow")
-        signals.extend(tx.signals)
-        if tx.position:
-            signals.append(Appended(tx.position))
-        return queued, answer, None
+        self._tell_lanes(tx)
+        return _Released(queued, answer, None, None, [], _signals(tx))
+
+    def _undo(self) -> None:
+        self._writer.execute("ROLLBACK TO flow")
+        self._writer.execute("RELEASE flow")
+        self._forget()
+
+    def _release(self, released: _Released) -> None:
+        if released.queued is not None:
+            _settle(released.queued.done, released.answer, released.error)
+        if released.lane is not None:
+            released.lane.release(released.done)
+        self._announce(released.signals)
+
+    def _notice_foreign_writers(self) -> None:
+        """What lanes remember holds only while nobody else writes: SQLite counts the commits of other connections."""
+        version = self._writer.pragma("data_version")
+        if version != self._seen_version:
+            self._seen_version = int(cast("int", version))
+            self._forget()
+
+    def _tell_lanes(self, tx: Tx, but: Lane | None = None) -> None:
+        for lane in self._lanes:
+            if lane is not but:
+                lane.changed(tx.changed)
+
+    def _forget(self) -> None:
+        for lane in self._lanes:
+            lane.forget()
 
     def _committed_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._wal_pages = pages
@@ -356,17 +535,34 @@ class Database:
     def _announce(self, signals: list[object]) -> None:
         for signal in signals:
             for listener in self.listeners:
-                listener(signal)
+                try:
+                    listener(signal)
+                except Exception as bug:  # one listener's fault must not cost the others their doorbells
+                    log.error("listener-failed", signal=type(signal).__name__, exc_info=bug)
 
-    def fail(self, failure: BaseException, batch: Iterable[_Queued] = ()) -> StorageError:
+    def fail(self, failure: BaseException, batch: Sequence[_Released] = ()) -> StorageError:
         """Fail-stop: nobody in doubt is answered with success, nothing more is done, and the process ends."""
         error = self.failed = StorageError(failstop.sentence(failure, self.path))
-        waiting = [*batch, *self._queue]
+        self._forget()
+        waiting = [*self._queue, *self._riders]
         self._queue.clear()
-        for queued in waiting:
-            _settle(queued.done, None, error)
+        self._riders.clear()
+        for released in batch:
+            if released.queued is not None:
+                _settle(released.queued.done, None, error)
+            if released.lane is not None:
+                released.lane.release([(item, error) for item, _ in released.done])
+        for left in waiting:
+            if isinstance(left, _Queued):
+                _settle(left.done, None, error)
+            else:
+                left.lane.release([(left.item, error)])
         self._on_failure(error)
         return error
+
+
+def _signals(tx: Tx) -> list[object]:
+    return [*tx.signals, Appended(tx.position)] if tx.position else tx.signals
 
 
 def _settle(done: asyncio.Future[Any], answer: object, error: BaseException | None) -> None:
@@ -384,7 +580,7 @@ def _on_disk(path: str) -> bool:
 
 def _open(path: str, *, read_only: bool = False) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = apsw.Connection(path, flags=flags)
+    connection = apsw.Connection(path, flags=flags, statementcachesize=STATEMENTS)
     connection.set_busy_timeout(0 if not read_only else 1000)
     # Without QPSG, joins are prepared again on every new binding (28-38 us instead of 4.4).
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)

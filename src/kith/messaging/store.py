@@ -266,7 +266,7 @@ bodies = table(
     number("room_seq", "message number", null=True),
     number("hub_key_id", "which key franked it", null=True),
     data("frank", "the server's MAC", null=True),
-    data("proof", "the server's signature", null=True),
+    data("proof", "the server's signature, or which leaf of which batch it signed", null=True),
     Index("bodies_by_time", "at_ms"),
     purpose="what still has to be delivered, once for all devices",
     retention="until every device has it, at most 30 days",
@@ -300,10 +300,21 @@ answers = table(
     number("room_seq", "message number", null=True),
     number("hub_key_id", "which key franked it", null=True),
     data("frank", "the server's MAC", null=True),
-    data("proof", "the server's signature", null=True),
+    data("proof", "the server's signature, or which leaf of which batch it signed", null=True),
     Index("answers_by_key", "device", "submit_key", unique=True),
     purpose="a repeated submission gets the first answer",
-    retention="the last 256 of each device",
+    retention="the last 256 of each device, a few more for a while; none is used after 31 days",
+    kind="operational",
+)
+
+batches = table(
+    "batches",
+    serial("batch", "counts commit batches that were signed as one"),
+    number("at_ms", "when"),
+    data("leaves", "SHA-256 of what was signed for each message, 32 bytes each"),
+    data("signature", "the server's signature over their Merkle root"),
+    purpose="the proof of every message of a batch, made again when it is asked for",
+    retention="32 days, longer than any message that refers to it waits",
     kind="operational",
 )
 
@@ -813,9 +824,19 @@ BODY_GONE = delete(bodies).where(
 BODIES_OLD = delete(bodies).where(_b.at_ms < bindparam("before"))
 
 ANSWER = select(answers).where(and_(answers.c.device == bindparam("whose"), answers.c.submit_key == bindparam("key_")))
+ANSWERED = select(answers.c.turn).where(
+    and_(answers.c.device == bindparam("whose"), answers.c.submit_key == bindparam("key_"))
+)
+ANSWER_GONE = delete(answers).where(
+    and_(answers.c.device == bindparam("whose"), answers.c.submit_key == bindparam("key_"))
+)
 LAST_TURN = select(func.max(answers.c.turn)).where(answers.c.device == bindparam("whose"))
 ANSWERS_OLD = delete(answers).where(and_(answers.c.device == bindparam("whose"), answers.c.turn <= bindparam("up_to")))
 ANSWERS_GONE = delete(answers).where(answers.c.device == bindparam("whose"))
+
+BATCH = select(batches.c.leaves, batches.c.signature).where(batches.c.batch == bindparam("which"))
+OLDEST_BATCHES = select(batches.c.batch, batches.c.at_ms).order_by(batches.c.batch).limit(bindparam("most"))
+BATCH_GONE = delete(batches).where(batches.c.batch == bindparam("which"))
 
 ENVELOPES_AFTER = (
     select(envelopes)

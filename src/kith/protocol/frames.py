@@ -104,8 +104,9 @@ class Accepted(Frame, tag=17, frozen=True):
 
     def __post_init__(self) -> None:
         """A frank is whole or absent."""
-        frank = (self.room_seq, self.hub_key_id, self.server_frank, self.suite, self.proof)
-        if len({value is None for value in frank}) > 1:
+        absent = self.room_seq is None
+        rest = (self.hub_key_id is None, self.server_frank is None, self.suite is None, self.proof is None)
+        if rest != (absent, absent, absent, absent):
             raise ValueError("a frank is whole or absent")
 
 
@@ -195,6 +196,16 @@ _NOT_A_FRAME: Final = "this is not a frame of kith.v1"
 def encode(frame: ClientFrame | ServerFrame) -> bytes:
     """The frame's bytes."""
     return _ENCODER.encode(frame)
+
+
+def mail_tail(kind: int, room: str, room_pos: int, body: bytes, frank: Frank | None) -> bytes:
+    """What follows the mail id in a MAIL frame: the same bytes for every device that gets this body."""
+    return _ENCODER.encode((kind, room, room_pos, body, frank))[1:]
+
+
+def mail_with(mail_id: int, tail: bytes) -> bytes:
+    """A MAIL frame from its id and its tail."""
+    return _MAIL_START + _ENCODER.encode(mail_id) + tail
 
 
 def decode_client(data: bytes) -> ClientFrame:

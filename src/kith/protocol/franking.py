@@ -12,6 +12,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import InitVar, dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
@@ -73,6 +74,12 @@ def parse_aad(aad: bytes) -> bytes:
 _TAIL: Final = struct.Struct(">QQI")
 
 
+@lru_cache(maxsize=32_768)
+def _uri(uri: str) -> bytes:
+    """A URI as it stands in a context: the hub writes the same three for every message of a device in a room."""
+    return vector(uri.encode("ascii"))
+
+
 class Context(msgspec.Struct, frozen=True, gc=False):
     """SaferFrankingContext: what the hub itself knows about a submission, in wire order.
 
@@ -93,10 +100,10 @@ class Context(msgspec.Struct, frozen=True, gc=False):
         try:
             return b"".join(
                 (
-                    vector(self.sender_uri.encode("ascii")),
-                    vector(self.room_uri.encode("ascii")),
+                    _uri(self.sender_uri),
+                    _uri(self.room_uri),
                     self.accepted_timestamp.to_bytes(8, "big"),
-                    vector(self.sender_device.encode("ascii")),
+                    _uri(self.sender_device),
                     _TAIL.pack(self.epoch, self.room_seq, self.hub_key_id),
                 )
             )
@@ -216,9 +223,20 @@ def sign_batch(private: Ed25519PrivateKey, batch: Sequence[bytes]) -> list[AnyPr
     """One proof per TBS, in order, for the price of one signature; kind 0 when there is one."""
     if len(batch) < 2:  # noqa: PLR2004 - a batch of one uses kind 0
         return [sign_single(private, tbs) for tbs in batch]
-    levels = _levels([_leaf(tbs) for tbs in batch])
-    signature = sign_with_label(private, _BATCH_LABEL, _batch_tbs(len(batch), levels[-1][0]))
-    return [BatchProof(index, len(batch), _path(levels, index), signature) for index in range(len(batch))]
+    leaves = [leaf_hash(tbs) for tbs in batch]
+    return [*batch_proofs(leaves, sign_leaves(private, leaves))]
+
+
+def sign_leaves(private: Ed25519PrivateKey, leaves: Sequence[bytes]) -> bytes:
+    """The signature over the root of a batch of at least two leaf hashes; with them it makes every proof again."""
+    root = _levels([*leaves])[-1][0]
+    return sign_with_label(private, _BATCH_LABEL, _batch_tbs(len(leaves), root))
+
+
+def batch_proofs(leaves: Sequence[bytes], signature: bytes) -> list[BatchProof]:
+    """The proof of every leaf of a signed batch, in order."""
+    levels = _levels([*leaves])
+    return [BatchProof(index, len(leaves), _path(levels, index), signature) for index in range(len(leaves))]
 
 
 def verify_proof(public: bytes, tbs: bytes, proof: AnyProof) -> bool:
@@ -235,7 +253,8 @@ def _batch_tbs(size: int, root: bytes) -> bytes:
     return _SUITE_BYTES + size.to_bytes(4, "big") + root
 
 
-def _leaf(tbs: bytes) -> bytes:
+def leaf_hash(tbs: bytes) -> bytes:
+    """A TBS as a leaf of a batch's tree (RFC 9162 section 2.1.1)."""
     return hashlib.sha256(b"\x00" + tbs).digest()
 
 
@@ -267,7 +286,7 @@ def _root(tbs: bytes, proof: BatchProof) -> bytes | None:
     index, size = proof.leaf_index, proof.batch_size
     if size < 2 or not 0 <= index < size or size >= 1 << 32:  # noqa: PLR2004 - a batch of one uses kind 0
         return None
-    current, siblings = _leaf(tbs), iter(proof.path)
+    current, siblings = leaf_hash(tbs), iter(proof.path)
     while size > 1:
         if (index ^ 1) < size:
             sibling = next(siblings, None)

@@ -4,6 +4,7 @@ Handles and display names never stand in for these: only URIs with UUIDs are com
 """
 
 import re
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias, cast
 
 from kith.protocol.wire import Malformed
@@ -65,6 +66,7 @@ def read_uri(raw: bytes, kind: Kind) -> str:
         raise Malformed("a URI is not ASCII") from None
 
 
+@lru_cache(maxsize=32_768)
 def _checked(uri: str) -> str:
     parse_uri(uri)
     return uri

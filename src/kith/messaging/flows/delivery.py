@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -18,7 +19,7 @@ from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.people import connections
 from kith.protocol.frames import MESSAGE, ROSTER
-from kith.protocol.franking import Context, frank_and_tbs, sign_single
+from kith.protocol.franking import TAG, Context, batch_proofs, frank_and_tbs, sign_single
 from kith.protocol.uris import account_uri, device_uri, room_uri
 
 
@@ -117,7 +118,14 @@ def _accept(
 
 def _frank(hub: Hub, sender: Sender, message: Message, at: int, number: int) -> Franked:
     hub_key_id, hub_key, signer = hub.franker.current()
-    context = Context(
+    context = context_of(hub, sender, message, at=at, number=number, hub_key_id=hub_key_id)
+    mac, tbs = frank_and_tbs(hub_key, message.tag or b"", context)
+    return Franked(hub_key_id, mac, sign_single(signer, tbs).encode())
+
+
+def context_of(hub: Hub, sender: Sender, message: Message, *, at: int, number: int, hub_key_id: int) -> Context:
+    """What the hub itself knows about a submission."""
+    return Context(
         sender_uri=account_uri(hub.server, sender.account),
         room_uri=room_uri(hub.server, message.room),
         accepted_timestamp=at,
@@ -126,8 +134,31 @@ def _frank(hub: Hub, sender: Sender, message: Message, at: int, number: int) -> 
         room_seq=number,
         hub_key_id=hub_key_id,
     )
-    mac, tbs = frank_and_tbs(hub_key, message.tag or b"", context)
-    return Franked(hub_key_id, mac, sign_single(signer, tbs).encode())
+
+
+# --- stored proofs --------------------------------------------------------------------------------
+
+_IN_BATCH: Final = 0xFF
+"""The first byte of a stored proof that is only a place in a batch; proofs themselves begin with their kind, 0 or 1."""
+_REFERENCE: Final = struct.Struct(">BQI")
+
+
+def reference(batch: int, leaf: int) -> bytes:
+    """What is stored instead of a proof of kind 1: which leaf of which batch."""
+    return _REFERENCE.pack(_IN_BATCH, batch, leaf)
+
+
+def proof_of(reader: Reader, stored: bytes | None) -> bytes | None:
+    """The proof behind what is stored; the path is made again from the batch's leaves. None when the batch is gone."""
+    if stored is None or stored[0] != _IN_BATCH:
+        return stored
+    _, number, leaf = _REFERENCE.unpack(stored)
+    batch = reader.one(store.BATCH, which=number)
+    if batch is None:
+        return None
+    leaves = [batch.leaves[at : at + TAG] for at in range(0, len(batch.leaves), TAG)]
+    proof: bytes = batch_proofs(leaves, batch.signature)[leaf].encode()
+    return proof
 
 
 def post(tx: Tx, device: str, kind: int, room: str | None, position: int, *, about: str | None = None) -> None:
@@ -154,7 +185,11 @@ def answered(tx: Tx, device: str, key: bytes) -> Accepted | None:
     row = tx.one(store.ANSWER, whose=device, key_=key)
     if row is None:
         return None
-    return Accepted(key, row.room_pos, row.at_ms, row.room_seq, row.hub_key_id, row.frank, row.proof)
+    proof = proof_of(tx, row.proof)
+    if row.frank is not None and proof is None:  # its batch is past its retention
+        tx.run(store.ANSWER_GONE, whose=device, key_=key)
+        return None
+    return Accepted(key, row.room_pos, row.at_ms, row.room_seq, row.hub_key_id, row.frank, proof)
 
 
 def remember(tx: Tx, device: str, answer: Accepted, limits: Limits = DEFAULTS) -> None:
@@ -188,10 +223,11 @@ def ack(tx: Tx, account: str, device: str, mails: Sequence[int]) -> None:
         if row.kind == MESSAGE:
             read.setdefault(row.room, []).append(row.room_pos)
     for room, positions in read.items():
-        _hint(tx, account, device, room, positions)
+        hint(tx, account, device, room, positions)
 
 
-def _hint(tx: Tx, account: str, device: str, room: str, positions: Sequence[int]) -> None:
+def hint(tx: Tx, account: str, device: str, room: str, positions: Sequence[int]) -> None:
+    """Tell whoever else is in the room how far this device has everything, as long as the two are connected."""
     waiting = tx.value(store.FIRST_WAITING, whose=device, id=room)
     upto = max(positions) if waiting is None else int(waiting) - 1
     place = tx.one(store.ROOM, id=room)
@@ -230,7 +266,7 @@ def waiting(reader: Reader, device: str, after: int, most: int) -> list[Mail]:
 def body_of(reader: Reader, mail: Mail) -> Body | None:
     """The body of a mail; None for rosters, and when it is past its retention."""
     row = reader.one(store.BODY, id=mail.room, pos=mail.room_pos, what=mail.kind)
-    return None if row is None else Body(**row)
+    return None if row is None else Body(**row)._replace(proof=proof_of(reader, row.proof))
 
 
 def unsent_before(reader: Reader, device: str, after: int, room: str, position: int) -> bool:

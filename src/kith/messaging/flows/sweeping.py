@@ -21,7 +21,7 @@ MOST = 100
 def sweep(tx: Tx, limits: Limits = DEFAULTS) -> bool:
     """One bounded piece of everything that comes often; True when there may be more."""
     expired = [expire(tx, limits, MOST) == MOST, inviting.expire(tx, limits, MOST) == MOST]
-    return any([*expired, _old_mail(tx, limits), _old_envelopes(tx, limits)])
+    return any([*expired, _old_mail(tx, limits), _old_envelopes(tx, limits), _old_batches(tx, limits)])
 
 
 def _old_mail(tx: Tx, limits: Limits) -> bool:
@@ -39,6 +39,15 @@ def _old_envelopes(tx: Tx, limits: Limits) -> bool:
     old = [row for row in tx.all(store.OLDEST_ENVELOPES, most=MOST) if row.at_ms < before]
     for row in old:
         tx.run(store.ENVELOPE_GONE, which=row.envelope)
+    return len(old) == MOST
+
+
+def _old_batches(tx: Tx, limits: Limits) -> bool:
+    """Their bodies went a day before, with the mail; answers of that age are not given again."""
+    before = tx.now - limits.mail_life_ms - 2 * DAY
+    old = [row for row in tx.all(store.OLDEST_BATCHES, most=MOST) if row.at_ms < before]
+    for row in old:
+        tx.run(store.BATCH_GONE, which=row.batch)
     return len(old) == MOST
 
 
