@@ -126,6 +126,15 @@ STEPS: tuple[Step, ...] = (
             "CREATE INDEX participants_by_account ON participants (account)",
         ),
     ),
+    Step(
+        "one signature for a commit batch",
+        (
+            (
+                "CREATE TABLE batches (batch INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, at_ms BIGINT NOT NULL, "
+                "leaves BLOB NOT NULL, signature BLOB NOT NULL)"
+            ),
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 
