@@ -64,6 +64,29 @@ def serve(data: Data = DEFAULT) -> None:
 
 
 @app.command()
+def backup(
+    dest: Annotated[Path, typer.Argument(help="a folder that does not exist yet; it appears when it is complete")],
+    data: Data = DEFAULT,
+) -> None:
+    """Copy database and settings, consistent and checked, also while the server runs. The keys are not in it."""
+    from kith.app.backup import make
+
+    print(make(data, dest))
+
+
+@app.command()
+def restore(
+    src: Annotated[Path, typer.Argument(help="a folder that `kith backup` made")],
+    data: Data = DEFAULT,
+    replace: Annotated[bool, typer.Option("--replace", help="put the present database aside and use this one")] = False,
+) -> None:
+    """Put a backup back while the server is stopped; the folder `keys` must be there already, from your own copy."""
+    from kith.app.restore import put_back
+
+    print(put_back(src, data, replace=replace))
+
+
+@app.command()
 def demo(
     data: Data = Path("var/demo"),
     port: Annotated[
@@ -165,6 +188,8 @@ class _Stop(Exception):  # noqa: N818  a sentence for the terminal
 
 def main() -> None:
     """Run a command; what a person can mend is one sentence, never a traceback."""
+    from kith.app.backup import BackupError
+    from kith.app.files import OccupiedError
     from kith.app.keys import KeyFileError
     from kith.app.settings import SettingsError
     from kith.app.web import WebError
@@ -175,7 +200,7 @@ def main() -> None:
     except StorageError as error:
         sys.stderr.write(f"kith: {error}\n")
         sys.exit(EXIT_STORAGE)
-    except (_Stop, KeyFileError, SettingsError, WebError) as error:
+    except (_Stop, BackupError, KeyFileError, OccupiedError, SettingsError, WebError) as error:
         sys.exit(f"kith: {error}")
     except OSError as error:
         sys.exit(f"kith: {_os_sentence(error)}")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from kith.app import files
 from kith.ledger.limits import DAY
 from kith.protocol.identity import Manifest, SignedEntry, append_entry, first_manifest, verify_manifest
 from kith.protocol.signing import sign_with_label
@@ -148,29 +149,12 @@ def write_secret(path: Path, content: bytes) -> None:
     """Write a 0600 file, durably and whole or not at all; refuses to replace one."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)  # of a start that was cut short
-    _write_durably(fresh, content)
+    files.write_durably(fresh, content)
     try:
         os.link(fresh, path)
     finally:
         fresh.unlink()
-    _settle(path.parent)
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _settle(folder: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.settle(path.parent)
 
 
 def read_secret(path: Path, size: int = 32) -> bytes:
@@ -222,9 +206,9 @@ def manifest_json(manifest: Manifest) -> list[dict[str, str]]:
 
 def _write_manifest(path: Path, manifest: Manifest) -> None:
     fresh = path.with_suffix(".new")
-    _write_durably(fresh, json.dumps(manifest_json(manifest), indent=1).encode())
+    files.write_durably(fresh, json.dumps(manifest_json(manifest), indent=1).encode())
     fresh.replace(path)
-    _settle(path.parent)
+    files.settle(path.parent)
 
 
 def _read_manifest(path: Path) -> Manifest:

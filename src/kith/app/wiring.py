@@ -11,8 +11,9 @@ from litestar import Router
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from kith.app import audit_heads, console, http, web
+from kith.app import audit_heads, backup, console, http, web
 from kith.app.disk import LOOK_EVERY_S, Disk
+from kith.app.files import Occupancy
 from kith.app.jobs import Chore, Jobs, Reaction
 from kith.app.keys import Keys
 from kith.app.settings import Settings, SettingsError
@@ -121,8 +122,9 @@ class Kith:
         self.disk = Disk(data, self.settings.disk_reserve_mb)
         if danger := self.disk.check_blocks():
             raise StorageError(danger)
-        if not (data / "kith.db").is_file():  # never begin empty where there was a server
-            raise SettingsError(f"{data / 'kith.db'} is missing. Restore a backup with: kith restore SRC --data {data}")
+        if obstacle := backup.unfinished(data):
+            raise SettingsError(obstacle)
+        self._occupancy = Occupancy(data)
         self.database = Database(data / "kith.db", projectors())
         self.database.create_tables()
         self.server = ServerFacts(
@@ -179,6 +181,7 @@ class Kith:
         """Stop, with everything confirmed on disk."""
         await self.jobs.stop()
         await self.database.close()
+        self._occupancy.leave()
 
     def _people_app(self) -> ASGIApp:
         kit = reports_routes.ReportsKit(

@@ -469,6 +469,9 @@ ROOMS_WITH = (
     .order_by(rooms.c.created_ms)
 )
 HEAD = select(heads).where(heads.c.room == bindparam("id"))
+HEADS_LEAP = update(heads).values(
+    room_pos=heads.c.room_pos + bindparam("by"), room_seq=heads.c.room_seq + bindparam("by")
+)
 HEAD_NUMBERS = select(heads.c.epoch, heads.c.room_pos, heads.c.room_seq, heads.c.last_ms).where(
     heads.c.room == bindparam("id")
 )
@@ -722,6 +725,7 @@ NEXT_PACKAGE = (
     .limit(1)
 )
 ISSUED = update(key_packages).where(_k.ref == bindparam("which")).values(issued_ms=bindparam("at"), package=None)
+UNISSUED_GONE = delete(key_packages).where(and_(_k.package.is_not(None), _k.last_resort == 0))
 LAST_RESORT_GONE = delete(key_packages).where(and_(_k.device == bindparam("whose"), _k.last_resort == 1))
 PACKAGES_OF_DEVICE_GONE = delete(key_packages).where(_k.device == bindparam("whose"))
 PACKAGES_OF_ACCOUNT_GONE = delete(key_packages).where(_k.account == bindparam("whose"))

@@ -1,0 +1,20 @@
+"""After an older copy of the database was put back: nothing that was handed out since is handed out again."""
+
+from __future__ import annotations
+
+from kith.ledger.database import Tx
+from kith.messaging import store
+
+LEAP = 1_000_000
+"""Positions and numbers left free in every room: more than were given since any backup one would restore."""
+
+
+def leap(tx: Tx) -> None:
+    """Leave a gap in every room, and forget key packages that may have been given away meanwhile.
+
+    What was sent after the backup is gone from the server but not from the devices. A message with a position or number
+    that was used already would be taken for a copy, or be franked twice; behind a gap it is new, and clients show that
+    something is missing. A key package that is used twice would betray both its uses; devices bring new ones.
+    """
+    tx.run(store.HEADS_LEAP, by=LEAP)
+    tx.run(store.UNISSUED_GONE)
