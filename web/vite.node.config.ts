@@ -13,7 +13,7 @@ function entries(): Record<string, string> {
   for (const name of readdirSync(here('./tests'))) {
     if (name.endsWith('.test.ts')) found[`tests/${name.slice(0, -3)}`] = here(`./tests/${name}`);
   }
-  const tools = { vectors: './tests/vectors.ts', person: './src/town/person.ts', stdio: './src/town/stdio.ts' };
+  const tools = { vectors: './tests/vectors.ts', person: './src/person/person.ts', stdio: './src/person/stdio.ts' };
   for (const [name, path] of Object.entries(tools)) if (existsSync(here(path))) found[name] = here(path);
   return found;
 }

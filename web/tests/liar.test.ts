@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fromBase64, toBase64, utf8 } from '../src/protocol/bytes';
 import { NodeDevice } from '../src/engine/home-node';
-import { Person, type PersonOptions } from '../src/town/person';
+import { Person, type PersonOptions } from '../src/person/person';
 import { LyingHome, type Frame } from './liar';
 import { serverProgram, TestServer } from './server';
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { NodeDevice, Person, type NewPerson } from '../src/town/person';
+import { NodeDevice, Person, type NewPerson } from '../src/person/person';
 import { serverProgram, TestServer } from './server';
 
 const program = serverProgram();
