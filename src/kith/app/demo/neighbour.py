@@ -159,8 +159,9 @@ class Neighbour:
             if request.handle not in HANDLES and request.id not in self._accepting:
                 self._accepting.add(request.id)
                 await _types("")
-                room = await request.accept()
-                await room.send(self.who.welcome)
+                if await self._request_from(request.handle):  # or the story, or another device, was faster
+                    room = await request.accept()
+                    await room.send(self.who.welcome)
 
     async def _answer(self, room: str) -> None:
         """One answer to everything that was said since her own last message, for as long as it is her turn."""
