@@ -164,6 +164,7 @@ class Room:
     _then: list[Effect] = field(default_factory=list)
     _in_flight: bytes | None = None
     _not_before: int = 0
+    _lonely_ms: int = 0
     _hole_at: int | None = None
     _reconcile_at: int | None = None
     _rotate_not_before: int = 0
@@ -210,6 +211,8 @@ class Room:
     def reconcile_soon(self, now: int) -> None:
         """Bring the group's leaves in line with the device lists, at a moment of its own."""
         self._reconcile_at = now + self.world.random(1)[0] * JITTER_MS // 255
+        if self.lonely:  # now there may be a device to write to; its key packages follow within moments
+            self._not_before, self._lonely_ms = self._reconcile_at, 0
 
     @property
     def reconciling(self) -> bool:
@@ -795,7 +798,8 @@ class Room:
         self.lonely = not theirs
         if self.lonely:
             self._claimed.clear()
-            self._not_before = self._now + REFUSED_RETRY_MS
+            self._lonely_ms = min(REFUSED_RETRY_MS, max(RETRY_MS, 2 * self._lonely_ms))
+            self._not_before = self._now + self._lonely_ms
             self._wake(self._not_before)
             return
         packages, now_s = theirs + self._claim(own), self._now // 1000
