@@ -114,13 +114,13 @@ def test_a_step_that_fails_is_left_out_and_the_next_ones_are_told(
 
     monkeypatch.setattr(towns, "STORY", (Step("never", fails), Step("fine", works)))
     monkeypatch.setattr(towns, "AGAIN_S", 0.0)
-    asyncio.run(LiveTown("http://localhost:1", tmp_path / "town").live())
+    asyncio.run(LiveTown("http://localhost:1", tmp_path / "town").tell_story())
     assert tried == ["never"] * towns.TRIES + ["fine"]
     said = [heard(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert said == [Progress("story", 1, 2), Progress("story", 2, 2), Ready()]
 
     tried.clear()
-    asyncio.run(LiveTown("http://localhost:1", tmp_path / "town").live())
+    asyncio.run(LiveTown("http://localhost:1", tmp_path / "town").tell_story())
     assert tried == ["never"] * towns.TRIES, "what was told is not told again"
 
 

@@ -12,8 +12,6 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -60,6 +58,7 @@ class LiveTown:
         self._file = folder / "memory.json"
         self._memory = self._remembered()
         self._people: dict[str, Neighbour] = {}
+        self._everybody = asyncio.Event()
 
     def _remembered(self) -> Memory:
         if self._file.is_file():
@@ -74,40 +73,38 @@ class LiveTown:
             os.fsync(file.fileno())
         fresh.replace(self._file)
 
-    @asynccontextmanager
-    async def moved_in(self) -> AsyncIterator[None]:
-        """Everybody comes online, a few at once; everybody leaves at the end."""
-        self._remember()
-        async with AsyncExitStack() as homes:
-            door = asyncio.Semaphore(MOVING_AT_ONCE)
-            async with asyncio.TaskGroup() as movers:
-                for who in TOWNSPEOPLE:
-                    movers.create_task(self._comes_online(who, homes, door))
-            yield
-
-    async def _comes_online(self, who: Townsperson, homes: AsyncExitStack, door: asyncio.Semaphore) -> None:
-        store = self._folder / f"{who.handle}.kith"
-        password = f"{who.handle}-{self._memory.passwords}"
-        async with door:
-            client = Client(store, self._memory.passphrase, packages=FEW, cost=CHEAP)
-            neighbour = Neighbour(who, await homes.enter_async_context(client))
-            code = await neighbour.come_online(
-                self._origin, password, _born(who.age), self._memory.codes.get(who.handle)
-            )
-        self._people[who.handle] = neighbour
-        if code is not None:
-            self._memory.codes[who.handle] = code
-            self._remember()
-        _tell(Progress("moving", len(self._people), len(TOWNSPEOPLE)))
-
     async def live(self) -> None:
-        """Tell the story, and be there for visitors from the first moment on."""
+        """Everybody comes online and is there for visitors; then the story is told. Cancelled, all leave at once."""
+        self._remember()
         async with asyncio.TaskGroup() as lives:
-            for neighbour in self._people.values():
-                lives.create_task(neighbour.live())
-            lives.create_task(self._tell_story())
+            door = asyncio.Semaphore(MOVING_AT_ONCE)
+            for who in TOWNSPEOPLE:
+                lives.create_task(self._lives(who, door))
+            await self._everybody.wait()
+            await self.tell_story()
 
-    async def _tell_story(self) -> None:
+    async def _lives(self, who: Townsperson, door: asyncio.Semaphore) -> None:
+        store = self._folder / f"{who.handle}.kith"
+        async with Client(store, self._memory.passphrase, packages=FEW, cost=CHEAP) as client:
+            neighbour = Neighbour(who, client)
+            async with door:
+                await self._comes_online(neighbour)
+            await neighbour.live()
+
+    async def _comes_online(self, neighbour: Neighbour) -> None:
+        who = neighbour.who
+        password, code = f"{who.handle}-{self._memory.passwords}", self._memory.codes.get(who.handle)
+        new = await neighbour.come_online(self._origin, password, _born(who.age), code)
+        if new is not None:
+            self._memory.codes[who.handle] = new
+            self._remember()
+        self._people[who.handle] = neighbour
+        _tell(Progress("moving", len(self._people), len(TOWNSPEOPLE)))
+        if len(self._people) == len(TOWNSPEOPLE):
+            self._everybody.set()
+
+    async def tell_story(self) -> None:
+        """What was not told yet."""
         town = Town(self._people, lambda asker, asked: _tell(Expects(asker, asked)))
         for number, step in enumerate(STORY, 1):
             if step.id not in self._memory.done:
@@ -156,7 +153,7 @@ async def _house_is_gone() -> None:
 
 async def main(origin: str, folder: Path) -> None:
     """Live until the house is gone; what goes wrong is raised."""
-    living = asyncio.create_task(_life(LiveTown(origin, folder)))
+    living = asyncio.create_task(LiveTown(origin, folder).live())
     leaving = asyncio.create_task(_house_is_gone())
     await asyncio.wait((living, leaving), return_when=asyncio.FIRST_COMPLETED)
     if living.done():
@@ -164,11 +161,6 @@ async def main(origin: str, folder: Path) -> None:
     living.cancel()
     await asyncio.gather(living, return_exceptions=True)
     return None
-
-
-async def _life(town: LiveTown) -> None:
-    async with town.moved_in():
-        await town.live()
 
 
 if __name__ == "__main__":
