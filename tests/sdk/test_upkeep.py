@@ -161,6 +161,66 @@ def later(ms: int) -> Callable[[], int]:
     return lambda: now_ms() + ms
 
 
+def test_where_nothing_is_taken_any_more_no_keys_are_renewed(meeting: Meeting) -> None:
+    """After a block the week passes without a commit, and the next look is another day."""
+
+    async def story() -> None:
+        async with meeting.client("cy") as cy, meeting.client("di") as di:
+            await meeting.join(cy, "cy")
+            await meeting.join(di, "di")
+            hers, _ = await introduce(di, cy)
+            before = epoch_of(cy, hers.id)
+            await cy.block(di.account)
+            cy.now = later(8 * DAY_MS + 60_000)
+            state = cy.state(hers.id)
+
+            async def put_off() -> bool | None:
+                cy._poke(hers.id)
+                await at_rest(cy)
+                return (state.wake_ms or 0) > cy.now() + DAY_MS // 2 or None
+
+            await eventually(put_off, "another day")
+            record = state._record()
+            assert record is not None
+            assert (epoch_of(cy, hers.id), record.pending_key, record.broken) == (before, None, None)
+
+    asyncio.run(story())
+
+
+def test_mail_of_a_group_does_not_stop_the_rest(meeting: Meeting) -> None:
+    """This client has no groups yet: their mail is acknowledged, or it would fill the window before other mail."""
+
+    async def story() -> None:
+        async with meeting.client("eve") as eve, meeting.client("fin") as fin:
+            await meeting.join(eve, "eve")
+            await meeting.join(fin, "fin")
+            his, _ = await introduce(fin, eve)
+            made: dict[str, Any] = await eve.api.call(dict[str, Any], "POST", "/groups", {"name": "Choir"})
+            group = made["room"]
+            acknowledged: list[int] = []
+            link = eve._link
+            assert link is not None
+            acks = link.ack
+
+            def note(mail_id: int) -> None:
+                acknowledged.append(mail_id)
+                acks(mail_id)
+
+            link.ack = note  # type: ignore[method-assign]
+            for number in (1, 2):
+                eve._heard(Mail(1_000_000 + number, MESSAGE, group, number, b"sealed", None))
+
+            async def both() -> bool | None:
+                return {1_000_001, 1_000_002} <= set(acknowledged) or None
+
+            await eventually(both, "the acknowledgement of both")
+            assert eve.history(group, 10) == []
+            await his.send("still here")
+            assert (await next_message(eve)).text == "still here"
+
+    asyncio.run(story())
+
+
 def test_several_devices_come_and_go_at_once(meeting: Meeting) -> None:
     """Two new devices sign in while another is removed and both sides write: everybody left reads what follows."""
 

@@ -142,6 +142,7 @@ class Room(Struct, frozen=True):
     accounts: list[Member]
     epoch: int | None
     writable: bool
+    kind: str = "direct"
 
 
 class Package(Struct, frozen=True):

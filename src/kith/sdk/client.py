@@ -208,6 +208,7 @@ class Client:
         self._key_packages: KeyPackages | None = None
         self._link: Link | None = None
         self._rooms: dict[str, RoomState] = {}
+        self._groups: set[str] = set()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -258,7 +259,7 @@ class Client:
         if self._api is not None:
             await self._api.close()
         self._session, self._api, self._account, self._world, self._key_packages = None, None, None, None, None
-        for held in (self._rooms, self._busy, self._timers, self._tasks, self._sends, self._again):
+        for held in (self._rooms, self._groups, self._busy, self._timers, self._tasks, self._sends, self._again):
             held.clear()
 
     @property
@@ -657,6 +658,9 @@ class Client:
         try:
             while True:
                 try:
+                    if state.id in self._groups:
+                        state.give_up()
+                        break
                     state.turn(self.now(), fresh, online=self._online)
                     break
                 except Missing as missing:
@@ -699,7 +703,11 @@ class Client:
                 if world.directory.learn_keys(account, await api.devices_of(account)):
                     self._background(self._new_identity(account))
             case RoomFacts(room):
-                world.directory.learn_room(await api.room(room))
+                answer = await api.room(room)
+                if answer.kind == "group" and not world.directory.knows_room(room):
+                    self._groups.add(room)  # a later version's; another device of this account may be in it
+                else:
+                    world.directory.learn_room(answer)
             case Claim(room, devices):
                 state.claimed(fact, await api.claim(room, [parse_uri(device)[2] for device in devices]))
             case ServerKeys():

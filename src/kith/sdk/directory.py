@@ -185,6 +185,10 @@ class Directory:
         with self._vault.transaction():
             self._vault.put("meta", f"room/{answer.room}", Roster(accounts=accounts))
 
+    def knows_room(self, room: str) -> bool:
+        """Whether it is pinned who is in that room."""
+        return self._vault.get("meta", f"room/{room}", Roster) is not None
+
     def roster(self, room: str) -> tuple[str, ...]:
         """The accounts of a room. A direct room never gets others, whatever the server says later. Missing."""
         known = self._vault.get("meta", f"room/{room}", Roster)

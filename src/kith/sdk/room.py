@@ -208,6 +208,11 @@ class Room:
         """The key packages that a Missing(Claim) asked for. They are kept until a commit uses them."""
         self._claimed[claim] = [one.key_package for one in answer.packages]
 
+    def give_up(self) -> None:
+        """Not a room for this client: its mail is acknowledged unread, so that other rooms' mail goes on coming."""
+        self._effects += [Ack(item.mail_id) for item in self._waiting.values() if isinstance(item, Mail)]
+        self._waiting.clear()
+
     def reconcile_soon(self, now: int) -> None:
         """Bring the group's leaves in line with the device lists, at a moment of its own."""
         self._reconcile_at = now + self.world.random(1)[0] * JITTER_MS // 255
@@ -233,6 +238,8 @@ class Room:
         while self._refusals:
             self._refused(self._refusals[0])
             self._refusals.pop(0)
+        if self._waiting:
+            self.world.directory.roster(self.id)  # nothing is worked on before it is known whose room it is
         self._drain()
         self._skip_hole()
         if online:
