@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import json
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import structlog
 from litestar.types import Receive, Scope, Send
 
 from kith.app.connection import Connection, Link, Pace
@@ -23,18 +25,25 @@ from kith.ledger.database import Database
 from kith.ledger.signals import Changed, Delivered, DeviceSignedOut, MailArrived
 from kith.messaging.flows.delivery import Franker
 from kith.messaging.flows.delivery import Hub as Franking
-from kith.messaging.flows.lane import Messages, Posted, Submission
+from kith.messaging.flows.lane import Mailed, Messages, Posted, Receipt, Submission
 from kith.messaging.limits import DEFAULTS, Limits
+from kith.messaging.outcomes import Accepted
 from kith.people import sessions
 from kith.people.server import ServerFacts
 from kith.people.sessions import COOKIE, Session
-from kith.protocol.wire import Malformed
+from kith.protocol import frames
+from kith.protocol.frames import MESSAGE
+from kith.protocol.franking import SUITE
+
+log = structlog.get_logger("kith.stream")
 
 PATH = "/ws"
 SUBPROTOCOL = "kith.v1"
 REQUEST_NOTICE_S = (0.2, 0.8)
 """A request rings after a while by chance, so that its sender cannot time whether somebody was rung."""
 CLOSING_S = 2.0
+BUFFERED = 64 * 1024
+"""Bytes that may wait in a link before its reader counts as slow."""
 PACES = 10_000
 """Accounts whose pace is remembered before those without a connection are forgotten."""
 
@@ -47,32 +56,83 @@ class Turned(NamedTuple):
     sentence: str
 
 
-class AsgiLink(Link):
-    """An ASGI WebSocket as a link."""
+class AsgiLink:
+    """An ASGI WebSocket as a link: a bounded queue and a task that empties it, because its `send` waits."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
+        self._queue: deque[bytes | int] = deque()
+        self._bytes = 0
+        self._wake, self._may_read = asyncio.Event(), asyncio.Event()
+        self._may_read.set()
+        self._over = asyncio.Event()
 
-    async def receive(self) -> bytes | None:
-        """The next binary message."""
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            return None
-        data = event.get("bytes")
-        if not isinstance(data, bytes):
-            raise Malformed("this stream is binary")
-        return data
+    @property
+    def full(self) -> bool:
+        """Whether the reader is slow."""
+        return self._bytes > BUFFERED
 
-    async def send(self, data: bytes) -> None:
-        """Send; waits while the socket's buffer is full."""
-        await self._send({"type": "websocket.send", "bytes": data, "text": None})
+    def write(self, messages: Sequence[bytes]) -> None:
+        """Queue."""
+        self._queue.extend(messages)
+        self._bytes += sum(map(len, messages))
+        self._wake.set()
 
-    async def close(self, code: int) -> None:
-        """Close, if it is still open."""
-        try:
-            await self._send({"type": "websocket.close", "code": code, "reason": None})
-        except (OSError, RuntimeError):  # the other side closed first
+    def stop_reading(self) -> None:
+        """Receive no more."""
+        self._may_read.clear()
+
+    def go_on_reading(self) -> None:
+        """Receive again."""
+        self._may_read.set()
+
+    def close(self, code: int) -> None:
+        """Close behind what is queued, if that can be sent in time."""
+        self._queue.append(code)
+        self._wake.set()
+        self._may_read.set()
+        asyncio.get_running_loop().call_later(CLOSING_S / 2, self._over.set)
+
+    async def run(self, connection: Connection) -> None:
+        """Serve until either side closed."""
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(part(connection)) for part in (self._read_all, self._write_all)]
+        over = loop.create_task(self._over.wait())
+        await asyncio.wait([tasks[0], over], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, over):
+            task.cancel()
+        await asyncio.gather(*tasks, over, return_exceptions=True)
+        connection.lost()
+
+    async def _read_all(self, connection: Connection) -> None:
+        while True:
+            await self._may_read.wait()
+            event = await self._receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            data = event.get("bytes")
+            if isinstance(data, bytes):
+                connection.received(data)
+            else:
+                connection.malformed()
+
+    async def _write_all(self, connection: Connection) -> None:
+        with contextlib.suppress(OSError, RuntimeError):  # the other side closed first
+            while True:
+                self._wake.clear()
+                while self._queue:
+                    await self._write_one(self._queue.popleft(), connection)
+                await self._wake.wait()
+
+    async def _write_one(self, what: bytes | int, connection: Connection) -> None:
+        if isinstance(what, int):
+            await self._send({"type": "websocket.close", "code": what, "reason": None})
             return
+        await self._send({"type": "websocket.send", "bytes": what, "text": None})
+        was_full = self.full
+        self._bytes -= len(what)
+        if was_full and not self.full:
+            connection.writable()
 
 
 class Hub:
@@ -98,6 +158,9 @@ class Hub:
         database.open_lane(self._messages)
         self._closed = False
         self._empty = asyncio.Event()
+        self._leaving: set[int] = set()
+        self._rung: list[Connection] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> int:
@@ -107,23 +170,18 @@ class Hub:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI endpoint."""
         await receive()  # websocket.connect
-        session = self._admit(scope)
+        session = self.admit(scope)
         if isinstance(session, Turned):
             await _turn_away(scope, send, session)
             return
-        connection = Connection(self, session, AsgiLink(receive, send))
-        self._enter(connection)
         try:
             await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
-            if sessions.is_stale(session, self.database.now()):
-                await self.database.write(sessions.seen, session.device)
-            await connection.run()
         except OSError:  # gone before it began
             return
-        finally:
-            self._leave(connection)
+        link = AsgiLink(receive, send)
+        await link.run(self.enter(session, link))
 
-    def _admit(self, scope: Scope) -> Session | Turned:
+    def admit(self, scope: Scope) -> Session | Turned:
         """The session behind a handshake, or why it is turned away."""
         headers = {name: value for name, value in scope["headers"] if name in (b"authorization", b"origin")}
         if scope["path"] != PATH:
@@ -141,15 +199,24 @@ class Hub:
         session = None if token is None else self.database.read_now(sessions.authenticate, token)
         return session or Turned(401, "unauthenticated", "Sign in first.")
 
-    def _enter(self, connection: Connection) -> None:
-        older = self._by_device.get(connection.device)
+    def enter(self, session: Session, link: Link) -> Connection:
+        """Begin the stream of a device whose handshake is done; an older one of it ends."""
+        older = self._by_device.get(session.device)
         if older is not None:
             older.end("replaced")
+        connection = Connection(self, session, link)
         self._empty.clear()
         self._by_device[connection.device] = connection
         self._by_account.setdefault(connection.account, {})[connection.device] = connection
+        if sessions.is_stale(session, self.database.now()):
+            task = asyncio.get_running_loop().create_task(self.database.write(sessions.seen, session.device))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        connection.start()
+        return connection
 
-    def _leave(self, connection: Connection) -> None:
+    def left(self, connection: Connection) -> None:
+        """This connection is over."""
         if self._by_device.get(connection.device) is not connection:
             return  # a newer connection has taken its place
         del self._by_device[connection.device]
@@ -180,23 +247,73 @@ class Hub:
         if connection is not None:
             connection.hold(room, after_pos, body)
 
+    @property
+    def server(self) -> str:
+        """The server's name."""
+        return self.franking.server
+
     def submit(self, submission: Submission) -> None:
-        """Put a message into the lane; `whose` is a future of its answer."""
+        """Put a message into the lane; `whose`, a connection, is told."""
         self.database.submit(self._messages, submission)
 
+    def received(self, receipt: Receipt) -> None:
+        """These mails may leave the mailbox with the next batch."""
+        self._leaving.update(mailed.mail for mailed in receipt.mails)
+        self.database.ride(self._messages, receipt)
+
+    def is_received(self, mail: int) -> bool:
+        """Whether this mail is about to leave the mailbox: a device that connects anew is not sent it again."""
+        return mail in self._leaving
+
     def _deliver(self, done: Sequence[tuple[object, object]]) -> None:
-        """What the lane did is durable: answer the senders, ring the others."""
+        """What the lane did is durable, or failed. One connection's trouble must not cost the others anything."""
         for item, outcome in done:
-            if isinstance(item, Submission) and isinstance(item.whose, asyncio.Future) and not item.whose.done():
-                if isinstance(outcome, Posted):
-                    item.whose.set_result(outcome.answer)
-                elif isinstance(outcome, BaseException):
-                    item.whose.set_exception(outcome)
+            try:
+                self._hand_over(item, outcome)
+            except Exception as bug:
+                log.error("delivery-bug", exc_info=bug)
+        self._flush()
+
+    def _hand_over(self, item: object, outcome: object) -> None:
+        if isinstance(item, Receipt):
+            self._leaving.difference_update(mailed.mail for mailed in item.mails)
+        elif isinstance(item, Submission) and isinstance(outcome, (Posted, BaseException)):
             if isinstance(outcome, Posted):
-                for device in outcome.recipients:
-                    self._on(device, Connection.ring)
+                self._push(item, outcome)
                 for signal in outcome.signals:
                     self.listener(signal)
+            if isinstance(item.whose, Connection):
+                item.whose.answered(item, outcome)
+
+    def _push(self, item: Submission, posted: Posted) -> None:
+        """Hand a message to those of its devices that are connected; its frame is put together once for all."""
+        answer, message, tail = posted.answer, item.message, b""
+        for at, device in enumerate(posted.recipients):
+            connection = self._by_device.get(device)
+            if connection is None or not isinstance(answer, Accepted):
+                continue
+            tail = tail or frames.mail_tail(MESSAGE, message.room, answer.room_pos, message.body, _frank(answer))
+            mailed = Mailed(posted.first_mail + at, MESSAGE, message.room, answer.room_pos)
+            try:
+                connection.deliver(mailed, tail)
+            except Exception as bug:
+                log.error("delivery-bug", device=device, exc_info=bug)
+                connection.end("restarting")
+
+    def rung(self, connection: Connection) -> None:
+        """Have this connection flushed at the end of the loop's turn."""
+        if not self._rung:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._rung.append(connection)
+
+    def _flush(self) -> None:
+        rung, self._rung = self._rung, []
+        for connection in rung:
+            try:
+                connection.flush()
+            except Exception as bug:
+                log.error("stream-bug", device=connection.device, exc_info=bug)
+                connection.end("restarting")
 
     def listener(self, signal: object) -> None:
         """Registered on the database: rings whom a doorbell concerns."""
@@ -235,6 +352,13 @@ class Hub:
         if self._by_device:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), CLOSING_S)
+
+
+def _frank(answer: Accepted) -> frames.Frank | None:
+    number, key, mac, proof = answer.room_seq, answer.hub_key_id, answer.server_frank, answer.proof
+    if number is None or key is None or mac is None or proof is None:
+        return None
+    return frames.Frank(answer.timestamp, number, key, mac, SUITE, proof)
 
 
 def _bearer(authorization: bytes | None) -> str | None:
