@@ -36,10 +36,10 @@ class Diary:
     repeats: int = 0
     """Mails that came again and were recognised by their position."""
 
-    def write(self, chance: random.Random) -> int:
-        """A further message; its number."""
+    def write(self, chance: random.Random, most: int) -> int:
+        """A further message, of at most so many bytes of padding; its number."""
         number = len(self.bodies)
-        self.bodies.append(self.member.message(number, chance))
+        self.bodies.append(self.member.message(number, chance, most=most))
         self.keys.append(chance.randbytes(16))
         return number
 
@@ -73,6 +73,8 @@ class Device:
     """Submissions without an answer at a time."""
     say: int = 1_000_000
     """How many messages it has in all."""
+    most: int = 600
+    """Bytes of padding in a message."""
     resubmit: bool = True
     """Whether unanswered submissions are sent again on a new connection."""
     recording: Callable[[], bool] = lambda: True
@@ -106,7 +108,7 @@ class Device:
             last: dict[str, int] = {}
             while not until():
                 while len(under_way) < self.window and len(self.diary.bodies) < self.say:
-                    await self._submit(socket, self.diary.write(self.chance), under_way)
+                    await self._submit(socket, self.diary.write(self.chance, self.most), under_way)
                 await self._hear(socket, under_way, repeated, last)
 
     async def _submit(self, socket: ClientConnection, number: int, under_way: dict[bytes, int]) -> None:

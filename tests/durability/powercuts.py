@@ -113,19 +113,26 @@ def plant(synchronous: str, checkpoint_pages: int) -> Callable[[], None]:
     """What is changed in the server's process before it starts: when it checkpoints, and in the control its fsync."""
 
     def weaken() -> None:
+        ledger_database.CHECKPOINT_PAGES = checkpoint_pages
         opened = ledger_database._open
 
         def weakly(path: str, *, read_only: bool = False) -> apsw.Connection:
             connection = opened(path, read_only=read_only)
-            if not read_only:
-                connection.pragma("wal_autocheckpoint", checkpoint_pages)
-                if synchronous != "FULL":
-                    connection.pragma("synchronous", synchronous)
+            if not read_only and synchronous != "FULL":
+                connection.pragma("synchronous", synchronous)
             return connection
 
         ledger_database._open = weakly
 
     return weaken
+
+
+async def until_accepted(device: Device, book: dict[str, Diary]) -> None:
+    """Until the first answer has come to anybody."""
+    async with asyncio.timeout(SETTLE_S):
+        while not any(diary.accepted for diary in book.values()):
+            await device.heard.wait()
+            device.heard.clear()
 
 
 class Series:
@@ -185,10 +192,7 @@ class Series:
             if not (choices.away and place % DEVICES == 0)
         ]
         tasks = [asyncio.create_task(device.stay(server.url)) for device in devices]
-        async with asyncio.timeout(SETTLE_S):
-            while not any(diary.accepted for diary in book.values()):
-                await devices[0].heard.wait()
-                devices[0].heard.clear()
+        await until_accepted(devices[0], book)
         await asyncio.sleep(choices.after_s)
         recording = False  # an answer that is read after this line proves nothing
         mounts.cut_power(self._at)
