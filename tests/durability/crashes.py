@@ -51,6 +51,10 @@ SCRIPTED = 6
 CHECKPOINT_PAGES = 24
 """Small, so that a run under strace checkpoints."""
 EX_IOERR = 74
+PAGE = 4096
+"""Where blocks are smaller than SQLite's mapped pages, a full disk may end the process by SIGBUS; no ack is lost."""
+WAITING = 8
+"""Answers "read_only" after which a run is over: the server is calm and takes nothing new."""
 
 
 @dataclass
@@ -63,6 +67,8 @@ class Totals:
     injected: int = 0
     stopped: int = 0
     """Runs in which the process ended with 74 and a sentence."""
+    calm: int = 0
+    """Runs in which it took nothing new before the disk was full, and went on living."""
     acked: int = 0
     wrong: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
@@ -74,7 +80,9 @@ class Totals:
         return (
             f"{self.what} (seed {self.seed}): {self.runs} runs, {self.acked} acknowledged messages, "
             f"{len(self.wrong)} wrong; {self.injected} failed calls {self.calls or ''}; "
-            f"{self.stopped} times the server stopped itself with a sentence; slowest restart {self.slowest_restart_s:.2f} s {self.wrong[:3]}"
+            f"{self.stopped} times the server stopped itself with a sentence, "
+            f"{self.calm} times it was read-only in time; "
+            f"slowest restart {self.slowest_restart_s:.2f} s {self.wrong[:3]}"
         )
 
 
@@ -100,11 +108,13 @@ class Ground:
         self.village = build(self._golden / "server", (self.port, self._staff_port), rooms, 2)
         warm(self._golden / "server")
 
-    def prepare_image(self, rooms: int, size_mb: int, block: int) -> None:
-        """The prepared server in a file system of its own."""
+    def prepare_image(self, rooms: int, size_mb: int, block: int, settings: str = "") -> None:
+        """The prepared server in a file system of its own, with a further line of settings."""
         mounts.make_image(self._golden, size_mb, block)
         with mounts.mounted(self._golden, self.at):
             self.village = build(self.data, (self.port, self._staff_port), rooms, 2)
+            file = self.data / "kith.toml"
+            file.write_text(f"{settings}\n{file.read_text()}")
             warm(self.data)
 
     @contextlib.contextmanager
@@ -348,29 +358,36 @@ async def _talk(server: Forked, book: dict[str, Diary]) -> None:
 
 def full_disks(folder: Path, totals: Totals, runs: int) -> None:
     """Devices write until the last block is gone; then there is space again."""
-    grounds = []
-    for block in (4096, 1024):
-        own = folder / str(block)
+    grounds: list[tuple[Ground, int, str]] = []
+    for block, size_mb, reserve in (
+        (4096, 24, "disk_reserve_mb = 0"),
+        (4096, 240, ""),
+        (1024, 24, "disk_reserve_mb = 0"),
+    ):
+        own = folder / str(len(grounds))
         own.mkdir()
         ground = Ground(own, totals)
-        ground.prepare_image(rooms=2, size_mb=24, block=block)
-        grounds.append(ground)
+        ground.prepare_image(rooms=2, size_mb=size_mb, block=block, settings=reserve)
+        grounds.append((ground, block, reserve))
     for number in range(runs):
-        ground = grounds[number % len(grounds)]
+        ground, block, reserve = grounds[number % len(grounds)]
         chance = random.Random(f"{totals.seed}/{number}")
         book = diaries(ground.village)
         with ground.fresh_image():
             filler = ground.at / "filler"
-            _fill(filler, ground.at, leave=chance.randrange(0, 1_500_000) if number else 0)
+            leave = chance.randrange(0, 1_500_000) if reserve else chance.randrange(12_500_000, 14_000_000)
+            _fill(filler, ground.at, leave=leave if number else 0)
             server = ground.serve(_checkpoint_at(chance.choice((1000, 60))))
             asyncio.run(_write_until_full(server, book, chance))
-            code = server.wait(5)
+            calm = server.ended() is None and any(diary.waiting for diary in book.values())
+            code = server.stop() if calm else server.wait(5)
             server.kill()
         said = ground.log.read_text()
         totals.runs += 1
-        if code == EX_IOERR and "disk is full" in said:
+        totals.calm += calm and code == 0
+        if code == EX_IOERR and "Storage failed" in said:
             totals.stopped += 1
-        elif code == 0 or "Traceback" in said or "kith: " not in said:
+        elif not (calm and code == 0) and not (block < PAGE and code == -signal.SIGBUS):
             totals.wrong.append(f"full disk {number}: it ended with {code} and said {said[-300:]!r}")
         with ground.remounted():
             filler.unlink()  # SQLite cannot even read without room for the log's index
@@ -389,7 +406,7 @@ def _fill(filler: Path, at: Path, leave: int) -> None:
 
 async def _write_until_full(server: Forked, book: dict[str, Diary], chance: random.Random) -> None:
     def over() -> bool:
-        return server.ended() is not None
+        return server.ended() is not None or sum(diary.waiting for diary in book.values()) >= WAITING
 
     devices = [
         Device(diary, random.Random(chance.random()), acks=False, window=16, most=20_000) for diary in book.values()

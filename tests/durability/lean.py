@@ -17,6 +17,8 @@ from kith.protocol import frames
 
 PATIENCE_S = 30.0
 RETRY_S = 0.01
+LONGEST_WAIT_MS = 1000
+"""A refused submission is tried again after the time that the server asks for, but not after half a minute."""
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Diary:
     """Position in the room to what stood there."""
     faults: list[str] = field(default_factory=list)
     """What must never be seen, the moment that it was."""
+    waiting: int = 0
+    """How often the server said that it takes nothing new for now."""
     repeats: int = 0
     """Mails that came again and were recognised by their position."""
 
@@ -131,8 +135,9 @@ class Device:
                     self.diary.note_accepted(number, position)
                     if key not in repeated:  # a repeat gets the first answer, whose place may be long past
                         self._in_order(last, position)
-            case frames.Refused(key=key, code="limited", retry_after_ms=wait):
-                await asyncio.sleep((wait or 100) / 1000)
+            case frames.Refused(key=key, code="limited" | "read_only" as code, retry_after_ms=wait):
+                self.diary.waiting += code == "read_only"
+                await asyncio.sleep(min(wait or 100, LONGEST_WAIT_MS) / 1000)
                 await self._submit(socket, under_way[key], under_way)
             case frames.Refused() as refused:
                 self.diary.faults.append(f"refused: {refused}")
