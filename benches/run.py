@@ -21,7 +21,7 @@ import apsw
 import ratios
 from delivery import measure, profile, report
 from delivery.measure import SCENARIOS, Plan
-from delivery.servers import NotHere
+from delivery.servers import Broken, NotHere
 
 from kith import __version__
 
@@ -85,6 +85,8 @@ def _delivery(asked: argparse.Namespace) -> dict[str, object]:
     except NotHere as why:
         print(f"The delivery path was not measured: {why}")
         return {"delivery": None}
+    except Broken as why:
+        raise SystemExit(f"The delivery path broke: {why}") from None
     print(
         f"Delivery: 1 KiB messages, {plan.repetitions} interleaved repetitions of {plan.seconds:g} s, medians "
         f"with least and most; load {', '.join(f'{load:.1f}' for load in os.getloadavg())}; "

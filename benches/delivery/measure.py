@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from delivery.servers import Ejabberd, Kith, Mosquitto, NotHere, Prosody, Relay, Server, Synapse, compiled
+from delivery.servers import Broken, Ejabberd, Kith, Mosquitto, NotHere, Prosody, Relay, Server, Synapse, compiled
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("KITH_BENCH_DIR", REPOSITORY / "var" / "bench"))
@@ -88,23 +89,34 @@ def run(plan: Plan) -> Outcome:
         places = towns(_kiths(plan), plan.crowd)
         servers, absent = _servers(plan, work, places)
         versions = {server.name: server.version() for server in servers}
-        found: dict[tuple[str, str], list[Figures]] = {}
-        with _running(servers):
-            for repetition in range(plan.repetitions):
-                for scenario in plan.scenarios:
-                    for server in servers:
-                        if not _takes_part(plan, server, scenario, repetition):
-                            continue
-                        say(f"{repetition + 1}/{plan.repetitions} {scenario.says}: {server.name}")
-                        figures = load(
-                            generator, server, places[server.name], scenario, seconds=plan.seconds, warm=plan.warm
-                        )
-                        found.setdefault((scenario.name, server.name), []).append(figures)
+        with _running(servers, absent):
+            found = _measured(plan, generator, servers, places, absent)
         by_name = {server.name: server for server in servers}
         rows = [_row(scenario, by_name[server], figures) for (scenario, server), figures in found.items()]
-        connections = _connections(generator, servers, places) if plan.connections else []
+        connections = _connections(generator, servers, places, absent) if plan.connections else []
         say("")
         return Outcome(rows, connections, versions, absent, fsync_us(work))
+
+
+def _measured(
+    plan: Plan, generator: Path, servers: list[Server], places: dict[str, Path], absent: dict[str, str]
+) -> dict[tuple[str, str], list[Figures]]:
+    """What each run said, by load and server. A peer that fails takes no further part; Kith's failure is a failure."""
+    found: dict[tuple[str, str], list[Figures]] = {}
+    turns = itertools.product(range(plan.repetitions), plan.scenarios, servers)
+    for repetition, scenario, server in turns:
+        if server.name in absent or not _takes_part(plan, server, scenario, repetition):
+            continue
+        say(f"{repetition + 1}/{plan.repetitions} {scenario.says}: {server.name}")
+        try:
+            figures = load(generator, server, places[server.name], scenario, seconds=plan.seconds, warm=plan.warm)
+        except Broken as why:
+            if isinstance(server, Kith):
+                raise
+            absent[server.name] = str(why)
+        else:
+            found.setdefault((scenario.name, server.name), []).append(figures)
+    return found
 
 
 def _servers(plan: Plan, folder: Path, towns: dict[str, Path]) -> tuple[list[Server], dict[str, str]]:
@@ -169,31 +181,33 @@ def load(generator: Path, server: Server, town: Path, scenario: Scenario, **more
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (server.folder / "server.log").read_text(errors="replace")[-1000:]
-        raise RuntimeError(f"{server.name}, {scenario.says}: {done.stderr.strip()}\n{said}")
+        raise Broken(f"{server.name}, {scenario.says}: {done.stderr.strip()}\n{said}")
     figures: Figures = json.loads(done.stdout)
     if figures.get("undelivered"):
-        raise RuntimeError(f"{server.name}, {scenario.says}: {figures['undelivered']} messages never arrived.")
+        raise Broken(f"{server.name}, {scenario.says}: {figures['undelivered']} messages never arrived.")
     return figures
 
 
 def _row(scenario: str, server: Server, found: list[Figures]) -> Row:
     numbers = [name for name, value in found[0].items() if isinstance(value, int | float)]
-    spread = {
-        name: (statistics.median(values), min(values), max(values))
-        for name in numbers
-        for values in [[float(figures[name]) for figures in found]]
-    }
+    spread = {name: _spread([float(figures[name]) for figures in found]) for name in numbers}
     rate = spread.get("rate", (0.0, 0.0, 0.0))[0]
     kept_up = not rate or spread["delivered_per_s"][0] >= KEPT_UP * rate
     return Row(scenario, server.name, server.durable, spread, kept_up)
 
 
-def _connections(generator: Path, servers: list[Server], towns: dict[str, Path]) -> list[Row]:
+def _spread(values: list[float]) -> tuple[float, float, float]:
+    """Median, least and most; a run in which nothing arrived has no latency and no cost, and says -1."""
+    said = [value for value in values if value >= 0] or [-1.0]
+    return statistics.median(said), min(said), max(said)
+
+
+def _connections(generator: Path, servers: list[Server], towns: dict[str, Path], absent: dict[str, str]) -> list[Row]:
     """Memory of idle connections on a fresh server, and everybody coming back at once after a kill -9."""
     idle = Scenario("idle", "idle connections", "crowd", 0)
     rows = []
     for server in servers:
-        if not server.groups:
+        if not server.groups or server.name in absent:
             continue
         say(f"idle connections and reconnecting: {server.name}")
         server.start()
@@ -210,11 +224,16 @@ def _connections(generator: Path, servers: list[Server], towns: dict[str, Path])
 
 
 @contextlib.contextmanager
-def _running(servers: list[Server]) -> Iterator[None]:
+def _running(servers: list[Server], absent: dict[str, str]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for server in servers:
-            server.start()
             stack.callback(server.stop)
+            try:
+                server.start()
+            except Broken as why:
+                if isinstance(server, Kith):
+                    raise
+                absent[server.name] = str(why)
         yield
 
 

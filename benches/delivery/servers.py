@@ -28,6 +28,10 @@ class NotHere(Exception):  # noqa: N818  a fact about this machine, not a fault
     """This server cannot take part; the message says why."""
 
 
+class Broken(Exception):  # noqa: N818  what happened, in its message
+    """A server did not start, or a run did not end as it must."""
+
+
 class Server(abc.ABC):
     """A server that the generator can talk to."""
 
@@ -70,7 +74,7 @@ class Server(abc.ABC):
             time.sleep(0.02)
         said = (self.folder / "server.log").read_text(errors="replace")[-2000:]
         self.stop()
-        raise RuntimeError(f"{self.name} did not start:\n{said}")
+        raise Broken(f"{self.name} did not start:\n{said}")
 
     @property
     def pid(self) -> int:
@@ -194,7 +198,7 @@ class Xmpp(Server):
             answer = await reader.readuntil(b">")
         writer.close()
         if b"error" in answer and b"conflict" not in answer:
-            raise RuntimeError(f"{self.name} does not register accounts: {answer!r}")
+            raise Broken(f"{self.name} does not register accounts: {answer!r}")
 
 
 class Prosody(Xmpp):

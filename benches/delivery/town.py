@@ -30,7 +30,7 @@ from kith.ledger.events import (
     MembershipStarted,
 )
 from kith.messaging import store as messaging
-from kith.messaging.flows import requests
+from kith.messaging.flows import groups, requests, roster
 from kith.people import devices, sessions
 from kith.people import store as people
 from kith.people.connections import grant
@@ -78,7 +78,7 @@ class Shape(NamedTuple):
 
 
 PAIRS = Shape("pairs", 100, 2, 1, all_send=True)
-SHAPES = (PAIRS, Shape("rooms10", 20, 2, 5, all_send=False), Shape("rooms100", 4, 2, 50, all_send=False))
+SHAPES = (PAIRS, Shape("rooms10", 20, 5, 2, all_send=False), Shape("rooms100", 4, 50, 2, all_send=False))
 CROWD, DEVICES_EACH = "crowd", 10
 
 
@@ -156,14 +156,29 @@ def _device(tx: Tx, account: str) -> Device:
 
 def _room(tx: Tx, members: list[Device]) -> str:
     """A room whose group has all of these devices, at epoch 1."""
-    one, other = sorted({member.account for member in members})
-    grant(tx, one, other)
-    room = requests.room_for(tx, one, other)
+    accounts = list(dict.fromkeys(member.account for member in members))
+    room = _direct(tx, *accounts) if len(accounts) == 2 else _group(tx, *accounts)
     added = {member.device: member.account for member in members}
     tx.append(EpochAdvanced(room=room, epoch=EPOCH, device=members[0].device, added=added))
-    for account in (one, other):
+    for account in accounts:
         tx.append(MembershipStarted(room=room, account=account, first_seq=1))
     tx.run(messaging.HEAD_EPOCH, id=room, new_epoch=EPOCH, pos=1, at=tx.now, info=b"")
+    return room
+
+
+def _direct(tx: Tx, one: str, other: str) -> str:
+    """The room of two people who are connected."""
+    grant(tx, one, other)
+    return requests.room_for(tx, one, other)
+
+
+def _group(tx: Tx, owner: str, *members: str) -> str:
+    """A group with these people on its roster."""
+    room = groups.create(tx, owner, groups.Words("Bench", ""))
+    if not isinstance(room, str):
+        raise TypeError(f"the group was refused: {room}")
+    for account in members:
+        roster.enter(tx, account, room, "member", by=owner, vouched=True)
     return room
 
 
