@@ -3,15 +3,23 @@ import { test } from 'node:test';
 import { Directory, DirectoryRefused } from '../src/engine/directory';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
 import { rootKey, Vault } from '../src/engine/vault';
+import type { GroupRole } from '../src/engine/contract';
+import { encodeDeviceList } from '../src/protocol/identity';
+import { accountUri, deviceUri } from '../src/protocol/uris';
 import { account } from './shared';
 
 const [me, them, ghost, room] = [account(1), account(2), account(3), account(0xf1)];
+
+/** What a server says about the room. */
+function shownAs(kind: 'direct' | 'group', accounts: string[], role: GroupRole = 'member') {
+  return { room, kind, accounts: accounts.map((one) => ({ account: one, handle: '', display_name: `name of ${one}`, role })) };
+}
 
 /** A directory whose server says that a chat is of these accounts. */
 async function directory(...accounts: string[]): Promise<{ directory: Directory; home: NodeHome }> {
   const home = new NodeHome(new NodeDevice({ origin: 'http://h.example' }));
   const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), me, account(11)));
-  const api = { room: async () => ({ room, accounts: accounts.map((one) => ({ account: one })) }) };
+  const api = { room: async () => shownAs('direct', accounts) };
   return { directory: new Directory(api as never, vault, 'h.example', { account: me, aik: () => null }), home };
 }
 
@@ -19,11 +27,39 @@ test('a chat is of two people: what a server adds at first sight is refused, not
   for (const shown of [[me, them, ghost], [ghost, me, them], [me], [me, me], [them, ghost]]) {
     const { directory: asked, home } = await directory(...shown);
     await assert.rejects(asked.roster(room), DirectoryRefused);
-    await assert.rejects(asked.pinRoster(room, shown), DirectoryRefused);
-    assert.deepEqual(await asked.pinRoster(room, [them, me]), [them, me]);
-    assert.deepEqual(await asked.roster(room), [them, me]);
+    await assert.rejects(asked.pinRoster(shownAs('direct', shown)), DirectoryRefused);
+    assert.deepEqual((await asked.pinRoster(shownAs('direct', [them, me]))).accounts, [them, me]);
+    assert.deepEqual((await asked.roster(room)).accounts, [them, me]);
     home.close();
   }
+});
+
+test('a chat of two never becomes a group, nor a group a chat of two, whatever the server says', async () => {
+  const { directory: asked, home } = await directory(me, them);
+  await asked.roster(room);
+  await assert.rejects(asked.pinRoster(shownAs('group', [me, them, ghost])), DirectoryRefused);
+  assert.deepEqual((await asked.pinRoster(shownAs('direct', [me, them, ghost]))).accounts, [me, them]);
+  home.close();
+  const { directory: other, home: second } = await directory(me, them);
+  await other.pinRoster(shownAs('group', [me, them, ghost], 'owner'));
+  await assert.rejects(other.pinRoster(shownAs('direct', [me, them])), DirectoryRefused);
+  assert.deepEqual((await other.pinRoster(shownAs('group', [me, ghost]))).roles, { [me]: 'member', [ghost]: 'member' });
+  assert.equal(await other.nameOf(them), `name of ${them}`);
+  second.close();
+});
+
+test('who is not in the group is never listed; who was, is known by the keys seen then; in a chat of two, refused', async () => {
+  const { directory: asked, home } = await directory(me, them);
+  const key = new Uint8Array(32).fill(7);
+  const [who, device] = [accountUri('h.example', ghost), deviceUri('h.example', account(31))];
+  const group = { accounts: [me, them], roles: { [me]: 'member', [them]: 'owner' } as const };
+  assert.equal(await asked.standing(group, { account: who, device }, key), 'unlisted');
+  assert.equal(await asked.standing({ accounts: [me, them] }, { account: who, device }, key), 'refused');
+  const list = encodeDeviceList({ account: who, version: 1, signedMs: 1, entries: [{ device, mlsKey: key, addedMs: 1 }] });
+  await asked['vault'].save('meta', `pin/${ghost}`, { aik: key, version: 1, list });
+  assert.equal(await asked.standing(group, { account: who, device }, key), 'former');
+  assert.equal(await asked.standing(group, { account: who, device }, new Uint8Array(32)), 'unlisted');
+  home.close();
 });
 
 test('keys that were seen do not go away: a server that shows none is refused, not believed', async () => {

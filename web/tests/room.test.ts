@@ -9,7 +9,7 @@ import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../src/prot
 import type { Standing } from '../src/engine/directory';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
 import { epochOf, members, MlsEngine, type Group, type Judge, type KeyPackageSecret } from '../src/engine/mls';
-import { outboxKey, type OutboxRecord } from '../src/engine/records';
+import { outboxKey, type OutboxRecord, type Roster } from '../src/engine/records';
 import { Room, type RoomContext } from '../src/engine/room';
 import { Threads } from '../src/engine/threads';
 import { rootKey, Vault } from '../src/engine/vault';
@@ -127,14 +127,15 @@ async function scene(): Promise<Scene> {
   const kp = await mine.engine.newKeyPackage();
   let made!: Scene;
   const directory = {
-    roster: async () => [me, them],
-    pinRoster: async () => [me, them],
+    roster: async () => ({ accounts: [me, them] }),
+    pinRoster: async () => ({ accounts: [me, them] }),
     keys: async (who: string) => ({
       account: who, aik: null,
       list: { entries: members(made.theirs).filter((m) => parseUri(m.account, 'u').id === who && made.standings.get(m.device) !== 'unlisted').map((m) => ({ device: m.device, mlsKey: m.key, addedMs: 0 })) },
     }),
-    standing: async (accounts: string[], who: { account: string; device: string }): Promise<Standing> =>
+    standing: async ({ accounts }: Roster, who: { account: string; device: string }): Promise<Standing> =>
       accounts.includes(parseUri(who.account, 'u').id) ? made.standings.get(who.device) ?? 'listed' : 'refused',
+    nameOf: async () => null,
     hubKey: async () => hub.publicKey,
     freshHubKey: async () => hub.publicKey,
   };
@@ -315,7 +316,7 @@ test('a Welcome to another group than the room is not joined', async () => {
   const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), me, account(40)));
   const context = {
     home, vault, engine: other.engine, self: { server: SERVER, account: them, device: account(40) }, emit: () => undefined,
-    directory: { roster: async () => [me, them], standing: async () => 'listed' },
+    directory: { roster: async () => ({ accounts: [me, them] }), standing: async () => 'listed' },
     packages: { secret: async () => kp.secret, used: () => [] }, link: { ready: false, ack: () => undefined },
   } as unknown as RoomContext;
   const here = new Room(context, room);

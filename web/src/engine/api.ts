@@ -1,5 +1,8 @@
 /** The HTTP half of docs/api.md, with its answers typed and its errors as `Problem`. */
-import type { Me, Notice, ReceivedRequest, ReportCategory, Standing } from './contract';
+import type {
+  GroupFacts, GroupInvitation, GroupLink, GroupLinkFacts, GroupPerson, GroupRole, Me, Notice, Participant, ReceivedRequest,
+  ReportCategory, SentGroupInvitation, Standing,
+} from './contract';
 import { offline, Problem } from './errors';
 import { Unreachable, type Home } from './home';
 
@@ -10,8 +13,9 @@ export interface DevicesAnswer {
 }
 export interface OwnDevice { id: string; name: string; created_ms: number; last_seen_ms: number; current: boolean }
 export interface RoomAnswer {
-  room: string; accounts: { account: string; handle: string; display_name: string; role: string }[];
+  room: string; kind: 'direct' | 'group'; accounts: Participant[];
   epoch: number | null; room_pos: number; room_seq: number; writable: boolean; group_info: string | null;
+  group: Omit<GroupFacts, 'left'> | null;
 }
 export interface SentRequestAnswer {
   request: string; to: string; sent_ms: number; state: 'sent' | 'accepted'; account: string | null; room: string | null;
@@ -122,6 +126,32 @@ export class Api {
 
   rooms = (): Promise<RoomAnswer[]> => this.call('GET', '/rooms');
   room = (id: string): Promise<RoomAnswer> => this.call('GET', `/rooms/${id}`);
+  groups = (): Promise<RoomAnswer[]> => this.call('GET', '/groups');
+  createGroup = (body: { name: string; description: string }): Promise<RoomAnswer> => this.call('POST', '/groups', body);
+  editGroup = (room: string, body: object): Promise<null> => this.call('PUT', `/groups/${room}`, body);
+  inviteToGroup = (room: string, body: { handle: string } | { account: string }): Promise<unknown> =>
+    this.call('POST', `/groups/${room}/invitations`, body);
+  groupInvitations = (): Promise<{ received: GroupInvitation[]; sent: SentGroupInvitation[] }> => this.call('GET', '/group-invitations');
+  takeBackGroupInvitation = (id: string): Promise<null> => this.call('DELETE', `/group-invitations/${encodeURIComponent(id)}`);
+  acceptGroup = (id: string): Promise<{ room: string }> => this.call('POST', `/group-invitations/${encodeURIComponent(id)}/accept`);
+  declineGroup = (id: string): Promise<null> => this.call('POST', `/group-invitations/${encodeURIComponent(id)}/decline`);
+  leaveGroup = (room: string): Promise<null> => this.call('POST', `/groups/${room}/leave`);
+  setRole = (room: string, account: string, role: GroupRole): Promise<null> =>
+    this.call('PUT', `/groups/${room}/members/${encodeURIComponent(account)}`, { role });
+  removeMember = (room: string, account: string): Promise<null> =>
+    this.call('DELETE', `/groups/${room}/members/${encodeURIComponent(account)}`);
+  ban = (room: string, account: string): Promise<null> => this.call('PUT', `/groups/${room}/bans/${encodeURIComponent(account)}`);
+  unban = (room: string, account: string): Promise<null> => this.call('DELETE', `/groups/${room}/bans/${encodeURIComponent(account)}`);
+  bans = (room: string): Promise<GroupPerson[]> => this.call('GET', `/groups/${room}/bans`);
+  joiners = (room: string): Promise<GroupPerson[]> => this.call('GET', `/groups/${room}/joiners`);
+  groupLinks = (room: string): Promise<GroupLink[]> => this.call('GET', `/groups/${room}/links`);
+  makeGroupLink = (room: string, body: { life_ms?: number }): Promise<{ link: string; token: string; expires_ms: number }> =>
+    this.call('POST', `/groups/${room}/links`, body);
+  revokeGroupLink = (room: string, link: string): Promise<null> =>
+    this.call('DELETE', `/groups/${room}/links/${encodeURIComponent(link)}`);
+  lookAtGroupLink = (token: string): Promise<GroupLinkFacts> => this.call('POST', '/group-links/look', { token });
+  joinByGroupLink = (token: string): Promise<{ room: string; state: 'joined' | 'asked' }> =>
+    this.call('POST', '/group-links/join', { token });
   devicesOf = (account: string): Promise<DevicesAnswer> => this.call('GET', `/accounts/${account}/devices`);
   putKeyPackages = (body: { packages: string[]; last_resort?: string }): Promise<{ available: number }> =>
     this.call('POST', '/me/key-packages', body);

@@ -57,12 +57,45 @@ export interface SentRequest {
 }
 export interface Device { id: string; name: string; created_ms: Ms; last_seen_ms: Ms; current: boolean }
 
+export type GroupRole = 'member' | 'admin' | 'owner';
+/** Somebody who belongs to a chat. */
+export interface Participant { account: string; handle: string; display_name: string; role: GroupRole }
+/** What makes a chat a group. Name and description are public: the server reads them, and screens say so. */
+export interface GroupFacts {
+  name: string;
+  description: string;
+  posting: 'everyone' | 'admins';
+  /** who joins by a link waits for an admin's yes */
+  approval: boolean;
+  role: GroupRole;            // mine
+  created_ms: Ms;
+  /** I am not in it any more; the thread stays on this device */
+  left: boolean;
+}
+export interface GroupInvitation {
+  invitation: string; room: string; name: string; description: string;
+  inviter: { account: string; handle: string; display_name: string; connected: boolean };
+  members: number;
+  known: number;              // members that I am connected with
+  created_ms: Ms; sent_ms: Ms;
+}
+export interface SentGroupInvitation { invitation: string; room: string; to: string; sent_ms: Ms; state: 'sent' | 'joined' }
+export interface GroupLink { link: string; by: string; made_ms: Ms; expires_ms: Ms; joined: number }
+export interface GroupLinkFacts {
+  name: string; description: string; members: number; known: number; approval: boolean;
+  by: { account: string; handle: string; display_name: string; connected: boolean };
+}
+export interface GroupPerson { account: string; handle: string; display_name: string; since_ms: Ms }
+
 /** A chat as the list shows it. */
 export interface Chat {
   room: string;
-  account: string;            // the other person
-  handle: string;
-  display_name: string;
+  kind: 'direct' | 'group';
+  group: GroupFacts | null;   // null: a direct chat
+  people: Participant[];      // everybody in it, me included
+  account: string;            // direct: the other person; group: ''
+  handle: string;             // group: ''
+  display_name: string;       // group: its name
   writable: boolean;          // false: one fixed sentence, whatever the cause
   ready: boolean;             // false: waiting for a device of the other side ("Messages wait here until …")
   unread: number;
@@ -80,6 +113,7 @@ export interface Message {
   seq: number | null;         // room_seq
   mine: boolean;
   sender: string;             // account id
+  sender_name: string;        // as far as it is known here; '' for own messages and lines of the engine
   kind: 'text' | 'unsupported' | 'tombstone' | 'info';
   text: string;               // '' for tombstones
   reply_to: { id: string; text: string; mine: boolean } | null;
@@ -135,6 +169,28 @@ export interface Ops {
   notices: [Record<string, never>, Notice[]];
   dismiss_notice: [{ id: string }, null];
   appeal: [{ measure: string; text: string }, Standing];
+
+  create_group: [{ name: string; description: string }, { room: string }];
+  edit_group: [{ room: string; name?: string; description?: string; posting?: 'everyone' | 'admins'; approval?: boolean }, null];
+  /** The answer never tells whether the invitation reached anybody. */
+  invite_to_group: [{ room: string; handle?: string; account?: string }, null];
+  group_invitations: [Record<string, never>, { received: GroupInvitation[]; sent: SentGroupInvitation[] }];
+  accept_group: [{ invitation: string }, { room: string }];
+  decline_group: [{ invitation: string }, null];
+  take_back_group_invitation: [{ invitation: string }, null];
+  leave_group: [{ room: string }, null];
+  set_role: [{ room: string; account: string; role: GroupRole }, null];
+  remove_member: [{ room: string; account: string }, null];
+  ban_member: [{ room: string; account: string }, null];
+  unban_member: [{ room: string; account: string }, null];
+  group_bans: [{ room: string }, GroupPerson[]];
+  /** Who asked to join by a link and waits for a yes (`set_role` to member) or a no (`remove_member`). */
+  group_joiners: [{ room: string }, GroupPerson[]];
+  group_links: [{ room: string }, GroupLink[]];
+  make_group_link: [{ room: string; life_ms?: number }, { link: string; expires_ms: Ms }];
+  revoke_group_link: [{ room: string; link: string }, null];
+  look_at_group_link: [{ token: string }, GroupLinkFacts];
+  join_by_group_link: [{ token: string }, { room: string; state: 'joined' | 'asked' }];
 
   chats: [Record<string, never>, Chat[]];
   thread: [{ room: string; before_seq?: number; limit?: number }, { messages: Message[]; more: boolean }];

@@ -27,7 +27,9 @@ export interface CoreOptions { packages?: Partial<PackageLimits> }
 /** keys/session, readable before unlocking: ids, and in Node the token. */
 interface SessionRecord { account: string; device: string; token: string | null }
 /** meta/people: the last lists the server gave, for showing chats at once. */
-interface People { rooms: RoomAnswer[]; blocks: Blocked[] }
+interface People { rooms: KnownRoom[]; blocks: Blocked[] }
+/** `left`: a group that I am not in any more; its thread stays here. */
+type KnownRoom = RoomAnswer & { left?: boolean };
 
 const STREAM_LOCK = 'kith:stream';
 const FIRST_LOCK = 'kith:first-messages';
@@ -297,6 +299,7 @@ export class EngineCore implements Engine {
       ids.forEach((id) => session.room(id).pump());
       await this.#refreshPeople();
       await this.#sendFirstMessages();
+      await this.#reconcileGroups(session);
     });
     this.home.after(IDLE_MS, () => {
       if (session.ended.signal.aborted) return;
@@ -309,6 +312,7 @@ export class EngineCore implements Engine {
     for (const { key } of await this.home.backend.range('meta', { prefix: 'stale/' })) {
       await this.#reconcileRooms(session, key.slice('stale/'.length));
     }
+    await this.#reconcileGroups(session);
     await session.packages.dropExpired();
     await session.packages.refill();
     await session.threads.dropExpired();
@@ -354,17 +358,32 @@ export class EngineCore implements Engine {
     }
   }
 
-  /** Somebody's devices or identity changed. Remembered before it is acknowledged, done when possible. */
+  /** Somebody's devices or identity changed, or a group's people. Remembered before it is acknowledged, done when possible. */
   async #roster(session: Session, mail: Mail): Promise<void> {
-    const { account } = jsonBody(mail.body);
+    const { account, room } = jsonBody(mail.body);
+    if (typeof room === 'string' && isUuid(room)) await session.vault.save('meta', `due/${room}`, { sinceMs: this.home.now() });
     if (typeof account === 'string' && isUuid(account)) {
       session.directory.forget(account);
       await session.vault.save('meta', `stale/${account}`, { sinceMs: this.home.now() });
     }
     session.link.ack(mail.mailId);
+    if (typeof room === 'string') return this.#reconcileGroups(session);
     if (typeof account !== 'string') return;
     if (account === session.self.account) await session.account.refreshList();
     await this.#reconcileRooms(session, account);
+  }
+
+  /** Groups whose roster changed: fetched again, and their leaves brought in line by whoever is first. */
+  async #reconcileGroups(session: Session): Promise<void> {
+    const due = (await session.vault.range('meta', { prefix: 'due/' })).map(({ key }) => key.slice('due/'.length));
+    if (due.length === 0) return;
+    const { rooms } = await this.#refreshPeople();
+    for (const room of due) {
+      const done = (): Promise<void> => session.vault.write(session.vault.remove('meta', `due/${room}`));
+      const mine = rooms.some((one) => one.room === room && !one.left);
+      if (mine) session.room(room).reconcileSoon(done);
+      else await done();
+    }
   }
 
   async #reconcileRooms(session: Session, account: string): Promise<void> {
@@ -411,25 +430,47 @@ export class EngineCore implements Engine {
 
   async #refreshPeople(): Promise<People> {
     const session = this.#need();
-    const [rooms, blocks] = await Promise.all([this.#api.rooms(), this.#api.blocks()]);
-    for (const room of rooms) await session.directory.pinRoster(room.room, room.accounts.map((one) => one.account));
-    const people: People = { rooms: rooms.map((room) => ({ ...room, group_info: null })), blocks };
+    const before = await session.vault.get<People>('meta', 'people');
+    const [direct, groups, blocks] = await Promise.all([this.#api.rooms(), this.#api.groups(), this.#api.blocks()]);
+    const rooms: KnownRoom[] = [];
+    for (const room of [...direct, ...groups]) {
+      if (await this.#believed(session, room)) rooms.push({ ...room, group_info: null });
+    }
+    const gone = (before?.rooms ?? []).filter((one) => one.group && !rooms.some((room) => room.room === one.room));
+    const people: People = { rooms: [...rooms, ...gone.map((room) => ({ ...room, writable: false, left: true }))], blocks };
     await session.vault.save('meta', 'people', people);
+    for (const room of gone) if (!room.left) await session.room(room.room).left('You are no longer in this group.');
+    if (session.leading) for (const room of rooms) if (room.group?.role === 'owner' && room.epoch === null) session.room(room.room).begin();
     this.#emit({ type: 'chats' });
     return people;
   }
 
-  async #chat(session: Session, room: RoomAnswer, blocks: readonly Blocked[]): Promise<Chat | null> {
+  /** One room that the server shows wrongly is left out and said aloud; the others go on. */
+  async #believed(session: Session, room: RoomAnswer): Promise<boolean> {
+    try {
+      await session.directory.pinRoster(room);
+      return true;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      console.warn('refused:', room.room, (error as Error).message);
+      return false;
+    }
+  }
+
+  async #chat(session: Session, room: KnownRoom, blocks: readonly Blocked[]): Promise<Chat | null> {
     const other = room.accounts.find((one) => one.account !== session.self.account);
-    if (!other) return null;
+    if (!other && !room.group) return null;
     const thread = await session.threads.thread(room.room);
     const here = session.room(room.room);
     const joined = await here.hasGroup();
+    const who = room.group
+      ? { account: '', handle: '', display_name: room.group.name } : { account: other!.account, handle: other!.handle, display_name: other!.display_name };
     return {
-      room: room.room, account: other.account, handle: other.handle, display_name: other.display_name,
+      room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && { ...room.group, left: room.left === true },
+      people: room.accounts, ...who,
       writable: room.writable, ready: joined || (room.epoch === null && !here.lonely), unread: thread.unread,
       last: thread.last && { text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs },
-      blocked: blocks.some((one) => one.account === other.account), deleted: thread.deleted,
+      blocked: blocks.some((one) => one.account === who.account), deleted: thread.deleted,
     };
   }
 
@@ -618,6 +659,54 @@ export class EngineCore implements Engine {
       return this.#refreshStanding();
     },
 
+    create_group: async (body) => {
+      const { room } = await this.#api.createGroup(body);
+      await this.#refreshPeople();
+      return { room };
+    },
+    edit_group: async ({ room, ...body }) => this.#changed(() => this.#api.editGroup(roomId(room), body)),
+    invite_to_group: async ({ room, handle, account }) => {
+      await this.#api.inviteToGroup(roomId(room), account === undefined ? { handle: handle ?? '' } : { account });
+      this.#emit({ type: 'requests' });
+      return null;
+    },
+    group_invitations: () => this.#api.groupInvitations(),
+    accept_group: async ({ invitation }) => {
+      const { room } = await this.#api.acceptGroup(invitation);
+      await this.#refreshPeople();
+      this.#emit({ type: 'requests' });
+      return { room };
+    },
+    decline_group: async ({ invitation }) => {
+      await this.#api.declineGroup(invitation);
+      this.#emit({ type: 'requests' });
+      return null;
+    },
+    take_back_group_invitation: async ({ invitation }) => {
+      await this.#api.takeBackGroupInvitation(invitation);
+      this.#emit({ type: 'requests' });
+      return null;
+    },
+    leave_group: ({ room }) => this.#changed(() => this.#api.leaveGroup(roomId(room))),
+    set_role: ({ room, account, role }) => this.#rosterChanged(room, () => this.#api.setRole(roomId(room), account, role)),
+    remove_member: ({ room, account }) => this.#rosterChanged(room, () => this.#api.removeMember(roomId(room), account)),
+    ban_member: ({ room, account }) => this.#rosterChanged(room, () => this.#api.ban(roomId(room), account)),
+    unban_member: ({ room, account }) => this.#api.unban(roomId(room), account),
+    group_bans: ({ room }) => this.#api.bans(roomId(room)),
+    group_joiners: ({ room }) => this.#api.joiners(roomId(room)),
+    group_links: ({ room }) => this.#api.groupLinks(roomId(room)),
+    make_group_link: async ({ room, life_ms }) => {
+      const { token, expires_ms } = await this.#api.makeGroupLink(roomId(room), life_ms === undefined ? {} : { life_ms });
+      return { link: `${this.home.origin}/#/g/${token}`, expires_ms };
+    },
+    revoke_group_link: ({ room, link }) => this.#api.revokeGroupLink(roomId(room), link),
+    look_at_group_link: ({ token }) => this.#api.lookAtGroupLink(token),
+    join_by_group_link: async ({ token }) => {
+      const answer = await this.#api.joinByGroupLink(token);
+      await this.#refreshPeople();
+      return answer;
+    },
+
     chats: async () => {
       const session = this.#need();
       const { rooms, blocks } = await this.#people(session);
@@ -651,6 +740,20 @@ export class EngineCore implements Engine {
     },
     reports: () => this.#api.reports<SentReport>(),
   };
+
+  async #changed(work: () => Promise<null>): Promise<null> {
+    await work();
+    await this.#refreshPeople();
+    return null;
+  }
+
+  /** Who belongs to a group changed by this person's hand: her device need not wait for the mail that says so. */
+  async #rosterChanged(room: string, work: () => Promise<null>): Promise<null> {
+    await this.#changed(work);
+    const session = this.#need();
+    if (session.leading) session.room(room).reconcileSoon();
+    return null;
+  }
 
   /** What is sent again after a lost answer keeps its id, so that it is one report. */
   #reportId(report: string): string {

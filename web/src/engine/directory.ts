@@ -7,16 +7,19 @@
  */
 import { equal, fromBase64, Malformed, type Bytes } from '../protocol/bytes';
 import {
-  hubKeyFor, ManifestRefused, verifiedDeviceList, verifyCertificate, verifyManifest, type DeviceList, type ManifestEntry,
+  decodeDeviceList, hubKeyFor, ManifestRefused, verifiedDeviceList, verifyCertificate, verifyManifest, type DeviceList, type ManifestEntry,
 } from '../protocol/identity';
 import { accountUri, deviceUri, parseUri } from '../protocol/uris';
-import type { Api, DevicesAnswer } from './api';
+import type { Api, DevicesAnswer, RoomAnswer } from './api';
 import type { Identity } from './mls';
-import type { Pin, PinnedManifest, Roster } from './records';
+import type { Pin, PinnedManifest, Roster, SeenName } from './records';
 import type { Vault } from './vault';
 
-/** listed: certified and in the account's list. unlisted: the account is right, the device is not (or no longer) listed. */
-export type Standing = 'listed' | 'unlisted' | 'refused';
+/**
+ * listed: certified and in the account's list. unlisted: the account is right, the device is not (or no longer) listed.
+ * former: of somebody who is no longer in the group, and was listed when this device last saw her list.
+ */
+export type Standing = 'listed' | 'former' | 'unlisted' | 'refused';
 
 export interface AccountKeys { account: string; aik: Bytes | null; list: DeviceList | null }
 
@@ -103,30 +106,57 @@ export class Directory {
     if (pin !== null && !same) await this.onNewIdentity(account);
   }
 
-  /** Whether this device may be a member of a room of these accounts. Asks again before calling a device unlisted. */
-  async standing(accounts: readonly string[], who: Identity, key: Bytes): Promise<Standing> {
+  /** Whether this device may be a member of a room with this roster. Asks again before calling a device unlisted. */
+  async standing(roster: Roster, who: Identity, key: Bytes): Promise<Standing> {
     const { server, id } = parseUri(who.account, 'u');
-    if (server !== this.server || !accounts.includes(id)) return 'refused';
+    if (server !== this.server) return 'refused';
+    if (!roster.accounts.includes(id)) return roster.roles ? this.#afterwards(id, who, key) : 'refused';
     const now = lookUp(await this.keys(id), who, key);
     return now === 'listed' ? now : lookUp(await this.keys(id, true), who, key);
   }
 
-  /** The accounts of a room, as first seen. A direct room never gets others, whatever the server says later. */
-  async roster(room: string): Promise<string[]> {
-    const known = await this.vault.get<Roster>('meta', `room/${room}`);
-    if (known) return known.accounts;
-    const answer = await this.api.room(room);
-    return this.pinRoster(room, answer.accounts.map((one) => one.account));
+  /** Somebody who left a group, or who left again before this device looked: never listed, so nothing is sent to her. */
+  async #afterwards(account: string, who: Identity, key: Bytes): Promise<Standing> {
+    const pin = await this.#pinned(account);
+    return pin && lookUp({ account, aik: pin.aik, list: decodeDeviceList(pin.list) }, who, key) === 'listed' ? 'former' : 'unlisted';
   }
 
-  async pinRoster(room: string, accounts: string[]): Promise<string[]> {
+  /** Who belongs to a room, as this device knows it. */
+  async roster(room: string): Promise<Roster> {
+    return (await this.vault.get<Roster>('meta', `room/${room}`)) ?? this.pinRoster(await this.api.room(room));
+  }
+
+  /** What is known of a room here, with what the server says now. A chat between two never becomes anything else. */
+  async pinRoster(answer: Pick<RoomAnswer, 'room' | 'kind' | 'accounts'>): Promise<Roster> {
+    const { room, kind } = answer;
     const known = await this.vault.get<Roster>('meta', `room/${room}`);
-    if (known) return known.accounts;
-    if (!accounts.includes(this.self.account)) throw new DirectoryRefused('The server shows a chat without you in it.');
-    // Every chat is between two: a third account would be let in by its own valid device list, and nobody would see it.
+    if (known && (known.roles !== undefined) !== (kind === 'group')) {
+      throw new DirectoryRefused('The server calls a chat between two people a group, or a group a chat between two.');
+    }
+    const accounts = answer.accounts.map((one) => one.account);
+    if (!known && !accounts.includes(this.self.account)) throw new DirectoryRefused('The server shows a chat without you in it.');
+    return kind === 'group' ? this.#pinGroup(answer) : (known ?? this.#pinDirect(room, accounts));
+  }
+
+  async #pinDirect(room: string, accounts: string[]): Promise<Roster> {
+    // Such a chat is between two: a third account would be let in by its own valid device list, and nobody would see it.
     if (accounts.length !== 2 || accounts[0] === accounts[1]) throw new DirectoryRefused('The server shows a chat of other than two people.');
     await this.vault.save('meta', `room/${room}`, { accounts } satisfies Roster);
-    return accounts;
+    return { accounts };
+  }
+
+  async #pinGroup({ room, accounts }: Pick<RoomAnswer, 'room' | 'accounts'>): Promise<Roster> {
+    const roster: Roster = {
+      accounts: accounts.map((one) => one.account), roles: Object.fromEntries(accounts.map((one) => [one.account, one.role])),
+    };
+    const names = await Promise.all(accounts.map((one) =>
+      this.vault.put('meta', `name/${one.account}`, { name: one.display_name } satisfies SeenName)));
+    await this.vault.write(await this.vault.put('meta', `room/${room}`, roster), ...names);
+    return roster;
+  }
+
+  async nameOf(account: string): Promise<string | null> {
+    return (await this.vault.get<SeenName>('meta', `name/${account}`))?.name ?? null;
   }
 
   /** The hub's public key for a hub_key_id; fetches the manifest when the id is newer than what is pinned. */

@@ -1,5 +1,6 @@
 /** What the device keeps, record by record. Everything here is stored sealed (vault.ts). */
 import type { Bytes } from '../protocol/bytes';
+import type { GroupRole } from './contract';
 import type { KeyPackageSecret } from './mls';
 
 /** keys/device: this device's MLS signature key. */
@@ -15,8 +16,14 @@ export interface Self { server: string; account: string; device: string }
 export interface PinnedManifest { entries: { entry: Bytes; signature: Bytes }[] }
 /** meta/pin/<account>: what was seen of somebody's identity; a later list may not be older. */
 export interface Pin { aik: Bytes; version: number; list: Bytes }
-/** meta/room/<room>: who is in a room, as first seen. Direct rooms never change. */
-export interface Roster { accounts: string[] }
+/**
+ * meta/room/<room>: who belongs to a room. A direct room's as first seen, for it never changes; a group's as the server
+ * announced it last, with everybody's role.
+ */
+export interface Roster { accounts: string[]; roles?: Record<string, GroupRole> }
+/** meta/name/<account>: the name under which somebody was last seen in a group, for messages that outlast her stay. */
+export interface SeenName { name: string }
+/** meta/due/<room>: a group's roster changed and its leaves are not in line with it yet. */
 /** meta/stale/<account>: its devices changed and rooms are not reconciled yet. */
 export interface Stale { sinceMs: number }
 /** meta/first/<request>: the first message, waiting for the request to be accepted. */

@@ -22,7 +22,7 @@ import {
 import type { KeyPackages } from './packages';
 import { contextOf, frankOf, info, judge, proven, rowOf, tombstone, type Genuine } from './receive';
 import {
-  messageKey, newThread, outboxKey, padded, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Self,
+  messageKey, newThread, outboxKey, padded, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Roster, type Self,
   type Thread,
 } from './records';
 import { Unsealable, type Vault } from './vault';
@@ -57,6 +57,8 @@ const UNVERIFIED = 'The server shows keys for this chat that do not check out, s
 const EQUIVOCATION = 'The server signed two different messages for one place in this chat. Kith kept both signatures as evidence.';
 const STRANGER = 'Somebody tried to add a device here that none of you vouched for. It was refused, and this device stopped following the chat.';
 const UNCONFIRMED = 'The server’s answer to a message of yours does not check out, so it is not shown as sent. It may have arrived all the same.';
+const OWN_DEVICE = 'Another device of yours joined this chat.';
+const THEIR_DEVICE = 'They joined this chat on another device.';
 const UNLISTED = 'A device was added that its account does not list. Nothing is sent until it is removed.';
 
 /** "Not now": the server cannot be reached or wants us to wait. Never a verdict. */
@@ -345,6 +347,14 @@ export class Room {
     return this.context.vault.put('messages', `${messageKey(this.id, seq, pos)}-${salt}`, info(pos, atMs, text, salt));
   }
 
+  /** Not in the group any more: nothing is sent and nothing can be read from now on; a new Welcome would heal it. */
+  async left(why: string): Promise<void> {
+    await this.run(async () => {
+      const loaded = await this.#load();
+      if (loaded && loaded.record.broken === null) await this.#break({ ...loaded.record, pending: null }, loaded.group, await this.thread(), why, 'removed');
+    });
+  }
+
   /** A line in the thread that the engine says. */
   async note(text: string): Promise<void> {
     await this.run(async () => {
@@ -357,7 +367,7 @@ export class Room {
   // ---- handshakes -------------------------------------------------------------------------------------------------
 
   /**
-   * strict: a sender must be listed now. lenient: a leaf may have been unlisted since; it stays in quarantine (nothing
+   * strict: a sender must be listed now, or in a group have been while she was in it. lenient: a leaf may have been unlisted since; it stays in quarantine (nothing
    * is sent while it is there) until a commit removes it. Another key than listed, or a foreign account, never passes.
    */
   #judge(mode: 'strict' | 'lenient'): Judge {
@@ -365,7 +375,7 @@ export class Room {
       const { directory } = this.context;
       try {
         const standing = await directory.standing(await directory.roster(this.id), who, key);
-        return standing === 'listed' || (mode === 'lenient' && standing === 'unlisted');
+        return standing === 'listed' || standing === 'former' || (mode === 'lenient' && standing === 'unlisted');
       } catch (error) {
         if (isRefusal(error)) return false;
         throw error;
@@ -394,7 +404,7 @@ export class Room {
     if (done.kind !== 'commit') return this.#break(loaded.record, loaded.group, here, BROKEN);
     // Whoever won the epoch, ours of that epoch lost: it is made again on top of this one when still needed.
     const record: GroupRecord = { ...loaded.record, pending: null, broken: done.removedMe ? 'removed' : null };
-    const notes = await this.#rosterNotes(done.added, here);
+    const notes = done.removedMe ? [] : await this.#rosterNotes(members(loaded.group), members(done.next), here);
     await vault.write(...(await this.#store(record, done.next, true)), ...notes, await this.#putThread(here));
     this.#inFlight = null;
     this.#notBefore = 0;
@@ -402,23 +412,34 @@ export class Room {
     emit({ type: 'thread', room: this.id });
   }
 
-  async #rosterNotes(added: readonly Member[], thread: Thread): Promise<Write[]> {
+  /** What changed among the leaves, said in the thread. */
+  async #rosterNotes(before: readonly Member[], after: readonly Member[], thread: Thread): Promise<Write[]> {
     const { directory, home, self } = this.context;
-    const accounts = await directory.roster(this.id);
+    const roster = await directory.roster(this.id);
     const seq = Math.max(thread.seq, thread.headSeq);
-    return Promise.all(added.map(async (member) => {
-      const standing = await directory.standing(accounts, member, member.key);
-      const own = parseUri(member.account, 'u').id === self.account;
-      const text = standing === 'listed'
-        ? (own ? 'Another device of yours joined this chat.' : 'They joined this chat on another device.') : UNLISTED;
-      return this.#infoRow(text, thread.pos, seq, home.now());
-    }));
+    const lines: string[] = [];
+    for (const member of newcomers(before, after)) {
+      if ((await directory.standing(roster, member, member.key)) === 'unlisted') lines.push(UNLISTED);
+      else if (!roster.roles) lines.push(accountOf(member) === self.account ? OWN_DEVICE : THEIR_DEVICE);
+      else if (accountOf(member) === self.account && before.length > 0) lines.push(OWN_DEVICE);
+    }
+    if (roster.roles) {
+      const here = [...accountsOf(before)];
+      const now = [...accountsOf(after)];
+      for (const one of now) if (one !== self.account && !here.includes(one)) lines.push(`${await this.#called(one)} joined.`);
+      for (const one of here) if (!now.includes(one)) lines.push(`${await this.#called(one)} is no longer in this group.`);
+    }
+    return Promise.all(lines.map((text) => this.#infoRow(text, thread.pos, seq, home.now())));
   }
 
-  async #break(record: GroupRecord, group: Group, thread: Thread, why: string): Promise<void> {
+  async #called(account: string): Promise<string> {
+    return (await this.context.directory.nameOf(account)) ?? 'Somebody';
+  }
+
+  async #break(record: GroupRecord, group: Group | null, thread: Thread, why: string, broken = 'fork'): Promise<void> {
     const { vault, home, emit } = this.context;
     const note = await this.#infoRow(why, thread.pos, Math.max(thread.seq, thread.headSeq), home.now());
-    const writes = await this.#store({ ...record, pending: null, broken: 'fork' }, group, false);
+    const writes = await this.#store({ ...record, pending: null, broken }, group, false);
     await vault.write(...writes, note, await this.#putThread(thread));
     emit({ type: 'thread', room: this.id });
     emit({ type: 'chats' });
@@ -476,8 +497,7 @@ export class Room {
     const group = restore(pending.nextTree, pending.nextRatchets);
     const thread = await this.thread();
     const here = { ...thread, pos: Math.max(thread.pos, accepted.roomPos) };
-    const known = new Set((before ? members(before) : members(group)).map((member) => member.device));
-    const notes = await this.#rosterNotes(members(group).filter((member) => !known.has(member.device)), here);
+    const notes = await this.#rosterNotes(members(before ?? group), members(group), here);
     const writes = await this.#store({ ...record, pending: null, broken: null, rotatedMs: home.now() }, group, true);
     await vault.write(...writes, ...notes, await this.#putThread(here));
     if (before) wipeSpent(Object.values(before.state.keySchedule as unknown as Record<string, Uint8Array>));
@@ -567,9 +587,9 @@ export class Room {
 
   async #quarantined(group: Group): Promise<boolean> {
     const { directory } = this.context;
-    const accounts = await directory.roster(this.id);
+    const roster = await directory.roster(this.id);
     for (const member of members(group)) {
-      if (member.leaf !== ownLeaf(group) && (await directory.standing(accounts, member, member.key)) !== 'listed') return true;
+      if (member.leaf !== ownLeaf(group) && (await directory.standing(roster, member, member.key)) !== 'listed') return true;
     }
     return false;
   }
@@ -663,10 +683,10 @@ export class Room {
   // ---- membership -------------------------------------------------------------------------------------------------
 
   /** Everybody's listed devices in this room except this one, freshly fetched. */
-  async #listedDevices(): Promise<Map<string, { account: string; key: Bytes }>> {
+  async #listedDevices(roster: Roster): Promise<Map<string, { account: string; key: Bytes }>> {
     const { directory, self } = this.context;
     const found = new Map<string, { account: string; key: Bytes }>();
-    for (const account of await directory.roster(this.id)) {
+    for (const account of roster.accounts) {
       const { list } = await directory.keys(account, true);
       for (const entry of list?.entries ?? []) found.set(entry.device, { account, key: entry.mlsKey });
     }
@@ -691,9 +711,10 @@ export class Room {
   async #create(): Promise<void> {
     const { api, directory, engine, self, home } = this.context;
     const room = await api.room(this.id);
-    await directory.pinRoster(this.id, room.accounts.map((one) => one.account));
+    const roster = await directory.pinRoster(room);
     if (room.epoch !== null) return; // a Welcome for this device is on the way, or another device will add it
-    const devices = [...(await this.#listedDevices())];
+    if (roster.roles) return this.#found(roster);
+    const devices = [...(await this.#listedDevices(roster))];
     // Theirs first: without any of them there is nobody to write to, and our own packages would be spent for nothing.
     const theirs = await this.#claim(new Map(devices.filter(([, device]) => device.account !== self.account)));
     this.#lonely = theirs.length === 0;
@@ -706,6 +727,24 @@ export class Room {
     const ours = await this.#claim(new Map(devices.filter(([, device]) => device.account === self.account)));
     const founded = await engine.createGroup(uuidBytes(this.id), this.#judge('strict'));
     await this.#propose(founded, { adds: [...theirs, ...ours], removes: [] }, true);
+  }
+
+  /** A group begins with its owner's devices alone; whoever says yes later is added then. */
+  async #found(roster: Roster): Promise<void> {
+    const { engine, self } = this.context;
+    if (roster.roles?.[self.account] !== 'owner') return;
+    const own = await this.#claim(await this.#listedDevices({ accounts: [self.account] }));
+    await this.#propose(await engine.createGroup(uuidBytes(this.id), this.#judge('strict')), { adds: own, removes: [] }, true);
+  }
+
+  /** Makes the group if that is this device's to do. */
+  begin(): void {
+    this.#later(async () => {
+      const { link } = this.context;
+      if (this.#stopped || !link.ready || this.#inFlight !== null) return;
+      const loaded = await this.#load();
+      if (loaded === null) await this.#create();
+    });
   }
 
   async #propose(group: Group, change: { adds: Bytes[]; removes: number[] }, creating = false): Promise<void> {
@@ -746,11 +785,24 @@ export class Room {
     return this.#lonely;
   }
 
+  /** Of a group, what the server says now: its members are decided by people, and leaves follow. */
+  async #freshRoster(): Promise<Roster> {
+    const { api, directory } = this.context;
+    const known = await directory.roster(this.id);
+    return known.roles ? directory.pinRoster(await api.room(this.id)) : known;
+  }
+
+  /** Somebody new is added by an admin's device; a further device of somebody who is in, by anybody's. */
+  #mayAdd({ roles }: Roster): boolean {
+    return roles === undefined || ['admin', 'owner'].includes(roles[this.context.self.account] ?? '');
+  }
+
   async #reconcile(): Promise<void> {
     const { link, home } = this.context;
     const loaded = await this.#load();
     if (!loaded?.group || loaded.record.broken !== null || loaded.record.pending || !link.ready || this.#inFlight !== null) return;
-    const listed = await this.#listedDevices();
+    const roster = await this.#freshRoster();
+    const listed = await this.#listedDevices(roster);
     const { group } = loaded;
     const others = members(group).filter((member) => member.leaf !== ownLeaf(group));
     const removes = others.filter((member) => {
@@ -758,11 +810,21 @@ export class Room {
       return !entry || !equal(entry.key, member.key);
     }).map((member) => member.leaf);
     const present = new Set(others.map((member) => member.device));
-    const missing = new Map([...listed].filter(([device]) => !present.has(device)));
+    const here = accountsOf(members(group));
+    const missing = new Map([...listed].filter(([device, { account }]) =>
+      !present.has(device) && (here.has(account) || this.#mayAdd(roster))));
     const adds = await this.#claim(missing);
     const due = home.now() - loaded.record.rotatedMs > ROTATE_AFTER_MS;
     if (adds.length > 0 || removes.length > 0 || due) await this.#propose(group, { adds, removes });
   }
+}
+
+const accountOf = (member: Member): string => parseUri(member.account, 'u').id;
+const accountsOf = (all: readonly Member[]): Set<string> => new Set(all.map(accountOf));
+
+function newcomers(before: readonly Member[], after: readonly Member[]): Member[] {
+  const known = new Set(before.map((member) => member.device));
+  return after.filter((member) => !known.has(member.device));
 }
 
 const waits = (refused: Refused): boolean => refused.code === 'limited' || refused.code === 'read_only';

@@ -61,6 +61,7 @@ export class Threads {
   async #message(room: string, row: MessageRecord, gap: number, thread: Thread): Promise<Message> {
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, mine: row.mine, sender: row.sender,
+      sender_name: row.mine || row.kind === 'info' ? '' : ((await this.directory.nameOf(row.sender)) ?? ''),
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text,
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
@@ -84,7 +85,7 @@ export class Threads {
   /** What was written here and is not accepted yet. */
   async unsent(record: OutboxRecord): Promise<Message> {
     return {
-      id: record.id, room: record.room, at_ms: record.createdMs, seq: null, mine: true, sender: this.account, kind: 'text',
+      id: record.id, room: record.room, at_ms: record.createdMs, seq: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
       text: record.text, reply_to: await this.#quote(record.room, record.replyTo),
       delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0,
     };

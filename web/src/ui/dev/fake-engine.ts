@@ -2,7 +2,7 @@
  * A scripted engine in memory, for looking at screens. It keeps what is done to it until the page is closed.
  * Only `fake.html` uses it; nothing of it is in the product build.
  */
-import type { Args, Engine, EngineError, Happening, Me, Message, Op, Phase, Result } from '../../engine/contract';
+import type { Args, Chat, Engine, EngineError, GroupFacts, Happening, Me, Message, Op, Phase, Result } from '../../engine/contract';
 import {
   chats, DAY, me, MY_ACCOUNT, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
 } from './worlds';
@@ -20,7 +20,7 @@ const refused = (code: string, message: string, rest: Partial<EngineError> = {})
 export class FakeEngine implements Engine {
   #listeners = new Set<(happening: Happening) => void>();
   #me: Me;
-  #chats;
+  #chats: Chat[];
   #threads = new Map<string, Message[]>();
   #received;
   #sent;
@@ -63,6 +63,16 @@ export class FakeEngine implements Engine {
 
   #tell(happening: Happening): void {
     for (const listener of this.#listeners) listener(happening);
+  }
+
+  #regroup(room: string, change: (chat: Chat) => Chat): null {
+    this.#chats = this.#chats.map((chat) => (chat.room === room ? change(chat) : chat));
+    this.#tell({ type: 'chats' });
+    return null;
+  }
+
+  #without(room: string, account: string): null {
+    return this.#regroup(room, (chat) => ({ ...chat, people: chat.people.filter((one) => one.account !== account) }));
   }
 
   #arrive(): { me: Me; recovery_code: string } {
@@ -135,7 +145,7 @@ export class FakeEngine implements Engine {
       const room = `room-${request}`;
       const { account, handle, display_name } = from;
       this.#chats = [
-        { room, account, handle, display_name, writable: true, ready: true, unread: 0, last: null, blocked: false, deleted: false },
+        { room, kind: 'direct', group: null, people: [], account, handle, display_name, writable: true, ready: true, unread: 0, last: null, blocked: false, deleted: false },
         ...this.#chats,
       ];
       this.#received = this.#received.filter((known) => known !== from);
@@ -172,6 +182,48 @@ export class FakeEngine implements Engine {
       return this.#me.standing;
     },
 
+    create_group: async ({ name, description }) => {
+      const group: GroupFacts = {
+        name, description, posting: 'everyone', approval: false, role: 'owner', created_ms: Date.now(), left: false,
+      };
+      const mine = { account: this.#me.account_id, handle: this.#me.handle, display_name: this.#me.display_name, role: 'owner' as const };
+      const room = crypto.randomUUID();
+      this.#chats = [{
+        room, kind: 'group', group, people: [mine], account: '', handle: '', display_name: name, writable: true, ready: true,
+        unread: 0, last: null, blocked: false, deleted: false,
+      }, ...this.#chats];
+      this.#threads.set(room, []);
+      this.#tell({ type: 'chats' });
+      return { room };
+    },
+    edit_group: async ({ room, ...change }) => this.#regroup(room, (chat) => ({
+      ...chat, display_name: change.name ?? chat.display_name, group: chat.group && { ...chat.group, ...change },
+    })),
+    invite_to_group: async () => null,
+    group_invitations: async () => ({ received: [], sent: [] }),
+    accept_group: async () => { throw refused('not_found', 'There is nothing here, or it is not yours to see.'); },
+    decline_group: async () => null,
+    take_back_group_invitation: async () => null,
+    leave_group: async ({ room }) => this.#regroup(room, (chat) => ({
+      ...chat, writable: false, group: chat.group && { ...chat.group, left: true },
+    })),
+    set_role: async ({ room, account, role }) => this.#regroup(room, (chat) => ({
+      ...chat, people: chat.people.map((one) => (one.account === account ? { ...one, role } : one)),
+    })),
+    remove_member: async ({ room, account }) => this.#without(room, account),
+    ban_member: async ({ room, account }) => this.#without(room, account),
+    unban_member: async () => null,
+    group_bans: async () => [],
+    group_joiners: async () => [],
+    group_links: async () => [],
+    make_group_link: async () => ({ link: 'https://chat.example/#/g/AbCdEfGh', expires_ms: Date.now() + 7 * DAY }),
+    revoke_group_link: async () => null,
+    look_at_group_link: async () => ({
+      name: 'Saturday hall', description: 'Who opens, who brings what', members: 12, known: 3, approval: true,
+      by: { account: this.#me.account_id, handle: 'maya', display_name: 'Maya Lindqvist', connected: true },
+    }),
+    join_by_group_link: async () => ({ room: this.#chats[0]!.room, state: 'asked' }),
+
     chats: async () => this.#chats,
     thread: async ({ room, limit = 50 }) => {
       const all = this.#threads.get(room) ?? [];
@@ -183,7 +235,7 @@ export class FakeEngine implements Engine {
       const answered = all.find((message) => message.id === reply_to);
       const offline = this.world === 'offline';
       const message: Message = {
-        id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1, mine: true, sender: MY_ACCOUNT,
+        id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1, mine: true, sender: MY_ACCOUNT, sender_name: '',
         kind: 'text', text, gap_before: 0, delivery: text === 'fail me' ? 'failed' : offline ? 'waiting' : 'sent',
         reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine } : null,
       };

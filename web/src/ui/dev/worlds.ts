@@ -85,7 +85,7 @@ export function chats(now: number): Chat[] {
     { handle: 'old.chat', name: 'Jo Park', at: 20 * DAY, last: 'bye', over: { deleted: true, writable: false } },
   ];
   return people.map(({ handle, name, unread = 0, at, last, mine = false, over = {} }, n) => ({
-    room: uuid(100 + n), account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, unread,
+    room: uuid(100 + n), kind: 'direct' as const, group: null, people: [], account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, unread,
     last: { text: last, mine, at_ms: now - at }, blocked: false, deleted: false, ...over,
   }));
 }
@@ -114,7 +114,7 @@ const SCRIPT: Line[] = [
 
 export function thread(chat: Chat, now: number): Message[] {
   return SCRIPT.map(({ text, mine = false, at, over = {} }, n) => ({
-    id: `${chat.room}:${n}`, room: chat.room, at_ms: now - at, seq: n + 1, mine, sender: mine ? MY_ACCOUNT : chat.account,
+    id: `${chat.room}:${n}`, room: chat.room, at_ms: now - at, seq: n + 1, mine, sender: mine ? MY_ACCOUNT : chat.account, sender_name: '',
     kind: 'text', text, reply_to: null, delivery: mine ? 'sent' : null, gap_before: 0, ...over,
   }));
 }
