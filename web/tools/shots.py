@@ -29,6 +29,8 @@ POLICY = (
 )
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MAYA, CLOSED, NOT_READY, KAI = (f"00000000-0000-4000-8000-{100 + n:012d}" for n in (0, 5, 4, 6))
+GROUP, NOTICES, LEFT_GROUP = (f"00000000-0000-4000-8000-{150 + n:012d}" for n in range(3))
+INVITATION = "00000000-0000-4000-8000-000000000700"
 REQUEST = "00000000-0000-4000-8000-000000000400"
 PLAIN_REQUEST = "00000000-0000-4000-8000-000000000401"
 
@@ -179,6 +181,24 @@ SHOTS = [
         shield, lambda page: page.get_by_text("Report Maya").click(),
         lambda page: page.get_by_label("This involves someone under 18").check(), button("Bullying or threats"),
         button("Send report"))),
+    Shot("group-new", "adult", "#/new-group"),
+    Shot("group-new-restricted", "restricted", "#/new-group"),
+    Shot("group-thread", "adult", f"#/c/{GROUP}"),
+    Shot("group-thread-closed", "adult", f"#/c/{NOTICES}"),
+    Shot("group-thread-left", "adult", f"#/c/{LEFT_GROUP}"),
+    Shot("group", "adult", f"#/c/{GROUP}/people"),
+    Shot("group-settings", "adult", f"#/c/{GROUP}/people",
+         (lambda page: page.get_by_text("Group settings").click(),)),
+    Shot("group-link-made", "adult", f"#/c/{GROUP}/people", (button("Create invite link"),)),
+    Shot("group-as-member", "adult", f"#/c/{NOTICES}/people"),
+    Shot("group-left", "adult", f"#/c/{LEFT_GROUP}/people"),
+    Shot("group-leaving", "adult", f"#/c/{NOTICES}/people", (button("Leave group"),)),
+    Shot("group-person", "adult", f"#/c/{GROUP}/people",
+         (lambda page: page.get_by_role("main").get_by_text("Lee").first.click(),)),
+    Shot("group-invitation", "teen", f"#/invitations/{INVITATION}"),
+    Shot("group-invitation-gone", "adult", "#/invitations/none"),
+    Shot("group-link", "teen", "#/g/abc"),
+    Shot("group-link-asked", "adult", "#/g/abc", (button("Ask to join"),)),
     Shot("settings", "adult", "#/settings"),
     Shot("settings-sign-out", "adult", "#/settings", (button("Sign out"),)),
     Shot("settings-profile", "adult", "#/settings/profile"),

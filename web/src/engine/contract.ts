@@ -116,7 +116,7 @@ export interface Message {
   sender_name: string;        // as far as it is known here; '' for own messages and lines of the engine
   kind: 'text' | 'unsupported' | 'tombstone' | 'info';
   text: string;               // '' for tombstones
-  reply_to: { id: string; text: string; mine: boolean } | null;
+  reply_to: { id: string; text: string; mine: boolean; name: string } | null;
   delivery: DeliveryState | null;
   gap_before: number;         // messages the server should have delivered just before this one and did not
 }

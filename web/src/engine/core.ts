@@ -731,7 +731,7 @@ export class EngineCore implements Engine {
 
     report_preview: ({ account, room, message }) => this.#need().threads.preview(account, room, message),
     report: async ({ account, room, message, category, minor_involved, note }) => {
-      const items = room === null ? [] : await this.#need().threads.reportItems(room, message);
+      const items = room === null ? [] : await this.#need().threads.reportItems(room, account, message);
       const report = { account, room, category, minor_involved, note, items };
       const answer = await this.#api.report({ ...report, id: this.#reportId(JSON.stringify(report)) });
       this.#reporting = null;

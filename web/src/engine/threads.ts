@@ -61,7 +61,7 @@ export class Threads {
   async #message(room: string, row: MessageRecord, gap: number, thread: Thread): Promise<Message> {
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, mine: row.mine, sender: row.sender,
-      sender_name: row.mine || row.kind === 'info' ? '' : ((await this.directory.nameOf(row.sender)) ?? ''),
+      sender_name: await this.#nameOf(row),
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text,
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
@@ -69,12 +69,17 @@ export class Threads {
     };
   }
 
+  /** The name under which a message of a group is shown; in a chat of two nobody needs one. */
+  async #nameOf(row: MessageRecord | null): Promise<string> {
+    return row === null || row.mine || row.sender === '' ? '' : ((await this.directory.nameOf(row.sender)) ?? '');
+  }
+
   /** What is answered, as far as it was said in this chat: words of another one are never shown here. */
   async #quote(room: string, id: string | null): Promise<Message['reply_to']> {
     if (id === null) return null;
     const key = await this.vault.get<string>('meta', `mid/${id}`);
     const row = key === null || !key.startsWith(`${room}/`) ? null : await this.vault.get<MessageRecord>('messages', key);
-    return { id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false };
+    return { id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false, name: await this.#nameOf(row) };
   }
 
   async #unsent(room: string): Promise<Message[]> {
@@ -99,16 +104,16 @@ export class Threads {
     return all.filter((row) => row.frank !== null && row.content !== null).sort((a, b) => a.seq! - b.seq!);
   }
 
-  /** The franked messages that a report about `message` (or the newest) would carry: at most 30, ending there. */
-  async selection(room: string, message?: string): Promise<MessageRecord[]> {
-    const all = await this.#franked(room);
+  /** What a report about somebody would carry: her franked messages and one's own, at most 30, ending with `message`. */
+  async selection(room: string, account: string, message?: string): Promise<MessageRecord[]> {
+    const all = (await this.#franked(room)).filter((row) => row.mine || row.sender === account);
     const end = message === undefined ? all.length - 1 : all.findIndex((row) => row.id === message);
     return all.slice(Math.max(0, end + 1 - REPORT_ITEMS), end + 1);
   }
 
   async preview(account: string, room: string | null, message?: string): Promise<ReportPreview> {
     if (room === null) return { room, account, rows: [], omitted_tail: 0 };
-    const rows = await this.selection(room, message);
+    const rows = await this.selection(room, account, message);
     const thread = await this.thread(room);
     const last = rows.at(-1)?.seq ?? thread.headSeq;
     const shown = await Promise.all(rows.map((row, i) => this.#reportRow(row, rows[i - 1] ?? null)));
@@ -126,8 +131,8 @@ export class Threads {
   }
 
   /** The items of a report: exactly the stored bytes and their proofs. */
-  async reportItems(room: string, message?: string): Promise<string[]> {
-    const rows = await this.selection(room, message);
+  async reportItems(room: string, account: string, message?: string): Promise<string[]> {
+    const rows = await this.selection(room, account, message);
     return rows.map((row) => toBase64(encodeReportItem({ content: row.content!, ...frankOf(row.frank!) })));
   }
 

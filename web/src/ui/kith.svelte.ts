@@ -1,9 +1,12 @@
 /** What the page knows, kept current by what the engine tells. One instance per page, handed down by context. */
 import { createContext } from 'svelte';
-import type { Chat, Engine, Happening, Me, Notice, Phase, ReceivedRequest, Result } from '../engine/contract';
+import type {
+  Chat, Engine, GroupRole, Happening, Me, Message, Notice, Participant, Phase, ReceivedRequest, Result,
+} from '../engine/contract';
 import { sentence } from './errors';
 import { called } from './names';
 import { Resource } from './resource.svelte';
+import type { Route } from './routes';
 
 /** Somebody that a sheet is about. */
 export interface Person {
@@ -22,6 +25,7 @@ export type Sheet =
   | { kind: 'report'; person: Person; message?: string }
   | { kind: 'blocked'; person: Person }
   | { kind: 'delete'; person: Person }
+  | { kind: 'member'; room: string; account: string; mine: GroupRole }
   | { kind: 'safety' };
 
 /** Steps after an identity was made that must not be skipped: keeping the code, then seeing what is on. */
@@ -38,11 +42,12 @@ export class Kith {
   updateReady = $state.raw<(() => void) | null>(null);
   /** Unsent text per room; in memory only, because nothing written may reach the disk unsealed. */
   readonly drafts = new Map<string, string>();
-  /** An invite opened before signing in. */
-  invite = $state<string | null>(null);
+  /** An invite or a link into a group, opened before signing in. */
+  opened = $state.raw<Extract<Route, { token: string }> | null>(null);
 
   readonly chats: Resource<Chat[]>;
   readonly requests;
+  readonly invitations: Resource<Result<'group_invitations'>>;
   readonly notices: Resource<Notice[]>;
   /** Terms and standards; loaded by the screens that show them. */
   readonly terms: Resource<Result<'terms'>>;
@@ -50,6 +55,7 @@ export class Kith {
   constructor(readonly engine: Engine) {
     this.chats = new Resource(() => engine.call('chats', {}));
     this.requests = new Resource(() => engine.call('requests', {}));
+    this.invitations = new Resource(() => engine.call('group_invitations', {}));
     this.notices = new Resource(() => engine.call('notices', {}));
     this.terms = new Resource(() => engine.call('terms', {}));
     engine.on((happening) => this.#hear(happening));
@@ -101,7 +107,7 @@ export class Kith {
 
   async block(person: Person): Promise<void> {
     await this.engine.call('block', { account: person.account });
-    await Promise.all([this.chats.load(), this.requests.load()]);
+    await Promise.all([this.chats.load(), this.requests.load(), this.invitations.load()]);
   }
 
   #enter(phase: Phase): void {
@@ -110,7 +116,7 @@ export class Kith {
   }
 
   async #refresh(): Promise<void> {
-    const refreshed = [this.chats.load(), this.requests.load(), this.notices.load()];
+    const refreshed = [this.chats.load(), this.requests.load(), this.invitations.load(), this.notices.load()];
     if (!this.me) refreshed.push(this.refreshMe());
     await Promise.all(refreshed);
   }
@@ -128,6 +134,7 @@ export class Kith {
       case 'chats':
         return void this.chats.load();
       case 'requests':
+        void this.invitations.load();
         return void this.requests.load();
       case 'standing':
         // The standing on screen stays until the new one is here; the next happening or visit tries again.
@@ -144,7 +151,7 @@ export class Kith {
   #forget(): void {
     this.me = null;
     this.drafts.clear();
-    this.chats.value = this.requests.value = this.notices.value = undefined;
+    this.chats.value = this.requests.value = this.invitations.value = this.notices.value = undefined;
   }
 }
 
@@ -157,5 +164,18 @@ export const personOfRequest = (request: ReceivedRequest): Person => ({
   account: request.account, handle: request.handle, name: called(request), room: null, request: request.request,
   blocked: false, recent: true,
 });
+
+/** Somebody of a group, as reports and blocks know her. */
+export const personOfMember = (member: Omit<Participant, 'role'>, room: string): Person => ({
+  account: member.account, handle: member.handle, name: called(member), room, request: null, blocked: false, recent: false,
+});
+
+/** Who wrote a message: the other person of a chat, or that member of the group, also when she has left it. */
+export function personOfMessage(chat: Chat, message: Message, recent: boolean): Person {
+  if (chat.kind === 'direct') return personOfChat(chat, recent);
+  const { sender: account, sender_name: display_name } = message;
+  const member = chat.people.find((one) => one.account === account) ?? { account, handle: '', display_name };
+  return personOfMember(member, chat.room);
+}
 
 export const [useKith, provideKith] = createContext<Kith>();

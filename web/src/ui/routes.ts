@@ -7,14 +7,17 @@ export const SETTINGS_PAGES = [
 export type SettingsPage = (typeof SETTINGS_PAGES)[number];
 
 export type Route =
-  | { screen: 'home' | 'welcome' | 'sign-up' | 'sign-in' | 'recover' | 'add' | 'requests' | 'settings' | 'terms' | 'help' }
+  | { screen: 'home' | 'welcome' | 'sign-up' | 'sign-in' | 'recover' | 'add' | 'new-group' | 'requests' | 'settings' | 'terms' | 'help' }
   | { screen: 'thread'; room: string }
+  | { screen: 'group'; room: string }
+  | { screen: 'group-link'; token: string }
+  | { screen: 'invitation'; invitation: string }
   | { screen: 'request'; request: string }
   | { screen: 'invite'; token: string }
   | { screen: 'setting'; page: SettingsPage }
   | { screen: 'unknown' };
 
-const PLAIN = ['welcome', 'sign-up', 'sign-in', 'recover', 'add', 'requests', 'settings', 'terms', 'help'] as const;
+const PLAIN = ['welcome', 'sign-up', 'sign-in', 'recover', 'add', 'new-group', 'requests', 'settings', 'terms', 'help'] as const;
 
 function decoded(part: string): string {
   try {
@@ -26,10 +29,14 @@ function decoded(part: string): string {
 
 /** Reads `location.hash`; anything unexpected is `unknown`. */
 export function parse(hash: string): Route {
-  const [first = '', second = '', ...rest] = hash.replace(/^#?\/?/, '').split('/').map(decoded);
+  const [first = '', second = '', third = '', ...rest] = hash.replace(/^#?\/?/, '').split('/').map(decoded);
   if (rest.some((part) => part !== '')) return { screen: 'unknown' };
+  if (first === 'c' && second && third === 'people') return { screen: 'group', room: second };
+  if (third !== '') return { screen: 'unknown' };
   if (first === '') return { screen: 'home' };
   if (first === 'c' && second) return { screen: 'thread', room: second };
+  if (first === 'g' && second) return { screen: 'group-link', token: second };
+  if (first === 'invitations' && second) return { screen: 'invitation', invitation: second };
   if (first === 'i' && second) return { screen: 'invite', token: second };
   if (first === 'requests' && second) return { screen: 'request', request: second };
   if (first === 'settings' && second) {
@@ -48,6 +55,12 @@ export function address(route: Route): string {
       return '#/';
     case 'thread':
       return `#/c/${encodeURIComponent(route.room)}`;
+    case 'group':
+      return `#/c/${encodeURIComponent(route.room)}/people`;
+    case 'group-link':
+      return `#/g/${encodeURIComponent(route.token)}`;
+    case 'invitation':
+      return `#/invitations/${encodeURIComponent(route.invitation)}`;
     case 'invite':
       return `#/i/${encodeURIComponent(route.token)}`;
     case 'request':
@@ -61,7 +74,7 @@ export function address(route: Route): string {
 
 export type View = 'starting' | 'first-device' | 'recovery' | 'locked' | 'unsupported' | Route['screen'];
 
-const SIGNED_OUT: readonly Route['screen'][] = ['welcome', 'sign-up', 'sign-in', 'recover', 'terms', 'help', 'invite'];
+const SIGNED_OUT: readonly Route['screen'][] = ['welcome', 'sign-up', 'sign-in', 'recover', 'terms', 'help', 'invite', 'group-link'];
 const BEFORE_SIGN_IN: readonly Route['screen'][] = ['welcome', 'sign-up', 'sign-in', 'recover'];
 
 /**

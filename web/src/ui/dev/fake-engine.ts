@@ -4,7 +4,7 @@
  */
 import type { Args, Chat, Engine, EngineError, GroupFacts, Happening, Me, Message, Op, Phase, Result } from '../../engine/contract';
 import {
-  chats, DAY, me, MY_ACCOUNT, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
+  chats, DAY, groups, groupThread, invitations, me, MY_ACCOUNT, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
 } from './worlds';
 
 type Doing = { [K in Op]: (args: Args<K>) => Promise<Result<K>> };
@@ -32,8 +32,8 @@ export class FakeEngine implements Engine {
   constructor(private readonly world: WorldName, private readonly now = Date.now()) {
     const empty = world === 'empty';
     this.#me = me(world, now);
-    this.#chats = empty ? [] : chats(now);
-    for (const chat of this.#chats) this.#threads.set(chat.room, thread(chat, now));
+    this.#chats = empty ? [] : [...chats(now), ...groups(now)];
+    for (const chat of this.#chats) this.#threads.set(chat.room, chat.group ? groupThread(chat, now) : thread(chat, now));
     if (this.#chats[5]) this.#threads.set(this.#chats[5].room, []);
     this.#received = empty ? [] : received(now);
     this.#sent = empty ? [] : sent(now);
@@ -200,7 +200,7 @@ export class FakeEngine implements Engine {
       ...chat, display_name: change.name ?? chat.display_name, group: chat.group && { ...chat.group, ...change },
     })),
     invite_to_group: async () => null,
-    group_invitations: async () => ({ received: [], sent: [] }),
+    group_invitations: async () => ({ received: this.world === 'empty' ? [] : invitations(this.now), sent: [] }),
     accept_group: async () => { throw refused('not_found', 'There is nothing here, or it is not yours to see.'); },
     decline_group: async () => null,
     take_back_group_invitation: async () => null,
@@ -213,9 +213,9 @@ export class FakeEngine implements Engine {
     remove_member: async ({ room, account }) => this.#without(room, account),
     ban_member: async ({ room, account }) => this.#without(room, account),
     unban_member: async () => null,
-    group_bans: async () => [],
-    group_joiners: async () => [],
-    group_links: async () => [],
+    group_bans: async () => [{ account: 'banned', handle: 'pat', display_name: 'Pat Stone', since_ms: this.now - DAY }],
+    group_joiners: async () => [{ account: 'joiner', handle: 'sam.rivers', display_name: 'Sam Rivers', since_ms: this.now - DAY }],
+    group_links: async () => [{ link: 'one', by: this.#me.account_id, made_ms: this.now, expires_ms: this.now + 5 * DAY, joined: 2 }],
     make_group_link: async () => ({ link: 'https://chat.example/#/g/AbCdEfGh', expires_ms: Date.now() + 7 * DAY }),
     revoke_group_link: async () => null,
     look_at_group_link: async () => ({
@@ -237,7 +237,7 @@ export class FakeEngine implements Engine {
       const message: Message = {
         id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1, mine: true, sender: MY_ACCOUNT, sender_name: '',
         kind: 'text', text, gap_before: 0, delivery: text === 'fail me' ? 'failed' : offline ? 'waiting' : 'sent',
-        reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine } : null,
+        reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine, name: '' } : null,
       };
       this.#threads.set(room, [...all, message]);
       this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, last: { text, mine: true, at_ms: Date.now() } } : chat));

@@ -1,5 +1,5 @@
 /** The synthetic people and states that the scripted engine can play. Nobody here is real; every word is benign. */
-import type { Chat, Me, Measure, Message, Notice, ReceivedRequest, SentReport, SentRequest } from '../../engine/contract';
+import type { Chat, GroupInvitation, GroupRole, Me, Measure, Message, Notice, ReceivedRequest, SentReport, SentRequest } from '../../engine/contract';
 
 export const WORLDS = [
   'signed-out', 'adult', 'teen', 'empty', 'restricted', 'suspended', 'offline', 'locked', 'removed', 'unsupported',
@@ -90,6 +90,39 @@ export function chats(now: number): Chat[] {
   }));
 }
 
+const NAMES = ['Maya Lindqvist', 'דנה לוי!', 'Maximiliana Konstantinopolitanskaya-Featherstonehaugh', 'عمر', 'Lee'];
+
+/** Groups: one of mine, one in which only admins write, one that I left. */
+export function groups(now: number): Chat[] {
+  const group = (n: number, name: string, role: GroupRole, over: Partial<Chat>, left = false): Chat => ({
+    room: uuid(150 + n), kind: 'group', account: '', handle: '', display_name: name, unread: 0, blocked: false, deleted: false,
+    group: {
+      name, description: n === 0 ? 'Who opens the hall, who brings what, and who stays to tidy up' : '', posting: n === 1 ? 'admins' : 'everyone',
+      approval: n === 0, role, created_ms: now - 80 * DAY, left,
+    },
+    people: [
+      { account: MY_ACCOUNT, handle: 'robin', display_name: 'Robin Field', role },
+      ...NAMES.map((display_name, at) => ({
+        account: uuid(200 + at), handle: `person${at}`, display_name, role: (['owner', 'admin', 'member'] as const)[Math.min(at, 2)]!,
+      })),
+    ],
+    writable: true, ready: true, last: { text: 'See you at nine', mine: false, at_ms: now - 4 * HOUR }, ...over,
+  });
+  return [
+    group(0, 'Saturday hall 🏸', 'owner', { unread: 3 }),
+    group(1, 'School notices with a very long name that goes on and on', 'member', { writable: false }),
+    group(2, 'Old choir', 'member', { writable: false }, true),
+  ];
+}
+
+export function invitations(now: number): GroupInvitation[] {
+  return [{
+    invitation: uuid(700), room: uuid(160), name: 'Reading on Thursdays', description: 'Short books, long talks. Bring a biscuit.',
+    inviter: { account: uuid(201), handle: 'dana', display_name: 'דנה לוי!', connected: true }, members: 14, known: 2,
+    created_ms: now - 300 * DAY, sent_ms: now - 3 * HOUR,
+  }];
+}
+
 interface Line { text: string; mine?: boolean; at: number; over?: Partial<Message> }
 
 const SCRIPT: Line[] = [
@@ -104,13 +137,21 @@ const SCRIPT: Line[] = [
   { text: 'Looks good. Shall I ask the others?', mine: true, at: 5 * HOUR, over: { delivery: 'delivered' } },
   {
     text: 'Please do 🙏🏽', at: 4 * HOUR,
-    over: { gap_before: 2, reply_to: { id: 'x', text: 'Looks good. Shall I ask the others?', mine: true } },
+    over: { gap_before: 2, reply_to: { id: 'x', text: 'Looks good. Shall I ask the others?', mine: true, name: '' } },
   },
   { text: 'الملعب مفتوح يوم السبت!', at: 3 * HOUR },
   { text: `A longer thought. ${'It keeps going because we want to see how a long message folds. '.repeat(40)}`, at: 2 * HOUR },
   { text: 'Great, thank you', mine: true, at: 30 * MINUTE, over: { delivery: 'delivered' } },
   { text: 'Are you coming to practice later?', at: 3 * MINUTE },
 ];
+
+/** The script in a group: several people speak, some of them twice in a row. */
+export function groupThread(chat: Chat, now: number): Message[] {
+  return thread(chat, now).map((message, n) => {
+    const member = chat.people[1 + (Math.floor(n / 2) % (chat.people.length - 1))]!;
+    return message.mine || message.kind === 'info' ? message : { ...message, sender: member.account, sender_name: member.display_name };
+  });
+}
 
 export function thread(chat: Chat, now: number): Message[] {
   return SCRIPT.map(({ text, mine = false, at, over = {} }, n) => ({
