@@ -396,3 +396,21 @@ test('an own message is shown as sent only with a proof; without one it failed a
   assert.ok((await s.rows()).includes('the next one'));
   s.home.close();
 });
+
+test('a page that begins behind a line of the engine or a tombstone shows no gap that is none', async () => {
+  const s = await scene();
+  for (const text of ['one', 'two']) {
+    const { body, hub } = await s.says(text);
+    await s.mail('message', body, hub);
+  }
+  await s.room.note('A line of the engine.');
+  const three = await s.says('three');
+  await s.mail('message', three.body, three.hub);
+  assert.deepEqual((await s.threads.page(room, undefined, 1)).messages.map((row) => [row.text, row.gap_before]), [['three', 0]]);
+  const lost = await s.says('lost');
+  await s.mail('message', utf8('nothing that opens'), lost.hub);
+  const five = await s.says('five');
+  await s.mail('message', five.body, five.hub);
+  assert.deepEqual((await s.threads.page(room, undefined, 1)).messages.map((row) => [row.text, row.gap_before]), [['five', 0]]);
+  s.home.close();
+});

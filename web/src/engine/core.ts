@@ -313,6 +313,7 @@ export class EngineCore implements Engine {
       await this.#reconcileRooms(session, key.slice('stale/'.length));
     }
     await this.#reconcileGroups(session);
+    for (const { key } of await this.home.backend.range('groups', { prefix: '' })) session.room(key).renew();
     await session.packages.dropExpired();
     await session.packages.refill();
     await session.threads.dropExpired();

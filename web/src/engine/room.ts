@@ -403,12 +403,14 @@ export class Room {
     }
     if (done.kind !== 'commit') return this.#break(loaded.record, loaded.group, here, BROKEN);
     // Whoever won the epoch, ours of that epoch lost: it is made again on top of this one when still needed.
+    const lost = loaded.record.pending !== null;
     const record: GroupRecord = { ...loaded.record, pending: null, broken: done.removedMe ? 'removed' : null };
     const notes = done.removedMe ? [] : await this.#rosterNotes(members(loaded.group), members(done.next), here);
     await vault.write(...(await this.#store(record, done.next, true)), ...notes, await this.#putThread(here));
     this.#inFlight = null;
     this.#notBefore = 0;
     wipeSpent(done.spent);
+    if (lost && !done.removedMe) this.reconcileSoon(); // what ours was for may still be to do
     emit({ type: 'thread', room: this.id });
   }
 
@@ -772,6 +774,14 @@ export class Room {
         await this.#pump();
         await done();
       });
+    });
+  }
+
+  /** Fresh keys when they are a week old, also in a chat in which nobody writes and nobody's devices change. */
+  renew(): void {
+    this.#later(async () => {
+      const loaded = await this.#load();
+      if (loaded?.group && this.context.home.now() - loaded.record.rotatedMs > ROTATE_AFTER_MS) this.reconcileSoon();
     });
   }
 

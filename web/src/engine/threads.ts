@@ -45,11 +45,10 @@ export class Threads {
     const thread = await this.thread(room);
     const range = { prefix: `${room}/`, reverse: true, limit: limit + 1 };
     const before = beforeSeq === undefined ? {} : { before: `${room}/${padded(beforeSeq)}` };
-    const rows = (await this.vault.range<MessageRecord>('messages', { ...range, ...before })).map(({ value }) => value).reverse();
-    const more = rows.length > limit;
-    const older = more ? rows[0]! : null;
-    const page = more ? rows.slice(1) : rows;
-    return { messages: await this.#shown(room, page, older?.seq ?? null, thread), more };
+    const found = (await this.vault.range<MessageRecord>('messages', { ...range, ...before })).reverse();
+    const more = found.length > limit;
+    const page = (more ? found.slice(1) : found).map(({ value }) => value);
+    return { messages: await this.#shown(room, page, more ? reached(found[0]!) : null, thread), more };
   }
 
   async #shown(room: string, rows: MessageRecord[], before: number | null, thread: Thread): Promise<Message[]> {
@@ -184,6 +183,11 @@ export function gapsBefore(rows: readonly Pick<MessageRecord, 'seq' | 'kind'>[],
     buried = 0;
     return gap;
   });
+}
+
+/** Up to which message the thread had come at a row: its key says so, also for a line of the engine; a tombstone stands for one. */
+function reached({ key, value }: { key: string; value: Pick<MessageRecord, 'seq' | 'kind'> }): number {
+  return value.seq ?? Number(key.split('/')[1]) + (value.kind === 'tombstone' ? 1 : 0);
 }
 
 /** The words of a message as the report shows them: from the exact bytes, not from what the thread made of them. */
