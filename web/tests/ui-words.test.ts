@@ -47,8 +47,9 @@ test('words stay short: about what a twelve-year-old reads with ease', () => {
 
 test('every button begins with a verb, but for Done and Back', () => {
   const verbs = new Set(
-    ('accept add agree block cancel change close confirm continue copy create decline delete download enter get hide leave ' +
-      'open print read remove reply report request save see send set show sign start try unblock update use done back').split(' '),
+    ('accept add agree ban block cancel change close confirm continue copy create decline delete download enter get hide ' +
+      'invite join leave let lift make open print read remove reply report request save see send set show sign start stay stop ' +
+      'try turn unblock update use done back').split(' '),
   );
   const buttons = sentences.filter(([key]) => key.startsWith('do.'));
   assert.ok(buttons.length > 50);

@@ -198,7 +198,7 @@ SHOTS = [
     Shot("group-invitation", "teen", f"#/invitations/{INVITATION}"),
     Shot("group-invitation-gone", "adult", "#/invitations/none"),
     Shot("group-link", "teen", "#/g/abc"),
-    Shot("group-link-asked", "adult", "#/g/abc", (button("Ask to join"),)),
+    Shot("group-link-asked", "adult", "#/g/abc", (button("Send request to join"),)),
     Shot("settings", "adult", "#/settings"),
     Shot("settings-sign-out", "adult", "#/settings", (button("Sign out"),)),
     Shot("settings-profile", "adult", "#/settings/profile"),
