@@ -62,7 +62,7 @@ class Person:
 def directory(tmp_path: Path) -> Iterator[Directory]:
     """A device that has seen nobody yet."""
     vault = Vault.open(tmp_path / "s", "pass", CHEAP)
-    yield Directory(vault, HOST, ME)
+    yield Directory(vault, HOST, ME, lambda *_: None)
     vault.close()
 
 
@@ -131,7 +131,7 @@ def test_a_new_identity_is_told_once_and_my_own_never_changes(directory: Directo
     directory.learn_keys(ANN, ann.served(version=4))
     assert directory.learn_keys(ANN, again.served(version=1)) is True
     assert directory.learn_keys(ANN, again.served(version=2)) is False
-    mine = Directory(directory._vault, HOST, ANN)
+    mine = Directory(directory._vault, HOST, ANN, lambda *_: None)
     mine.own_identity(public_bytes(ann.aik))
     mine.learn_keys(ANN, again.served(version=9))
     with pytest.raises(Unverified, match="your own account"):

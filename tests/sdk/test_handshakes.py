@@ -16,6 +16,7 @@ from kith.protocol.frames import COMMIT, WELCOME, Mail
 from kith.protocol.mls.engine import Committed
 from kith.protocol.mls.group import Group
 from kith.protocol.signing import public_bytes
+from kith.sdk.key_log import KeyLog
 from kith.sdk.records import GroupRecord, PackageRecord
 from kith.sdk.room import NOT_JOINED, Heard, Room, World
 from kith.sdk.vault import Vault
@@ -50,6 +51,7 @@ def device_of(account: str, vault: Vault | None) -> World:
         device=account,
         signature_key=public_bytes(key),
         signer=key,
+        log=KeyLog(cast("Vault", vault), account),
     )
 
 

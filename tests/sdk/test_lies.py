@@ -49,7 +49,7 @@ def shown(*accounts: str) -> answers.Room:
 @pytest.mark.parametrize("accounts", [(ME, THEM, GHOST), (GHOST, ME, THEM), (ME,), (ME, ME), (THEM, GHOST)])
 def test_a_chat_is_of_two_people_whatever_the_server_shows_first(accounts: tuple[str, ...]) -> None:
     """A third account is refused instead of pinned; the control is two."""
-    directory = Directory(cast("Any", Shelf()), "h.example", ME)
+    directory = Directory(cast("Any", Shelf()), "h.example", ME, lambda *_: None)
     with pytest.raises(Unverified):
         directory.learn_room(shown(*accounts))
     directory.learn_room(shown(THEM, ME))

@@ -13,6 +13,7 @@ import typer
 
 from kith import __version__
 from kith.sdk.cli import app as client_app
+from kith.sdk.cli import transparency_app
 
 app = typer.Typer(
     name="kith",
@@ -28,6 +29,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(staff_app, name="staff")
 app.add_typer(web_app, name="web")
 app.add_typer(client_app, name="client")
+app.add_typer(transparency_app, name="transparency")
 
 Data = Annotated[Path, typer.Option("--data", envvar="KITH_DATA_DIR", help="the server's folder")]
 DEFAULT = Path("var/kith")

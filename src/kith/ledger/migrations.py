@@ -67,8 +67,8 @@ STEPS: tuple[Step, ...] = (
                 "value BLOB NOT NULL, PRIMARY KEY (account, version))"
             ),
             (
-                "CREATE TABLE key_tree (hash BLOB NOT NULL, is_leaf BIGINT NOT NULL, one BLOB NOT NULL, other BLOB NOT NULL, "
-                "PRIMARY KEY (hash))"
+                "CREATE TABLE key_tree (hash BLOB NOT NULL, is_leaf BIGINT NOT NULL, one BLOB NOT NULL, "
+                "other BLOB NOT NULL, PRIMARY KEY (hash))"
             ),
             (
                 "CREATE TABLE key_versions (account TEXT NOT NULL, version BIGINT NOT NULL, position BIGINT NOT NULL, "

@@ -254,7 +254,7 @@ def watch(  # noqa: PLR0917 - who asks, and from where on
     if now is None:
         return None
     count = now.tree_size
-    oldest = max(version, versions(reader, account) - limits.log_versions)
+    oldest = kt.shown_from(version, versions(reader, account) - 1)
     newest = _entry(reader, account, count - 1, count, oldest)
     asked: set[int] = set()
 
@@ -270,7 +270,7 @@ def watch(  # noqa: PLR0917 - who asks, and from where on
     asked.clear()
     for _ in kt.distinguished(count, WINDOW_MS, newest.timestamp_ms, timestamp, since, upto):
         pass  # exactly what the asker will ask for
-    rows = reader.all(store.KEY_OPENINGS_FROM, whose=account, first=oldest, most=limits.log_versions) if own else []
+    rows = reader.all(store.KEY_OPENINGS_FROM, whose=account, first=oldest, most=kt.VERSIONS_SHOWN) if own else []
     return Watch(
         head=now,
         newest=newest,

@@ -41,7 +41,6 @@ class Limits:
     devices: int = limit(10, "devices", "live devices of one account; each is a leaf in every room")
     link_ms: int = limit(10 * MINUTE, "ms", "time to approve a new device from another one; then it shows a new code")
     log_idle_ms: int = limit(30 * MINUTE, "ms", "the key log says at least so often that it is up to date")
-    log_versions: int = limit(256, "versions", "versions of one account's keys proven in one answer")
     log_checks: int = limit(32, "entries", "key-log entries proven in one answer")
     hashing_threads: int = limit(2, "threads", "passwords hashed at once; each takes 19 MiB")
     hashing_queue: int = limit(64, "hashes", "waiting password hashes before people are asked to come back")

@@ -143,6 +143,18 @@ class MimiContent:
         return cast("bytes | None", self.extensions.get(LAST_SEEN))
 
     @property
+    def tree_head(self) -> tuple[int, bytes, bytes] | None:
+        """Extension -2: size, root and signature of the key log's head that the sender held.
+
+        None for anything of another shape: gossip never makes a message unreadable, so it cannot make it unreportable.
+        """
+        match self.extensions.get(TREE_HEAD):
+            case [int(size), bytes(root), bytes(signature)] if size > 0 and len(root) == 32 and len(signature) == 64:  # noqa: PLR2004 - hash and signature
+                return size, root, signature
+            case _:
+                return None
+
+    @property
     def times_forwarded(self) -> int:
         """Extension -3; 0 for what was written here."""
         return cast("int", self.extensions.get(FORWARDED, 0))

@@ -17,7 +17,7 @@ from typing import Final, NoReturn, TypeAlias
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from kith.protocol.signing import PUBLIC_KEY, Signer
+from kith.protocol.signing import PUBLIC_KEY, Signer, verify_with_label
 from kith.protocol.wire import Malformed, Reader
 
 SUITE: Final = 0x0002
@@ -28,6 +28,8 @@ OPENING: Final = 16
 """Bytes of the random value without which a commitment says nothing."""
 NOTHING: Final = bytes(HASH)
 """A missing child, and the root of an empty prefix tree."""
+VERSIONS_SHOWN: Final = 256
+"""How many of the newest versions one answer proves, beside the ladder."""
 MAX_VERSION: Final = 2**32 - 1
 DEEPEST: Final = 255
 ENDORSED: Final = "KithKeyLog"
@@ -103,6 +105,11 @@ class Configuration:
 def sign_head(key: Signer, configuration: Configuration, size: int, root: bytes) -> bytes:
     """The log's word that this is its root at this size."""
     return key.sign(configuration.tbs(size, root))
+
+
+def is_endorsed(signer: bytes, configuration: bytes, signature: bytes) -> bool:
+    """Whether a key of the server's manifest says that this is its key log."""
+    return verify_with_label(signer, ENDORSED, configuration, signature)
 
 
 def head_is_signed(configuration: Configuration, size: int, root: bytes, signature: bytes) -> bool:
@@ -440,6 +447,11 @@ def ladder(greatest: int) -> list[int]:
         asked.append(middle)
         low, high = (middle, high) if middle <= greatest else (low, middle)
     return [version for version in asked if version <= MAX_VERSION]
+
+
+def shown_from(version: int, greatest: int | None) -> int:
+    """The first version that an answer from `version` on proves, when `greatest` is the newest."""
+    return max(version, (-1 if greatest is None else greatest) + 1 - VERSIONS_SHOWN)
 
 
 def wanted(greatest: int | None, since: int) -> list[int]:

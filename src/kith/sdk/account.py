@@ -12,7 +12,7 @@ from kith.protocol import identity, uris
 from kith.protocol.identity import DeviceEntry, DeviceList
 from kith.protocol.mls.client import MlsClient
 from kith.protocol.signing import public_bytes
-from kith.sdk import recovery
+from kith.sdk import linking, recovery
 from kith.sdk.api import Api
 from kith.sdk.directory import verified_list
 from kith.sdk.errors import NeedsRecoveryCode, Refused, Unverified, WrongCredentials
@@ -42,7 +42,7 @@ class Account:
 
     def __init__(self, vault: Vault, api: Api, server: str, account: str, device: str) -> None:
         self._vault, self._api, self._server = vault, api, server
-        self._account, self._device = account, device
+        self._account, self.device = account, device
         self.uri = uris.account_uri(server, account)
         self.device_uri = uris.device_uri(server, device)
         self._aik: Ed25519PrivateKey | None = _key(vault.get("keys", "aik", KeyRecord))
@@ -105,11 +105,30 @@ class Account:
         code = read_code(typed)
         answer = await self._api.identity()
         seed = answer.sealed_aik and recovery.open_aik(code, answer.sealed_aik, self.uri)
-        if not seed or answer.aik is None:
+        if not seed:
             raise WrongCredentials("wrong_code", "That recovery code does not belong to this account.")
+        self._keep_identity(seed, answer.aik, "your recovery code opens")
+
+    async def take_identity(self, seed: bytes | None) -> None:
+        """Keep the identity key that another own device passed on. Unverified."""
+        if seed is None:
+            raise Unverified("What arrived was not sealed by a device that knows this code. Nothing of it is used.")
+        self._keep_identity(seed, (await self._api.identity()).aik, "your other device passed on")
+
+    def seal_identity(self, code: bytes, device: str, to: bytes, iv: bytes) -> bytes:
+        """The private identity key for another own device (URI), under the code on its screen."""
+        record = self._vault.get("keys", "aik", KeyRecord)
+        if record is None:
+            raise NeedsRecoveryCode("This device has no identity key to pass on.")
+        try:
+            return linking.seal(code, self.uri, device, to, record.seed, iv)
+        except ValueError:
+            raise Unverified("The waiting device shows a key that is none.") from None
+
+    def _keep_identity(self, seed: bytes, served: bytes | None, whose: str) -> None:
         key = Ed25519PrivateKey.from_private_bytes(seed)
-        if not hmac.compare_digest(public_bytes(key), answer.aik):
-            raise Unverified("The server shows another identity key than your recovery code opens.")
+        if served is None or not hmac.compare_digest(public_bytes(key), served):
+            raise Unverified(f"The server shows another identity key than {whose}.")
         with self._vault.transaction():
             self._vault.put("keys", "aik", KeyRecord(seed=seed))
         self._aik = key

@@ -3,6 +3,8 @@
 import msgspec
 from msgspec import Struct
 
+from kith.protocol import transparency
+
 
 class Measure(Struct, frozen=True):
     """One measure against this account: what it limits, why, until when, and what became of an appeal.
@@ -99,6 +101,106 @@ class Device(Struct, frozen=True):
     certificate: bytes
 
 
+class Head(Struct, frozen=True):
+    """A signed head of the key log, and the proof that it continues an earlier one."""
+
+    tree_size: int
+    root: bytes
+    signature: bytes
+    consistency: list[bytes] = []
+
+
+class LogEntry(Struct, frozen=True):
+    """An entry of the key log with searches for one account's versions."""
+
+    position: int
+    timestamp_ms: int
+    prefix_root: bytes
+    path: list[bytes]
+    greatest: int | None
+    lookups: list[bytes]
+
+    def entry(self) -> transparency.Entry:
+        """As the verifier takes it."""
+        return transparency.Entry(
+            self.position, self.timestamp_ms, self.prefix_root, tuple(self.path), self.greatest, tuple(self.lookups)
+        )
+
+
+class Opening(Struct, frozen=True):
+    """What a commitment opens to."""
+
+    version: int
+    opening: bytes
+    value: bytes | None = None
+
+
+class KeysProof(Struct, frozen=True):
+    """That keys are an account's newest in the key log."""
+
+    head: Head
+    newest: LogEntry
+    opening: Opening
+
+
+class Watch(Struct, frozen=True):
+    """GET /accounts/{id}/transparency."""
+
+    head: Head
+    newest: LogEntry
+    upto: int
+    checked: list[LogEntry]
+    openings: list[Opening] = []
+
+
+class PublicLog(Struct, frozen=True):
+    """GET /.well-known/kith-transparency.json."""
+
+    server_name: str
+    configuration: bytes
+    head: Head | None
+
+
+class PublicEntry(Struct, frozen=True):
+    """GET /transparency/log: an entry as anybody may read it."""
+
+    position: int
+    timestamp_ms: int
+    prefix_root: bytes
+    search_key: bytes
+    commitment: bytes
+
+
+class LogEndorsed(Struct, frozen=True):
+    """The key log's configuration, signed by the server's newest signing key."""
+
+    configuration: bytes
+    signature: bytes
+
+
+class WaitingDevice(Struct, frozen=True):
+    """A device of this account that waits for approval."""
+
+    device: str
+    name: str
+    public_key: bytes
+    tag: bytes
+    until_ms: int
+
+
+class WaitingDevices(Struct, frozen=True):
+    """GET /me/links."""
+
+    waiting: list[WaitingDevice]
+
+
+class LinkOffered(Struct, frozen=True):
+    """PUT /me/link, GET /me/link."""
+
+    until_ms: int
+    sealed: bytes | None = None
+
+
 class Devices(Struct, frozen=True):
     """GET /accounts/{id}/devices."""
 
@@ -107,6 +209,7 @@ class Devices(Struct, frozen=True):
     device_list: bytes | None
     device_list_signature: bytes | None
     devices: list[Device]
+    transparency: KeysProof | None = None
 
 
 class OwnDevice(Struct, frozen=True):
@@ -301,6 +404,7 @@ class WellKnown(Struct, frozen=True):
     api: int
     stream: str
     manifest: list[ManifestLine]
+    transparency: LogEndorsed | None = None
 
 
 class Terms(Struct, frozen=True):

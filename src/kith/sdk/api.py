@@ -331,9 +331,58 @@ class Api:
         """Every room of mine."""
         return await self.call(list[answers.Room], "GET", "/rooms")
 
-    async def devices_of(self, account: str) -> answers.Devices:
-        """Keys of somebody I share a room with, or my own."""
-        return await self.call(answers.Devices, "GET", f"/accounts/{quote(account, safe='')}/devices")
+    async def devices_of(self, account: str, tree_size: int = 0) -> answers.Devices:
+        """Keys of somebody I share a room with, or my own, with proof that continues the log's head of that size."""
+        path = f"/accounts/{quote(account, safe='')}/devices?tree_size={tree_size}"
+        return await self.call(answers.Devices, "GET", path)
+
+    async def watch(self, account: str, *, tree_size: int, since: int, version: int) -> answers.Watch:
+        """What the key log held of an account at the entries that everybody checks."""
+        path = f"/accounts/{quote(account, safe='')}/transparency?tree_size={tree_size}&since={since}&version={version}"
+        return await self.call(answers.Watch, "GET", path)
+
+    async def head(self, *, size: int, first: int) -> answers.Head | None:
+        """The key log's head of that size, with proof from a smaller one; None when the server has none."""
+        try:
+            return await self.call(answers.Head, "GET", f"/transparency/head?size={size}&first={first}")
+        except Refused as error:
+            if error.code != "not_found":
+                raise
+            return None
+
+    async def public_log(self) -> answers.PublicLog:
+        """The key log's newest head."""
+        return await self.call(answers.PublicLog, "GET", "/.well-known/kith-transparency.json")
+
+    async def public_entries(self, after: int) -> list[answers.PublicEntry]:
+        """Entries of the key log after a position."""
+        return await self.call(list[answers.PublicEntry], "GET", f"/transparency/log?after={after}")
+
+    async def offer_link(self, public_key: bytes, tag: bytes) -> answers.LinkOffered:
+        """Wait for approval by another own device."""
+        return await self.call(answers.LinkOffered, "PUT", "/me/link", {"public_key": b64(public_key), "tag": b64(tag)})
+
+    async def link(self) -> answers.LinkOffered | None:
+        """Whether this device was approved; None when its time is over."""
+        try:
+            return await self.call(answers.LinkOffered, "GET", "/me/link")
+        except Refused as error:
+            if error.code != "not_found":
+                raise
+            return None
+
+    async def end_link(self) -> None:
+        """Wait no longer."""
+        await self.call(None, "DELETE", "/me/link")
+
+    async def waiting_devices(self) -> list[answers.WaitingDevice]:
+        """Own devices that wait for approval."""
+        return (await self.call(answers.WaitingDevices, "GET", "/me/links")).waiting
+
+    async def approve_link(self, device: str, public_key: bytes, sealed: bytes) -> None:
+        """Pass the sealed identity on."""
+        body = {"public_key": b64(public_key), "sealed": b64(sealed)}
+        await self.call(None, "PUT", f"/me/links/{quote(device, safe='')}", body)
 
     async def claim(self, room: str, devices: list[str]) -> answers.Packages:
         """A key package of each of these devices."""

@@ -1,6 +1,7 @@
 """`kith client …`: sign in, chat in the terminal, send from a pipe, export my data. A small program on the SDK."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -16,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from kith.sdk.errors import KithError, NotSignedIn, StoreError, Unreachable
+from kith.sdk.errors import KithError, Limited, NotSignedIn, StoreError, Unreachable, Unverified
 
 if TYPE_CHECKING:
     from kith.sdk.answers import Measure
@@ -88,6 +89,8 @@ async def _signed_in(store: Path, *, settled: bool = True) -> AsyncIterator["Cli
             made = await client.finish(os.environ.get("KITH_RECOVERY_CODE"))
             if made is not None:
                 _show_code(made)
+        for _, sentence in client.alarms():
+            problems.print(f"Look at this first: {sentence} (kith client warnings)", style="red", soft_wrap=True)
         yield client
 
 
@@ -111,6 +114,19 @@ def _command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 def _show_code(code: str) -> None:
     problems.print(CODE_WARNING, style="yellow")
     console.print(code, style="bold", soft_wrap=True)
+
+
+def _show_device_code(code: str, _until_ms: int) -> None:
+    problems.print("On a device where you are signed in: Settings, Devices, Add a device; or: kith client approve CODE")
+    problems.print("Messages from before do not come along: the chats here start empty. Waiting …")
+    console.print(code, style="bold", soft_wrap=True)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Sentence("That is not such a code.") from None
 
 
 # --- this device ------------------------------------------------------------------------------------------------------
@@ -143,15 +159,17 @@ async def sign_in(
     handle: Handle,
     store: Store = DEFAULT_STORE,
     with_code: Annotated[bool, typer.Option("--code", help="ask for the recovery code: not the first device")] = False,
+    by_approval: Annotated[bool, typer.Option("--approve", help="show a code to approve on another device")] = False,
 ) -> None:
-    """Sign in on this device. An account with devices needs its recovery code (--code, or KITH_RECOVERY_CODE)."""
+    """Sign in on this device. A further one needs the recovery code (--code, or KITH_RECOVERY_CODE) or --approve."""
     async with _client(store) as client:
         if client.signed_in:
             raise Sentence(f"{client.handle} is signed in here. Sign out first, or name another --store.")
         password = _asked("KITH_PASSWORD", "Password")
         wants = with_code or "KITH_RECOVERY_CODE" in os.environ
         code = _asked("KITH_RECOVERY_CODE", "Recovery code") if wants else None
-        made = await client.sign_in(server, handle, password, recovery_code=code)
+        show = _show_device_code if by_approval and code is None else None
+        made = await client.sign_in(server, handle, password, recovery_code=code, show_code=show)
         if made is not None:
             _show_code(made)
         problems.print(f"You are signed in as {client.handle}.")
@@ -195,6 +213,61 @@ async def devices(
         for one in await client.devices():
             here = "  (this device)" if one.current else f"  last seen {_when(one.last_seen_ms)}"
             console.print(f"{one.id}\t{_printable(one.name)}{here}", soft_wrap=True)
+
+
+@app.command()
+@_command
+async def approve(
+    code: Annotated[str, typer.Argument(help="the code on the new device's screen")], store: Store = DEFAULT_STORE
+) -> None:
+    """Let a new device of yours in. Only one that you hold in your hands: it can read and write as you."""
+    async with _signed_in(store) as client:
+        name = await client.approve(code)
+        problems.print(f"{_printable(name)} is let in. Its chats start empty: older messages stay on this device.")
+
+
+@app.command()
+@_command
+async def safety(
+    handle: Handle,
+    scanned: Annotated[str, typer.Option(help="what the other's code holds (base64): compare it with mine")] = "",
+    verified: Annotated[
+        bool | None, typer.Option("--verified/--not-verified", help="keep here that you compared the numbers")
+    ] = None,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """The safety number with somebody: read it to each other. Equal numbers mean that nobody stands between you."""
+    async with _signed_in(store) as client:
+        account = (await client.room_with(handle)).account
+        number = await client.safety_number(account)
+        if scanned:
+            if not await client.matches(account, _from_base64(scanned)):
+                raise Sentence("The codes do not match. Do not trust this chat: ask them another way.")
+            problems.print("The codes match.", style="green")
+        if verified is not None:
+            await client.mark_verified(account, verified=verified)
+            number = await client.safety_number(account)
+        for at in range(0, len(number.groups), 4):
+            console.print(" ".join(number.groups[at : at + 4]), style="bold")
+        problems.print(f"Code: {base64.b64encode(number.code).decode()}", style="dim", soft_wrap=True)
+        if number.verified_ms is not None:
+            problems.print(f"You compared it on {_when(number.verified_ms)}.", style="green")
+
+
+@app.command()
+@_command
+async def warnings(
+    seen: Annotated[bool, typer.Option("--seen", help="put them away")] = False, store: Store = DEFAULT_STORE
+) -> None:
+    """What the server's key log showed that should not be, or that needs a look."""
+    async with _signed_in(store) as client:
+        await client.check_keys()
+        for name, sentence in client.alarms():
+            console.print(sentence, soft_wrap=True)
+            if seen:
+                client.put_away(name)
+        if not client.alarms():
+            problems.print("Nothing (more) to warn of.")
 
 
 @app.command()
@@ -638,3 +711,44 @@ def _category(text: str) -> "Category":
             return text
         case _:
             raise Sentence("The category is one of: sexual, impersonation, scam, bullying, drugs_weapons, other.")
+
+
+# --- for outsiders ----------------------------------------------------------------------------------------------------
+
+transparency_app = typer.Typer(help="The key log of a server, checked from outside.", no_args_is_help=True)
+EX_FORGED: Final = 3
+"""The log does not check out."""
+
+
+@transparency_app.callback()
+def transparency() -> None:
+    """The key log of a server, checked from outside."""
+
+
+@transparency_app.command()
+def audit(
+    origin: Annotated[str, typer.Argument(help="the server's address, like https://kith.example")],
+    state: Annotated[
+        Path | None, typer.Option(help="a file to remember the head in: the next audit continues it")
+    ] = None,
+) -> None:
+    """Replay the whole key log. 0: everything checks out; 3: it does not; 75: the server cannot be asked; 1: else."""
+    from kith.sdk import audit as auditing  # noqa: PLC0415 - other commands need not wait for it
+    from kith.sdk.client import now_ms  # noqa: PLC0415 - as above
+
+    try:
+        seen = None if state is None else auditing.read_state(state)
+        found, fresh = asyncio.run(auditing.audit(origin, now_ms=now_ms(), seen=seen))
+        if state is not None:
+            auditing.write_state(state, fresh)
+    except Unverified as error:
+        problems.print(f"kith: {escape(str(error))}", style="red", soft_wrap=True)
+        raise typer.Exit(EX_FORGED) from None
+    except KithError as error:
+        problems.print(f"kith: {escape(str(error))}", style="red", soft_wrap=True)
+        raise typer.Exit(EX_TEMPFAIL if isinstance(error, Unreachable | Limited) else 1) from None
+    console.print(
+        f"The key log of {found.server_name} checks out: {found.entries} entries, {found.changes} changes of keys, "
+        f"newest {_when(found.newest_ms)}; it continues the {found.since} entries of the last audit.",
+        soft_wrap=True,
+    )

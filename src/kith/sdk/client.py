@@ -11,7 +11,7 @@ import secrets
 import ssl
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
@@ -27,26 +27,34 @@ from kith.sdk.api import Api, b64
 from kith.sdk.directory import Claim, Directory, Fact, KeysOf, Missing, RoomFacts, ServerKeys
 from kith.sdk.errors import KithError, Limited, NeedsRecoveryCode, NotSignedIn, Restricted, Unreachable, Unverified
 from kith.sdk.errors import Refused as RefusedError
+from kith.sdk.key_log import KeyLog
 from kith.sdk.link import Link, delay_s
 from kith.sdk.records import FirstMessage, MessageRecord, OutboxRecord, Roster, SessionRecord
 from kith.sdk.recovery import recovery_auth
 from kith.sdk.room import REFUSED_RETRY_MS, RETRY_MS, Ack, Effect, Failed, Heard, Send, Sent, World
 from kith.sdk.room import Room as RoomState
+from kith.sdk.trust import SafetyNumber, Trust
 from kith.sdk.vault import Cost, Vault
 
 Category: TypeAlias = Literal["sexual", "impersonation", "scam", "bullying", "drugs_weapons", "other"]
 Accepts: TypeAlias = Literal["everyone", "nobody"]
 Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "effect"]
 
+LOOK_S: Final = 24 * 3600.0
+"""The key log's monitoring window."""
 DOUBTFUL: Final = 4
 """A closed door counts like so many failed attempts to connect."""
 MAX_TEXT: Final = 10_000
 """Characters of one message."""
 REPORT_ITEMS: Final = 30
 INVITE: Final = "/#/i/"
-LISTS: Final = ("requests", "connections", "standing", "notices", "reports")
+LISTS: Final = ("requests", "connections", "standing", "notices", "reports", "links", "keys")
 """What `changes` names besides rooms: the server says which of them to fetch again."""
-NEW_IDENTITY: Final = "{} set up Kith again, with new keys. If in doubt, ask them another way."
+NEW_IDENTITY: Final = (
+    "{} set up Kith again, most likely after losing a device or recovery code, and has new keys. If in doubt, ask "
+    "them another way."
+)
+CHECK_ENDED: Final = "You had compared safety numbers with {}. They are new now, so compare them again."
 UNVERIFIED: Final = (
     "The server shows keys for this chat that do not check out, so nothing is changed or sent with them."
 )
@@ -56,6 +64,9 @@ SENTENCES: Final = {
     "untagged": "The server did not take this message.",
 }
 _SIGNED_OUT: Final = "You are signed out on this device. Sign in again."
+
+ShowCode: TypeAlias = Callable[[str, int], Awaitable[None] | None]
+"""`(code, until_ms)`: show a device code to the person."""
 
 log = logging.getLogger("kith.sdk")
 
@@ -205,6 +216,8 @@ class Client:
         self._api: Api | None = None
         self._account: Account | None = None
         self._world: World | None = None
+        self._trust: Trust | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._key_packages: KeyPackages | None = None
         self._link: Link | None = None
         self._rooms: dict[str, RoomState] = {}
@@ -254,11 +267,12 @@ class Client:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._looking = None
         for waiting in self._sends.values():
             waiting.cancel()
         if self._api is not None:
             await self._api.close()
-        self._session, self._api, self._account, self._world, self._key_packages = None, None, None, None, None
+        self._session, self._api, self._account, self._world, self._trust, self._key_packages = (None,) * 6
         for held in (self._rooms, self._groups, self._busy, self._timers, self._tasks, self._sends, self._again):
             held.clear()
 
@@ -309,6 +323,11 @@ class Client:
             raise NotSignedIn(_SIGNED_OUT)
         return self._world
 
+    def _need_trust(self) -> Trust:
+        if self._trust is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._trust
+
     # --- signing up, in and out ---------------------------------------------------------------------------------------
 
     async def sign_up(
@@ -346,24 +365,26 @@ class Client:
         password: str,
         *,
         recovery_code: str | None = None,
+        show_code: ShowCode | None = None,
         device_name: str = "Kith SDK",
     ) -> str | None:
         """This store becomes a new device of the account; a former session in it is forgotten.
 
-        An account that has devices already needs its recovery code (NeedsRecoveryCode). The first device of an
-        account makes its identity key: then the new recovery code is returned, once.
+        An account that has devices already needs its recovery code, or `show_code`: it gets a code, and until when
+        (ms) it holds, to be approved on another device (`approve` there); NeedsRecoveryCode with neither. The first
+        device of an account makes its identity key: then the new recovery code is returned, once.
         """
         if recovery_code is not None:
             read_code(recovery_code)
         async with Api(origin, tls=self._tls) as api:
             answer = await api.sign_in(handle, password, device_name)
-            if answer.me.has_identity and recovery_code is None:
+            if answer.me.has_identity and recovery_code is None and show_code is None:
                 api.token = answer.token
                 await api.sign_out()
                 raise NeedsRecoveryCode("This account has an identity already. Sign in with its recovery code as well.")
             origin = api.origin
         await self._signed_in(origin, answer)
-        return await self._set_up(recovery_code)
+        return await self._set_up(recovery_code, show_code)
 
     async def recover(
         self, origin: str, handle: str, recovery_code: str, new_password: str, *, device_name: str = "Kith SDK"
@@ -399,11 +420,11 @@ class Client:
         """Whether this device is registered. If signing in was interrupted before, call `finish`."""
         return self._account is not None and self._account.registered and not self._account.unseen_identity
 
-    async def finish(self, recovery_code: str | None = None) -> str | None:
+    async def finish(self, recovery_code: str | None = None, show_code: ShowCode | None = None) -> str | None:
         """Take up a sign-up or sign-in that was interrupted. Returns a recovery code if a new one was made."""
-        return await self._set_up(recovery_code)
+        return await self._set_up(recovery_code, show_code)
 
-    async def _set_up(self, recovery_code: str | None) -> str | None:
+    async def _set_up(self, recovery_code: str | None, show_code: ShowCode | None = None) -> str | None:
         """Identity, certificate, key packages; then the stream."""
         account, code = self._need_account(), None
         there = (await self.api.me()).has_identity
@@ -412,6 +433,8 @@ class Client:
             code = await account.make_identity(reset=there)
         elif recovery_code is not None:
             await account.unlock_identity(recovery_code)
+        elif account.aik_public is None and show_code is not None:
+            await self._need_trust().wait_for_approval(show_code)
         elif account.aik_public is None:
             raise NeedsRecoveryCode("This account has an identity already. Its recovery code is needed.")
         self._own_identity()
@@ -428,9 +451,18 @@ class Client:
         self._api = Api(session.origin, session.token, tls=self._tls)
         self._account = Account(vault, self._api, session.server, session.account, session.device)
         key = self._account.device_key(self.now())
+        log = KeyLog(vault, session.account)
+        directory = Directory(
+            vault,
+            session.server,
+            session.account,
+            lambda account, proof, value: log.check_keys(account, proof, value, self.now()),
+        )
+        self._trust = Trust(vault, self._api, self._account, directory, log, self.now)
         self._world = World(
             vault=vault,
-            directory=Directory(vault, session.server, session.account),
+            directory=directory,
+            log=log,
             server=session.server,
             account=session.account,
             device=session.device,
@@ -459,6 +491,10 @@ class Client:
         self._link.start()
         if self._link.task is not None:
             self._link.task.add_done_callback(self._finished)
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_daily())
+            self._tasks.add(self._looking)
+            self._looking.add_done_callback(self._finished)
 
     async def sign_out(self) -> None:
         """End the session and forget everything that is stored here."""
@@ -558,6 +594,8 @@ class Client:
             self._reconcile(key.removeprefix("stale/"))
         if self._key_packages is not None:
             await self._key_packages.refill(self.now())
+        await self._new_identities()
+        await self.check_keys()
 
     # --- the stream ---------------------------------------------------------------------------------------------------
 
@@ -700,8 +738,8 @@ class Client:
         world, api = self._need_world(), self.api
         match fact:
             case KeysOf(account):
-                if world.directory.learn_keys(account, await api.devices_of(account)):
-                    self._background(self._new_identity(account))
+                if await self._need_trust().learn_keys(account):
+                    self._background(self._new_identities())
             case RoomFacts(room):
                 answer = await api.room(room)
                 if answer.kind == "group" and not world.directory.knows_room(room):
@@ -719,13 +757,24 @@ class Client:
                     if not world.directory.knows_server:
                         raise
 
-    async def _new_identity(self, account: str) -> None:
-        handles = {one.account: one.display_name for room in await self.api.rooms() for one in room.accounts}
-        for key, roster in self._need_vault().scan("meta", "room/", Roster):
-            if account in roster.accounts:
-                room = key.removeprefix("room/")
-                self.state(room).note(NEW_IDENTITY.format(handles.get(account, "Somebody")), self.now())
-                await self._tell(room)
+    async def _new_identities(self) -> None:
+        """Say in each chat whose keys are new; what could not be said now is said at the next connection."""
+        vault = self._need_vault()
+        waiting = vault.scan("meta", "new-identity/", bool)
+        if not waiting:
+            return
+        names = {one.account: one.display_name for room in await self.api.rooms() for one in room.accounts}
+        for key, was_verified in waiting:
+            account = key.removeprefix("new-identity/")
+            for place, roster in vault.scan("meta", "room/", Roster):
+                if account in roster.accounts:
+                    room, name = place.removeprefix("room/"), names.get(account, "Somebody")
+                    self.state(room).note(NEW_IDENTITY.format(name), self.now())
+                    if was_verified:
+                        self.state(room).note(CHECK_ENDED.format(name), self.now())
+                    await self._tell(room)
+            with vault.transaction():
+                vault.drop("meta", key)
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -1033,6 +1082,57 @@ class Client:
             raise RefusedError("conflict", "That is this device. Use sign_out to leave here.")
         await self.api.remove_device(device)
         await self._need_account().refresh_list(self.now())
+
+    async def approve(self, code: str) -> str:
+        """Let in the new device of this account that shows this code; its name. WrongCredentials when none does.
+
+        Only for a device in your own hands: it can read and write as you from then on.
+        """
+        return await self._need_trust().approve(code, self._need_session().server)
+
+    # --- knowing whose keys they are ----------------------------------------------------------------------------------
+
+    async def safety_number(self, account: str) -> SafetyNumber:
+        """What this account and another compare, aloud or by QR code, to know that nobody stands between them."""
+        return await self._need_trust().safety_number(self.account, account)
+
+    async def mark_verified(self, account: str, *, verified: bool = True) -> None:
+        """Keep on this device that the numbers are equal. It ends, with a note in the chat, when the key changes."""
+        self._need_trust().mark_verified(account, verified=verified)
+
+    async def matches(self, account: str, scanned: bytes) -> bool:
+        """Whether `SafetyNumber.code` of the other side is about the same two keys."""
+        return await self._need_trust().matches(self.account, account, scanned)
+
+    async def check_keys(self) -> None:
+        """Look at what the server's key log says of this account and its contacts; also done at each connection.
+
+        What is wrong is in `alarms` from then on.
+        """
+        if self._account is None or not self._account.registered:
+            return
+        try:
+            await self._need_trust().look_around(self.account)
+        except Unverified as error:
+            log.warning("%s", error)
+        await self._tell("keys")
+
+    async def _look_daily(self) -> None:
+        """A program that stays connected looks as often as one that comes and goes."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.check_keys()
+            except KithError as error:
+                log.info("later: %s", error)
+
+    def alarms(self) -> list[tuple[str, str]]:
+        """`(name, sentence)` of what the key log showed that must not be; `put_away(name)` after reading."""
+        return [(name, one.text) for name, one in self._need_trust().log.alarms()]
+
+    def put_away(self, alarm: str) -> None:
+        """Show an alarm no more."""
+        self._need_trust().log.put_away(alarm)
 
     async def standing(self) -> answers.Standing:
         """What limits this account, why and until when, and what has been. `measures` is empty when nothing does."""

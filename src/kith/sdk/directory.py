@@ -6,17 +6,18 @@ grow in version; every listed device has a certificate; the server's signing key
 """
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from kith.protocol import identity
 from kith.protocol.identity import BadManifest, DeviceList, Identity, Manifest, SignedEntry
+from kith.protocol.transparency import key_value
 from kith.protocol.uris import account_uri, device_uri, parse_uri
 from kith.protocol.wire import Malformed
 from kith.sdk import answers
 from kith.sdk.errors import Unverified
-from kith.sdk.records import Pin, PinnedManifest, Roster
+from kith.sdk.records import Pin, PinnedManifest, Roster, VerifiedPerson
 from kith.sdk.vault import Vault
 
 Standing: TypeAlias = Literal["listed", "unlisted", "refused"]
@@ -50,6 +51,8 @@ class Claim:
     devices: tuple[str, ...]
 
 
+Prove: TypeAlias = Callable[[str, answers.KeysProof | None, bytes], None]
+"""`(account, proof, value)`: Unverified unless the server's key log holds this as the account's newest keys."""
 Fact: TypeAlias = KeysOf | RoomFacts | ServerKeys | Claim
 Fresh: TypeAlias = Collection[Fact]
 """What was fetched for the piece of work at hand: asking for it again would not say anything new."""
@@ -66,8 +69,9 @@ class Missing(Exception):  # noqa: N818 - control flow: the work is repeated onc
 class Directory:
     """What this device believes about accounts, rooms and the server."""
 
-    def __init__(self, vault: Vault, server: str, account: str) -> None:
+    def __init__(self, vault: Vault, server: str, account: str, prove: Prove) -> None:
         self._vault = vault
+        self._prove = prove
         self._server = server
         self._account = account
         self._own_aik: bytes | None = None
@@ -110,6 +114,8 @@ class Directory:
         if devices is None or devices.account_uri != account_uri(self._server, account):
             raise Unverified("A device list is not signed by its account.")
         served = self._certified(answer.aik, devices, answer.devices)
+        value = key_value(answer.aik, answer.device_list, answer.device_list_signature)
+        self._prove(account, answer.transparency, value)
         changed = self._pin(account, answer.aik, devices.version, answer.device_list)
         # A device that the server has signed out is gone even before a new list is signed.
         return replace(
@@ -145,6 +151,10 @@ class Directory:
         if pin != new:
             with self._vault.transaction():
                 self._vault.put("meta", f"pin/{account}", new)
+                if pin is not None and not same:  # with the pin: whatever happens now, it will be said
+                    was = self._vault.get("meta", f"verified/{account}", VerifiedPerson) is not None
+                    self._vault.put("meta", f"new-identity/{account}", was)
+                    self._vault.drop("meta", f"verified/{account}")
         return pin is not None and not same
 
     def devices(self, account: str, fresh: Fresh) -> dict[str, bytes]:
@@ -168,6 +178,11 @@ class Directory:
         if now != "listed" and not asked:
             raise Missing(KeysOf(account))
         return now
+
+    def identity_of(self, account: str) -> bytes | None:
+        """The identity key that is pinned for an account."""
+        pin = self._vault.get("meta", f"pin/{account}", Pin)
+        return None if pin is None else pin.aik
 
     # --- rooms --------------------------------------------------------------------------------------------------------
 
@@ -212,6 +227,13 @@ class Directory:
             raise Missing(ServerKeys())
         return self._manifest.key_for(hub_key_id)
 
+    def manifest(self) -> Manifest:
+        """The pinned manifest. Unverified before there is one."""
+        pinned = self._pinned()
+        if pinned is None:
+            raise Unverified("The server's keys are not known here yet.")
+        return pinned
+
     @property
     def knows_server(self) -> bool:
         """Whether a manifest is pinned."""
@@ -219,16 +241,12 @@ class Directory:
 
     def learn_server(self, answer: answers.WellKnown) -> None:
         """Verify and pin the manifest. Unverified when an entry was dropped, altered or forged."""
-        served = tuple(SignedEntry(line.entry, line.signature) for line in answer.manifest)
-        try:
-            new = identity.verify_manifest(served)
-        except (BadManifest, Malformed) as error:
-            raise Unverified(f"The server's key manifest does not verify: {error}.") from None
+        new = verified_manifest(answer)
         old = self._pinned()
         if old is not None and not identity.continues(old, new):
             raise Unverified("The server dropped or altered a key that it published before.")
         if old is None or old.signed != new.signed:
-            record = PinnedManifest(entries=tuple((one.entry, one.signature) for one in served))
+            record = PinnedManifest(entries=tuple((one.entry, one.signature) for one in new.signed))
             with self._vault.transaction():
                 self._vault.put("meta", "manifest", record)
         self._manifest = new
@@ -238,6 +256,14 @@ class Directory:
         if pinned is None:
             return None
         return identity.verify_manifest([SignedEntry(*pair) for pair in pinned.entries])
+
+
+def verified_manifest(answer: answers.WellKnown) -> Manifest:
+    """The manifest that a server shows. Unverified when it does not prove itself."""
+    try:
+        return identity.verify_manifest([SignedEntry(line.entry, line.signature) for line in answer.manifest])
+    except (BadManifest, Malformed) as error:
+        raise Unverified(f"The server's key manifest does not verify: {error}.") from None
 
 
 def verified_list(aik: bytes, encoded: bytes, signature: bytes) -> DeviceList | None:

@@ -58,6 +58,61 @@ class Pin(Record, frozen=True, kw_only=True):
     list: bytes
 
 
+class LogRecord(Record, frozen=True, kw_only=True):
+    """meta/log: the key log's configuration, as endorsed, and the last head that was verified (size 0: none yet)."""
+
+    configuration: bytes
+    size: int = 0
+    root: bytes = b""
+    signature: bytes = b""
+
+
+class Watched(Record, frozen=True, kw_only=True):
+    """meta/seen-keys/<account>: the newest version of somebody's keys that was shown here.
+
+    meta/watch/<account>: the same, while it was not yet found at an entry that its owner checks too.
+    """
+
+    position: int
+    version: int
+    commitment: bytes
+
+
+class OwnKeys(Record, frozen=True, kw_only=True):
+    """meta/own-keys: what was verified of this account's own entries.
+
+    Up to which log entry, which versions, which devices (URIs); `mine` once one of the present identity was seen.
+    """
+
+    position: int = -1
+    next_version: int = 0
+    commitments: dict[int, bytes] = {}
+    devices: tuple[str, ...] = ()
+    mine: bool = False
+
+
+class HeardHead(Record, frozen=True, kw_only=True):
+    """meta/heard/<size>-<root>: a head of the key log that a message carried."""
+
+    size: int
+    root: bytes
+    signature: bytes
+
+
+class Alarm(Record, frozen=True, kw_only=True):
+    """meta/alarm/<name>: what the person must see, with the signed heads that contradict each other, if there are."""
+
+    text: str
+    evidence: tuple[LogRecord, ...] = ()
+
+
+class VerifiedPerson(Record, frozen=True, kw_only=True):
+    """meta/verified/<account>: the identity key whose safety number was compared, and when."""
+
+    aik: bytes
+    at_ms: int
+
+
 class PinnedManifest(Record, frozen=True, kw_only=True):
     """meta/manifest: (entry, signature) pairs pinned so far, as served."""
 

@@ -38,24 +38,34 @@ def _check(code: bytes) -> str:
 
 def format_code(code: bytes) -> str:
     """How it is shown: `XXXX-XXXX-…-XX`."""
-    text = _base32(code, _CODE_CHARACTERS) + _check(code)
-    return "-".join(text[at : at + _GROUP] for at in range(0, len(text), _GROUP))
+    return grouped(code, _CODE_CHARACTERS)
 
 
 def parse_code(typed: str) -> bytes:
     """The code that was typed, in any case, with spaces or hyphens; NotACode otherwise."""
+    return ungrouped(typed, CODE_BYTES, _CODE_CHARACTERS, "recovery code")
+
+
+def grouped(code: bytes, characters: int) -> str:
+    """A code with its check characters, in groups of four."""
+    text = _base32(code, characters) + _check(code)
+    return "-".join(text[at : at + _GROUP] for at in range(0, len(text), _GROUP))
+
+
+def ungrouped(typed: str, size: int, characters: int, called: str) -> bytes:
+    """The bytes of a typed code; NotACode with what is wrong with it."""
     text = typed.strip().upper().translate(_LOOK_ALIKES)
-    if len(text) != _CODE_CHARACTERS + _CHECK_CHARACTERS:
-        raise NotACode("The recovery code has 34 characters.")
+    if len(text) != characters + _CHECK_CHARACTERS:
+        raise NotACode(f"The {called} has {characters + _CHECK_CHARACTERS} characters.")
     number = 0
-    for letter in text[:_CODE_CHARACTERS]:
+    for letter in text[:characters]:
         value = _ALPHABET.find(letter)
         if value < 0:
-            raise NotACode("The recovery code has a character that is never used in one.")
+            raise NotACode(f"The {called} has a character that is never used in one.")
         number = number << 5 | value
-    code = number.to_bytes(CODE_BYTES, "big")
-    if _check(code) != text[_CODE_CHARACTERS:]:
-        raise NotACode("That recovery code has a typing mistake.")
+    code = number.to_bytes(size, "big")
+    if _check(code) != text[characters:]:
+        raise NotACode(f"That {called} has a typing mistake.")
     return code
 
 

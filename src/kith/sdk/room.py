@@ -7,6 +7,7 @@ state is read from the store for every step, so memory can never run ahead of th
 state machine of a room.
 """
 
+import dataclasses
 import hashlib
 import hmac
 import secrets
@@ -31,6 +32,7 @@ from kith.protocol.wire import Malformed
 from kith.sdk import answers, receive
 from kith.sdk.directory import Claim, Directory, Fact, Missing, RoomFacts, ServerKeys
 from kith.sdk.errors import Unverified
+from kith.sdk.key_log import KeyLog
 from kith.sdk.receive import Arrival, Genuine, Place
 from kith.sdk.records import (
     FrankRecord,
@@ -130,6 +132,7 @@ class World:
     device: str
     signature_key: bytes
     signer: Signer
+    log: KeyLog
     random: Callable[[int], bytes] = secrets.token_bytes
 
     @property
@@ -414,6 +417,7 @@ class Room:
             last_id=message.id,
         )
         self._row(row, after)
+        self.world.log.hear(message.content.tree_head)
         if message.content.replaces is not None:
             self._replace(row, message.content, after)
 
@@ -716,6 +720,9 @@ class Room:
                 last_seen=last,
             )
         )
+        head = self.world.log.gossip
+        if head is not None:
+            content = dataclasses.replace(content, extensions={**content.extensions, mimi.TREE_HEAD: head})
         encoded = mimi.encode(content)
         made = self._engine().protect(group, encoded, franking.build_aad(franking.franking_tag(salt, encoded)))
         sealed = Sealed(key=self.world.random(16), wire=made.message, content=encoded, epoch=group.epoch)
