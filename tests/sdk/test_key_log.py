@@ -50,7 +50,8 @@ class Server:
     def fork(self) -> Server:
         """Another log that is the same until now, under the same key."""
         other = copy.copy(self)
-        other.tree, other.values, other.born = (copy.deepcopy(x) for x in (self.tree, self.values, self.born))
+        other.tree, other.values = copy.deepcopy(self.tree), copy.deepcopy(self.values)
+        other.born = copy.deepcopy(self.born)
         return other
 
     def log(self, account: str, value: bytes) -> None:
