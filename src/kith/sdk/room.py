@@ -75,6 +75,10 @@ NOT_JOINED: Final = "This device could not join the chat."
 OWN_DEVICE: Final = "Another device of yours joined this chat."
 THEIR_DEVICE: Final = "They joined this chat on another device."
 
+RESTORED: Final = (
+    "The server was put back to an older copy and no longer knows how this chat went on. Nothing can be sent here any "
+    "more: begin a new chat."
+)
 WAITS: Final = frozenset({"limited", "read_only"})
 """Refusals that mean "not now"."""
 
@@ -283,7 +287,8 @@ class Room:
 
     def _skip_hole(self) -> None:
         """What the server did not deliver by now it will not deliver: go on, the thread shows the gap."""
-        if not self._waiting or self._in_flight is not None:
+        # While an answer is out, a missing place may be its own; what is before an answer that came stays missing.
+        if not self._waiting or (self._in_flight is not None and not self._answered_next()):
             self._hole_at = None
             return None
         if self._hole_at is None:
@@ -294,6 +299,9 @@ class Room:
         with self._step():
             self._put_thread(replace(self.thread(), pos=min(self._waiting) - 1))
         return self._drain()
+
+    def _answered_next(self) -> bool:
+        return isinstance(self._waiting[min(self._waiting)], Accepted)
 
     # --- records ------------------------------------------------------------------------------------------------------
 
@@ -642,6 +650,10 @@ class Room:
             self._not_before = self._now + (refused.retry_after_ms or RETRY_MS)
             return
         late = refused.code in ("epoch_too_old", "wrong_epoch")
+        if late and refused.details and waiting.sealed and _number(refused.details) < waiting.sealed.epoch:
+            with self._step():  # encrypting it again would be refused again, for ever
+                self._fail(waiting, "restored", RESTORED)
+            return
         with self._step():
             if late:
                 self.world.vault.put("outbox", waiting.place, replace(waiting, sealed=None))

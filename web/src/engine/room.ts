@@ -55,6 +55,7 @@ const FOREIGN_EDIT = 'Somebody tried to change a message that is not theirs.';
 const BROKEN = 'This device cannot follow the chat any more. Sign out and in again here to join anew.';
 const UNVERIFIED = 'The server shows keys for this chat that do not check out, so nothing is changed or sent with them.';
 const EQUIVOCATION = 'The server signed two different messages for one place in this chat. Kith kept both signatures as evidence.';
+const RESTORED = 'The server was put back to an older copy and no longer knows how this chat went on. Nothing can be sent here any more: begin a new chat.';
 const STRANGER = 'Somebody tried to add a device here that none of you vouched for. It was refused, and this device stopped following the chat.';
 const UNCONFIRMED = 'The server’s answer to a message of yours does not check out, so it is not shown as sent. It may have arrived all the same.';
 const OWN_DEVICE = 'Another device of yours joined this chat.';
@@ -228,7 +229,9 @@ export class Room {
   async #skipHole(): Promise<void> {
     const thread = await this.thread();
     const first = Math.min(...this.#waiting.keys());
-    if (this.#inFlight !== null || !Number.isFinite(first) || first <= thread.pos + 1) return;
+    if (!Number.isFinite(first) || first <= thread.pos + 1) return;
+    // While an answer is out, a missing place may be its own; what is before an answer that came stays missing.
+    if (this.#inFlight !== null && !('accepted' in (this.#waiting.get(first) ?? {}))) return;
     await this.context.vault.write(await this.#putThread({ ...thread, pos: first - 1 }));
     await this.#drain();
   }
@@ -669,6 +672,11 @@ export class Room {
       return;
     }
     const late = refused.code === 'epoch_too_old' || refused.code === 'wrong_epoch';
+    if (late && refused.details && record.sealed && Number(refused.details) < record.sealed.epoch) {
+      // Encrypting it again would be refused again, for ever.
+      await vault.write(await vault.put('outbox', outboxKey(record), { ...record, stage: 'failed', sealed: null, failure: 'restored' } satisfies OutboxRecord));
+      return this.note(RESTORED);
+    }
     const next: OutboxRecord = late
       ? { ...record, stage: 'plain', sealed: null } : { ...record, stage: 'failed', sealed: null, failure: refused.code };
     await vault.write(await vault.put('outbox', outboxKey(next), next));
