@@ -11,6 +11,7 @@ import pytest
 from app.serverside import made
 from journeys.harness import Server
 from kith.app import backup, restore
+from kith.messaging.flows import restoring
 from kith.sdk.room import HOLE_MS
 from sdk.meeting import Meeting, introduce, next_message
 
@@ -60,7 +61,7 @@ def test_without_the_leap_new_messages_are_lost(
 ) -> None:
     """The control: the same restore without its leap gives positions out twice, and devices refuse what they had."""
     monkeypatch.setattr(restore, "_COUNTERS", ())
-    monkeypatch.setattr(restore.restoring, "leap", lambda _: None)
+    monkeypatch.setattr(restoring, "leap", lambda _: None)
     meeting = Meeting(server.origin, tmp_path)
 
     async def story() -> None:

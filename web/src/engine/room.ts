@@ -674,8 +674,11 @@ export class Room {
     const late = refused.code === 'epoch_too_old' || refused.code === 'wrong_epoch';
     if (late && refused.details && record.sealed && Number(refused.details) < record.sealed.epoch) {
       // Encrypting it again would be refused again, for ever.
-      await vault.write(await vault.put('outbox', outboxKey(record), { ...record, stage: 'failed', sealed: null, failure: 'restored' } satisfies OutboxRecord));
-      return this.note(RESTORED);
+      const failed: OutboxRecord = { ...record, stage: 'failed', sealed: null, failure: 'restored' };
+      const thread = await this.thread();
+      const said = await this.#infoRow(RESTORED, thread.pos, Math.max(thread.seq, thread.headSeq), home.now());
+      await vault.write(await vault.put('outbox', outboxKey(failed), failed), said);
+      return emit({ type: 'thread', room: this.id });
     }
     const next: OutboxRecord = late
       ? { ...record, stage: 'plain', sealed: null } : { ...record, stage: 'failed', sealed: null, failure: refused.code };
