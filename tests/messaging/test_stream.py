@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from kith.app.settings import Socket
 from kith.app.stream import Hub
 from kith.ledger.signals import Changed
 from kith.messaging import handshakes
@@ -31,17 +32,26 @@ from kith.protocol.franking import build_aad
 from messaging.conftest import Pair
 from messaging.mls import Group, private
 from messaging.town import Town
-from messaging.wire import ORIGIN, Device, online, serving
+from messaging.wire import ORIGIN, SOCKETS, Device, online, serving
 
 NO_ROOM = "7f0c0c8e-0000-4000-8000-000000000000"
+CARRIED_BY: Socket = "picows"
 Story = Callable[[Hub, str], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True, params=SOCKETS)
+def carried_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything here holds on the fast socket and on the plain one."""
+    kind = str(request.param)
+    monkeypatch.setitem(globals(), "CARRIED_BY", kind)
+    return kind
 
 
 def play(town: Town, story: Story, limits: Limits = DEFAULTS) -> None:
     """Run a story against a server of its own."""
 
     async def run() -> None:
-        async with serving(town, limits) as (hub, url), asyncio.timeout(60):
+        async with serving(town, limits, CARRIED_BY) as (hub, url), asyncio.timeout(60):
             await story(hub, url)
 
     asyncio.run(run())

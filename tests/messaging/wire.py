@@ -9,10 +9,11 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
-import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from kith.app.serving import server_of
+from kith.app.settings import Socket
 from kith.app.stream import Hub
 from kith.messaging.handshakes import Submitted
 from kith.messaging.limits import DEFAULTS, Limits
@@ -26,32 +27,17 @@ ORIGIN = f"https://{HOST}"
 PATIENCE_S = 5.0
 
 
-class Quiet(uvicorn.Server):
-    """Leaves signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Nothing to capture."""
-        yield
+SOCKETS: list[Socket] = ["picows", "asgi"]
 
 
 @contextlib.asynccontextmanager
-async def serving(town: Town, limits: Limits = DEFAULTS) -> AsyncIterator[tuple[Hub, str]]:
+async def serving(town: Town, limits: Limits = DEFAULTS, kind: Socket = "picows") -> AsyncIterator[tuple[Hub, str]]:
     """The hub over the town's database: `(hub, url)`."""
     server = ServerFacts(name=HOST, origin=ORIGIN, ticket_key=b"k" * 32, clock=town.clock)
     hub = Hub(town.database, server, town.keys, limits)
     town.database.listeners.append(hub.listener)
     sock = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        hub,
-        ws="websockets-sansio",
-        ws_max_size=1024 * 1024 + 4096,
-        ws_per_message_deflate=False,
-        lifespan="off",
-        log_config=None,
-        timeout_graceful_shutdown=1,
-    )
-    uvicorn_server = Quiet(config)
+    uvicorn_server = server_of(hub, hub=hub, socket=kind)
     task = asyncio.create_task(uvicorn_server.serve(sockets=[sock]))
     while not uvicorn_server.started:  # noqa: ASYNC110  it rings no bell
         await asyncio.sleep(0.005)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,12 +57,21 @@ def init(
     )
 
 
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """On uvloop, where there is one: it halves what a socket costs."""
+    try:
+        from uvloop import run
+    except ImportError:  # not on Windows
+        from asyncio import run
+    run(work)
+
+
 @app.command()
 def serve(data: Data = DEFAULT) -> None:
     """Run the server until Ctrl-C."""
     from kith.app.serving import run_server
 
-    asyncio.run(run_server(data))
+    _run(run_server(data))
 
 
 @app.command()

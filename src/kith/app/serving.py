@@ -13,21 +13,23 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from kith.app import logs
+from kith.app import logs, sockets
+from kith.app.settings import Socket
+from kith.app.stream import Hub
 from kith.app.wiring import Kith
 
 log = structlog.get_logger("kith.serving")
 
-FRAME_CAP = 1024 * 1024 + 4096
-"""Bytes of a WebSocket message that the socket accepts; the stream narrows it to 80 KiB for all but commits."""
-HEADER_CAP = 16 * 1024
+CONNECTIONS = 120_000
+"""Open connections, streams among them, from which requests are turned away with 503."""
 
 
-class _Quiet(uvicorn.Server):
+class Quiet(uvicorn.Server):
     """Leaves signals to us: two servers must stop together."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Nothing to capture."""
         yield
 
 
@@ -44,12 +46,16 @@ def listening(bind: str, port: int) -> socket.socket:
     return sock
 
 
-def _server(app: object, trusted_proxies: tuple[str, ...], *, websockets: bool) -> _Quiet:
+def server_of(
+    app: object, trusted_proxies: tuple[str, ...] = (), *, hub: Hub | None = None, socket: Socket = "picows"
+) -> Quiet:
+    """A server for one port; with a hub it takes streams, on picows or, where that is missing, through ASGI."""
+    fast = hub is not None and socket == "picows" and sockets.AVAILABLE
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
-        http="httptools",
-        ws="websockets-sansio" if websockets else "none",
-        ws_max_size=FRAME_CAP,
+        http=sockets.punctual(hub if fast else None),
+        ws="websockets-sansio" if hub is not None else "none",
+        ws_max_size=sockets.MESSAGE_CAP,
         ws_ping_interval=25.0,
         ws_ping_timeout=25.0,
         ws_per_message_deflate=False,
@@ -62,9 +68,9 @@ def _server(app: object, trusted_proxies: tuple[str, ...], *, websockets: bool) 
         date_header=True,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=3,
-        limit_concurrency=20_000,
+        limit_concurrency=CONNECTIONS,
     )
-    return _Quiet(config)
+    return Quiet(config)
 
 
 @contextlib.asynccontextmanager
@@ -74,7 +80,7 @@ async def running(kith: Kith) -> AsyncIterator[Kith]:
     people = listening(settings.bind, settings.port)
     staff = listening(settings.bind, settings.staff_port)
     proxies = settings.trusted_proxies
-    servers = [_server(kith.people, proxies, websockets=True), _server(kith.staff, proxies, websockets=False)]
+    servers = [server_of(kith.people, proxies, hub=kith.hub, socket=settings.socket), server_of(kith.staff, proxies)]
     await kith.start()
     tasks = [
         asyncio.create_task(server.serve(sockets=[sock])) for server, sock in zip(servers, (people, staff), strict=True)

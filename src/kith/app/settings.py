@@ -12,6 +12,7 @@ import msgspec
 from kith.app.keys import read_secret
 
 Mode = Literal["shadow", "live"]
+Socket = Literal["picows", "asgi"]
 
 
 class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     staff_port: int = 8001
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses or networks of reverse proxies; only their X-Forwarded-For is believed."""
+    socket: Socket = "picows"
+    """What carries the streams; "asgi" is the slower one that needs no compiled package."""
     disk_reserve_mb: int | None = None
     """Megabytes that stay free: below them the server is read-only. Unset: 256, on small disks a twentieth of them."""
     rules: dict[str, Mode] = msgspec.field(default_factory=dict)

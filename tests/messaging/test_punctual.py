@@ -1,0 +1,149 @@
+"""Requests that never end: cut in time, whoever they come from, while others are served."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+import pytest
+
+from kith.app import sockets
+from kith.app.stream import Hub
+from messaging.conftest import Pair
+from messaging.town import Town
+from messaging.wire import SOCKETS, online, serving
+
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Attack = Callable[[Writer], Awaitable[None]]
+
+
+async def drip(writer: Writer) -> None:
+    """A header line now and then."""
+    writer.write(b"GET / HTTP/1.1\r\nHost: kith\r\n")
+    for number in range(1_000):
+        writer.write(b"X-%d: y\r\n" % number)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def nothing(_: Writer) -> None:
+    """Only connected."""
+
+
+async def half(writer: Writer) -> None:
+    """A request whose headers stop in the middle."""
+    writer.write(b"GET / HTTP/1.1\r\nHost: ki")
+    await writer.drain()
+
+
+async def half_body(writer: Writer) -> None:
+    """Headers are whole, the body is not."""
+    writer.write(b"POST /api/v1/age HTTP/1.1\r\nHost: kith\r\nContent-Length: 60000\r\n\r\n{")
+    await writer.drain()
+
+
+async def endless(writer: Writer) -> None:
+    """One header that has no end."""
+    writer.write(b"GET / HTTP/1.1\r\nHost: kith\r\nX-Long: ")
+    for _ in range(1_000):
+        writer.write(b"y" * 1_024)
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+async def upgrade_drip(writer: Writer) -> None:
+    """A handshake that does not get on."""
+    writer.write(b"GET /ws HTTP/1.1\r\nHost: kith\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+    await drip(writer)
+
+
+def cut_off(town: Town, pair: Pair, attack: Attack, kind: str) -> bool:
+    """Whether the server closes the attacker's connection, while a stream goes on."""
+
+    async def run() -> bool:
+        async with serving(town, kind=kind) as (_, url), asyncio.timeout(30):  # type: ignore[arg-type]  # one of SOCKETS
+            port = urlsplit(url).port
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            attacking = asyncio.create_task(attack(writer))
+            async with online(url, town, pair.ana) as ana:
+                assert (await ana.say(pair.group)).room_seq
+                try:
+                    async with asyncio.timeout(3):
+                        with contextlib.suppress(ConnectionError):
+                            while await reader.read(4_096):
+                                pass
+                        return True
+                except TimeoutError:
+                    return False
+                finally:
+                    attacking.cancel()
+                    writer.close()
+                    await asyncio.gather(attacking, return_exceptions=True)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", SOCKETS)
+@pytest.mark.parametrize("attack", [nothing, half, drip, upgrade_drip, half_body, endless])
+def test_what_never_ends_is_cut(
+    town: Town, pair: Pair, attack: Attack, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a deadline that every further byte leaves where it is, or by its size."""
+    monkeypatch.setattr(sockets, "HEADERS_S", 0.3)
+    monkeypatch.setattr(sockets, "BODY_S", 0.3)
+    assert cut_off(town, pair, attack, kind)
+
+
+def test_without_the_deadline_a_dripping_request_stays(town: Town, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: the same attack holds its connection when nothing is due."""
+    monkeypatch.setattr(sockets, "HEADERS_S", 600.0)
+    assert not cut_off(town, pair, drip, "picows")
+
+
+def test_headers_are_due_within_ten_seconds() -> None:
+    """The numbers in force."""
+    assert sockets.HEADERS_S <= 10
+    assert sockets.AVAILABLE
+
+
+def test_headers_as_browsers_send_them_open_a_stream(town: Town, pair: Pair) -> None:
+    """Firefox's `keep-alive, Upgrade`, six kilobytes of cookies, and another case of every name."""
+    key, cookie = "dGhlIHNhbXBsZSBub25jZQ==", "c=" + "x" * 6_000
+    request = (
+        f"GET /ws HTTP/1.1\r\nhost: kith\r\nCONNECTION: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+        f"Cookie: {cookie}\r\n"
+        f"Sec-WebSocket-Version: 13\r\nsec-websocket-key: {key}\r\nSec-WebSocket-Protocol: other, kith.v1\r\n"
+        f"Sec-WebSocket-Extensions: permessage-deflate\r\nAuthorization: Bearer {town.tokens[pair.ana.device]}\r\n\r\n"
+    )
+
+    async def story(hub: Hub, url: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+        writer.write(request.encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        hello = await reader.read(2)
+        assert hello[0] == 0x82
+        assert hub.connected == 1
+        writer.close()
+        while hub.connected:  # noqa: ASYNC110  nobody rings
+            await asyncio.sleep(0.02)
+        return head
+
+    async def run() -> bytes:
+        async with serving(town) as (hub, url), asyncio.timeout(30):
+            return await story(hub, url)
+
+    head = asyncio.run(run()).lower()
+    assert b" 101 " in head
+    assert b"s3pplmbitxaq9kygzzhzrbk+xoo=" in head
+    assert b"sec-websocket-protocol: kith.v1" in head
+    assert b"extensions" not in head
+
+
+def test_frames_are_put_together_as_the_standard_says() -> None:
+    """Lengths at the edges of the three forms (RFC 6455 section 5.2)."""
+    for size, head in ((0, b"\x82\0"), (125, b"\x82\x7d"), (126, b"\x82\x7e\0\x7e"), (65_535, b"\x82\x7e\xff\xff")):
+        assert sockets.framed([bytes(size)]) == head + bytes(size)
+    assert sockets.framed([bytes(65_536)]) == b"\x82\x7f" + (65_536).to_bytes(8, "big") + bytes(65_536)
+    assert sockets.framed([b"a", b"b"]) == b"\x82\1a\x82\1b"
