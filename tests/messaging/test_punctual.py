@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,8 +16,8 @@ from messaging.conftest import Pair
 from messaging.town import Town
 from messaging.wire import SOCKETS, online, serving
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
-Attack = Callable[[Writer], Awaitable[None]]
+Writer = asyncio.StreamWriter
+Attack = Callable[[Writer], Coroutine[Any, Any, None]]
 
 
 async def drip(writer: Writer) -> None:

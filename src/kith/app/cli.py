@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sys
@@ -60,10 +61,11 @@ def init(
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """On uvloop, where there is one: it halves what a socket costs."""
     try:
-        from uvloop import run
+        import uvloop
     except ImportError:  # not on Windows
-        from asyncio import run
-    run(work)
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
 
 
 @app.command()
