@@ -209,6 +209,23 @@ def test_only_admins_bring_people_in_and_everybody_further_devices(town: Town, c
     accepted(town.commit(ana, club.room, adding))
 
 
+def test_the_owners_new_device_is_let_in_by_any_member_and_only_a_manager_begins(town: Town, club: Club) -> None:
+    """Else a group whose owner lost her only device could take in nobody ever again."""
+    ben = club.member("ben")
+    ana, bens = club.phones[club.ana], club.phones[ben]
+    alone, _ = Group.created(club.room, bens, town.clock.now).commit(bens)
+    assert "Only an admin" in refused(town.commit(bens, club.room, alone))
+    group = club.started()
+    town.sign_out(ana)
+    removing, group = group.commit(bens, remove=(ana,))
+    accepted(town.commit(bens, club.room, removing))
+    fresh = town.phone(club.ana)
+    town.stock(fresh)
+    back, group = group.commit(bens, add=town.claim(bens, club.room, fresh))
+    accepted(town.commit(bens, club.room, back))
+    accepted(town.send(fresh, group))
+
+
 def test_a_member_removes_nobody_and_an_admin_no_owner(town: Town, club: Club) -> None:
     """Not on the roster, and not by a commit either."""
     ben, eve = club.member("ben"), club.member("eve")

@@ -141,8 +141,10 @@ class Circumstances(NamedTuple):
 
     sender: str
     """The committer's account."""
-    adds_accounts: bool
-    """Whether her role lets her bring in accounts that have no leaf yet."""
+    closed: AbstractSet[str]
+    """Accounts that belong to the room and have never been in its group, when her role does not bring people in."""
+    begins: bool
+    """Whether her role lets her make the group's first commit."""
     registered: Mapping[str, Member]
     """Every registered device of every account that belongs to the room, with its certified key."""
     before: Mapping[str, str]
@@ -204,7 +206,7 @@ def _arrivals(handshake: Handshake, known: Circumstances) -> Decision | None:
     """Who comes in comes by somebody who may bring people, and with every device that could be added."""
     there = set(known.before.values())
     new = {member.account for member in handshake.members.values()} - there - {known.sender}
-    if new and not known.adds_accounts:
+    if new & known.closed or not (known.before or known.begins):
         return refuse("commit-role", "Only an admin's device can bring somebody new into this group.")
     for device in known.addable - handshake.members.keys():
         member = known.registered.get(device)

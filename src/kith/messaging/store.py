@@ -609,6 +609,20 @@ FELLOW = (
     )
     .limit(1)
 )
+NEVER_IN = select(_p.account).where(
+    and_(
+        _p.room == bindparam("id"),
+        _p.role == "member",
+        not_(exists(select(leaves.c.device).where(and_(leaves.c.room == _p.room, leaves.c.account == _p.account)))),
+        not_(
+            exists(
+                select(memberships.c.room).where(
+                    and_(memberships.c.room == _p.room, memberships.c.account == _p.account)
+                )
+            )
+        ),
+    )
+)
 ROLE_SET = (
     update(participants)
     .where(and_(_p.room == bindparam("id"), _p.account == bindparam("who")))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kith.sdk.account import PackageLimits
     from kith.sdk.answers import Connection, InviteLink, Me, Measure, Notice, OwnDevice, OwnReport, Reported, Standing
     from kith.sdk.api import Api
-    from kith.sdk.client import Category, Client, Message, Request, Room
+    from kith.sdk.client import Category, Client, Group, Invitation, Message, Request, Room
     from kith.sdk.vault import Cost
 
 from kith.sdk.errors import (
@@ -40,6 +40,8 @@ _WHERE: Final = {
     "Client": "client",
     "Connection": "answers",
     "Cost": "vault",
+    "Group": "client",
+    "Invitation": "client",
     "InviteLink": "answers",
     "Me": "answers",
     "Measure": "answers",
@@ -69,6 +71,8 @@ __all__ = [
     "Client",
     "Connection",
     "Cost",
+    "Group",
+    "Invitation",
     "InviteLink",
     "KithError",
     "Limited",

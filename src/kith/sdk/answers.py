@@ -246,6 +246,101 @@ class Room(Struct, frozen=True):
     epoch: int | None
     writable: bool
     kind: str = "direct"
+    group: "Group | None" = None
+
+
+class Group(Struct, frozen=True):
+    """What a room that is a group has besides."""
+
+    name: str
+    description: str
+    posting: str
+    approval: bool
+    role: str
+    created_ms: int
+
+
+class Inviter(Struct, frozen=True):
+    """Who invites into a group."""
+
+    account: str
+    handle: str
+    display_name: str
+    connected: bool
+
+
+class ReceivedInvitation(Struct, frozen=True):
+    """An invitation into a group that waits for an answer."""
+
+    invitation: str
+    room: str
+    name: str
+    description: str
+    inviter: Inviter
+    members: int
+    known: int
+    created_ms: int
+    sent_ms: int
+
+
+class SentInvitation(Struct, frozen=True):
+    """An own invitation; `state` is sent or joined."""
+
+    invitation: str
+    room: str
+    to: str
+    sent_ms: int
+    state: str
+
+
+class Invitations(Struct, frozen=True):
+    """GET /group-invitations."""
+
+    received: list[ReceivedInvitation]
+    sent: list[SentInvitation]
+
+
+class Invited(Struct, frozen=True):
+    """POST /groups/{room}/invitations: the same answer whoever was invited."""
+
+    invitation: str
+    status: str
+
+
+class Entered(Struct, frozen=True):
+    """Into which group; `state` is joined, or asked while an admin's yes is waited for."""
+
+    room: str
+    state: str = "joined"
+
+
+class GroupLink(Struct, frozen=True):
+    """POST /groups/{room}/links: the token is shown once."""
+
+    link: str
+    token: str
+    expires_ms: int
+
+
+class SeenLink(Struct, frozen=True):
+    """POST /group-links/look: what the holder of a link is told before a yes."""
+
+    name: str
+    description: str
+    members: int
+    known: int
+    by: Inviter
+    approval: bool
+
+
+class Joiner(Struct, frozen=True):
+    """Somebody who came by a link and waits for an admin's yes."""
+
+    account: str
+    handle: str
+    display_name: str
+    since_ms: int
+    by: str
 
 
 class Package(Struct, frozen=True):

@@ -114,6 +114,10 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def _group(room: str) -> str:
+    return f"/groups/{quote(room, safe='')}"
+
+
 class Api:
     """One account's calls. `token` is None until signed in. `tls` says whose certificates are trusted."""
 
@@ -320,6 +324,74 @@ class Api:
     async def reports(self) -> list[answers.OwnReport]:
         """What I reported, and what became of it."""
         return await self.call(list[answers.OwnReport], "GET", "/reports")
+
+    # --- groups -------------------------------------------------------------------------------------------------------
+
+    async def groups(self) -> list[answers.Room]:
+        """The groups that this account belongs to."""
+        return await self.call(list[answers.Room], "GET", "/groups")
+
+    async def create_group(self, name: str, description: str) -> answers.Room:
+        """Make a group."""
+        return await self.call(answers.Room, "POST", "/groups", {"name": name, "description": description})
+
+    async def change_group(self, room: str, changes: dict[str, Any]) -> None:
+        """Name, description, posting, approval."""
+        await self.call(None, "PUT", _group(room), changes)
+
+    async def invite_to(self, room: str, body: dict[str, str]) -> answers.Invited:
+        """Invite a handle or an account into a group."""
+        return await self.call(answers.Invited, "POST", f"{_group(room)}/invitations", body)
+
+    async def group_invitations(self) -> answers.Invitations:
+        """Invitations into groups, received and sent."""
+        return await self.call(answers.Invitations, "GET", "/group-invitations")
+
+    async def answer_invitation(self, invitation: str, *, yes: bool) -> None:
+        """Say yes, or silently no."""
+        path = f"/group-invitations/{quote(invitation, safe='')}/{'accept' if yes else 'decline'}"
+        await self.call(None, "POST", path)
+
+    async def cancel_invitation(self, invitation: str) -> None:
+        """Take back an own invitation."""
+        await self.call(None, "DELETE", f"/group-invitations/{quote(invitation, safe='')}")
+
+    async def leave_group(self, room: str) -> None:
+        """Go."""
+        await self.call(None, "POST", f"{_group(room)}/leave")
+
+    async def remove_member(self, room: str, account: str) -> None:
+        """Take somebody out of a group."""
+        await self.call(None, "DELETE", f"{_group(room)}/members/{quote(account, safe='')}")
+
+    async def ban_member(self, room: str, account: str, *, ban: bool) -> None:
+        """Take somebody out for good, or lift that."""
+        await self.call(None, "PUT" if ban else "DELETE", f"{_group(room)}/bans/{quote(account, safe='')}")
+
+    async def give_role(self, room: str, account: str, role: str) -> None:
+        """Change a role, or let a joiner in."""
+        await self.call(None, "PUT", f"{_group(room)}/members/{quote(account, safe='')}", {"role": role})
+
+    async def joiners(self, room: str) -> list[answers.Joiner]:
+        """Who waits for an admin's yes."""
+        return await self.call(list[answers.Joiner], "GET", f"{_group(room)}/joiners")
+
+    async def group_link(self, room: str, life_ms: int | None) -> answers.GroupLink:
+        """Make a link into a group."""
+        body = {} if life_ms is None else {"life_ms": life_ms}
+        return await self.call(answers.GroupLink, "POST", f"{_group(room)}/links", body)
+
+    async def revoke_link(self, room: str, link: str) -> None:
+        """Make a link dead."""
+        await self.call(None, "DELETE", f"{_group(room)}/links/{quote(link, safe='')}")
+
+    async def look_at_link(self, token: str) -> answers.SeenLink:
+        """What is behind a link."""
+        return await self.call(answers.SeenLink, "POST", "/group-links/look", {"token": token})
+
+    async def join_by_link(self, token: str) -> answers.Entered:
+        """Come in by a link."""
+        return await self.call(answers.Entered, "POST", "/group-links/join", {"token": token})
 
     # --- rooms and keys -----------------------------------------------------------------------------------------------
 

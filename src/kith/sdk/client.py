@@ -40,6 +40,8 @@ Category: TypeAlias = Literal["sexual", "impersonation", "scam", "bullying", "dr
 Accepts: TypeAlias = Literal["everyone", "nobody"]
 Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "effect"]
 
+GROUP_LINK: Final = "/#/g/"
+"""Stands before the token in a link into a group."""
 LOOK_S: Final = 24 * 3600.0
 """The key log's monitoring window."""
 DOUBTFUL: Final = 4
@@ -106,7 +108,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     async def block(self) -> None:
         """Block its sender."""
-        await self.room.block()
+        await self.room.block_sender(self.sender)
 
 
 class Request:
@@ -191,6 +193,102 @@ class Room:
         """From now on nothing of the other person comes here, and nothing of mine reaches them."""
         await self._client.block(self.account)
 
+    async def block_sender(self, account: str) -> None:
+        """Block somebody of this chat."""
+        await self._client.block(account)
+
+
+class Group(Room):
+    """A chat of many. Nobody is in it without their own yes; who comes and goes is said in the thread."""
+
+    def __repr__(self) -> str:
+        return f"Group({self.id!r})"
+
+    async def facts(self) -> answers.Room:
+        """Name, rules, own role, and who is in it in which role."""
+        return await self._client.api.room(self.id)
+
+    async def members(self) -> dict[str, str]:
+        """Roles by account."""
+        return {one.account: one.role for one in (await self.facts()).accounts}
+
+    async def invite(self, handle: str) -> str:
+        """Invite somebody; the id by which it is taken back. The answer is the same whoever was invited."""
+        return (await self._client.api.invite_to(self.id, {"handle": handle})).invitation
+
+    async def change(
+        self,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        posting: Literal["everyone", "admins"] | None = None,
+        approval: bool | None = None,
+    ) -> None:
+        """Name, description, who may write, whether who comes by a link waits for an admin."""
+        wanted = {"name": name, "description": description, "posting": posting, "approval": approval}
+        await self._client.api.change_group(self.id, {key: value for key, value in wanted.items() if value is not None})
+
+    async def leave(self) -> None:
+        """Go, at once."""
+        await self._client.api.leave_group(self.id)
+        await self._client.refresh_group(self.id)
+
+    async def remove(self, account: str) -> None:
+        """Take somebody out, or turn a joiner down."""
+        await self._client.api.remove_member(self.id, account)
+        await self._client.refresh_group(self.id)
+
+    async def ban(self, account: str) -> None:
+        """Take somebody out for good."""
+        await self._client.api.ban_member(self.id, account, ban=True)
+        await self._client.refresh_group(self.id)
+
+    async def unban(self, account: str) -> None:
+        """Lift a ban; nobody comes back by that alone."""
+        await self._client.api.ban_member(self.id, account, ban=False)
+
+    async def give_role(self, account: str, role: Literal["member", "admin", "owner"]) -> None:
+        """Change somebody's role, or one's own downwards."""
+        await self._client.api.give_role(self.id, account, role)
+
+    async def joiners(self) -> list[answers.Joiner]:
+        """Who came by a link and waits for an admin's yes."""
+        return await self._client.api.joiners(self.id)
+
+    async def let_in(self, account: str) -> None:
+        """Say yes to who came by a link."""
+        await self._client.api.give_role(self.id, account, "member")
+        await self._client.refresh_group(self.id)
+
+    async def link(self, *, life_ms: int | None = None) -> tuple[str, str]:
+        """A link into the group, shown once, and the id by which it is revoked."""
+        made = await self._client.api.group_link(self.id, life_ms)
+        return f"{self._client.api.origin}{GROUP_LINK}{made.token}", made.link
+
+    async def revoke_link(self, link: str) -> None:
+        """Make a link dead, by its id."""
+        await self._client.api.revoke_link(self.id, link)
+
+
+class Invitation:
+    """Somebody invites this account into a group."""
+
+    def __init__(self, client: "Client", facts: answers.ReceivedInvitation) -> None:
+        self._client = client
+        self.id, self.facts = facts.invitation, facts
+
+    def __repr__(self) -> str:
+        return f"Invitation(to {self.facts.name!r})"
+
+    async def accept(self) -> Group:
+        """Be in the group from now on."""
+        await self._client.api.answer_invitation(self.id, yes=True)
+        return await self._client.enter_group(self.facts.room)
+
+    async def decline(self) -> None:
+        """Silently."""
+        await self._client.api.answer_invitation(self.id, yes=False)
+
 
 class Client:
     """Use it with `async with`: opens the store and, when signed in, connects; leaves both behind at the end.
@@ -221,7 +319,6 @@ class Client:
         self._key_packages: KeyPackages | None = None
         self._link: Link | None = None
         self._rooms: dict[str, RoomState] = {}
-        self._groups: set[str] = set()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -273,7 +370,7 @@ class Client:
         if self._api is not None:
             await self._api.close()
         self._session, self._api, self._account, self._world, self._trust, self._key_packages = (None,) * 6
-        for held in (self._rooms, self._groups, self._busy, self._timers, self._tasks, self._sends, self._again):
+        for held in (self._rooms, self._busy, self._timers, self._tasks, self._sends, self._again):
             held.clear()
 
     @property
@@ -592,6 +689,8 @@ class Client:
         await account.refresh_list(self.now())
         for key in vault.keys("meta", "stale/"):
             self._reconcile(key.removeprefix("stale/"))
+        for key in vault.keys("meta", "moved/"):
+            await self.refresh_group(key.removeprefix("moved/"))
         if self._key_packages is not None:
             await self._key_packages.refill(self.now())
         await self._new_identities()
@@ -629,14 +728,20 @@ class Client:
 
     async def _roster(self, mail: Mail) -> None:
         """Somebody's devices or identity changed. Remembered before it is acknowledged, done when possible."""
-        account = _json(mail.body).get("account")
+        about = _json(mail.body)
+        account, group = about.get("account"), about.get("room")
         vault, world = self._need_vault(), self._need_world()
+        if isinstance(group, str):
+            with vault.transaction():
+                vault.put("meta", f"moved/{group}", self.now())
         if isinstance(account, str):
             world.directory.forget(account)
             with vault.transaction():
                 vault.put("meta", f"stale/{account}", self.now())
         if self._link is not None:
             self._link.ack(mail.mail_id)
+        if isinstance(group, str):
+            await self.refresh_group(group)
         if not isinstance(account, str):
             return
         if account == self.account:
@@ -654,6 +759,25 @@ class Client:
             self.state(room).reconcile_soon(self.now())
             self._poke(room)
         self._background(self._settled(account, rooms))
+
+    async def refresh_group(self, room: str) -> None:
+        """Ask who is in a group now, and bring its leaves in line; or find that one is not in it any more."""
+        world, vault = self._need_world(), self._need_vault()
+        async with self._first_lock:
+            try:
+                world.directory.learn_room(await self.api.room(room))
+            except RefusedError as error:
+                if error.code != "not_found":
+                    raise
+                if world.directory.known_roster(room) is not None:
+                    self.state(room).gone(self.now())
+                    self._perform(self.state(room).effects())
+            else:
+                self.state(room).reconcile_soon(self.now())
+                self._poke(room)
+            with vault.transaction():
+                vault.drop("meta", f"moved/{room}")
+        await self._tell(room)
 
     async def _settled(self, account: str, rooms: list[str]) -> None:
         """Forget that an account's devices changed, once every room is in line."""
@@ -696,9 +820,6 @@ class Client:
         try:
             while True:
                 try:
-                    if state.id in self._groups:
-                        state.give_up()
-                        break
                     state.turn(self.now(), fresh, online=self._online)
                     break
                 except Missing as missing:
@@ -741,11 +862,7 @@ class Client:
                 if await self._need_trust().learn_keys(account):
                     self._background(self._new_identities())
             case RoomFacts(room):
-                answer = await api.room(room)
-                if answer.kind == "group" and not world.directory.knows_room(room):
-                    self._groups.add(room)  # a later version's; another device of this account may be in it
-                else:
-                    world.directory.learn_room(answer)
+                await self._fetch_room(state, room)
             case Claim(room, devices):
                 state.claimed(fact, await api.claim(room, [parse_uri(device)[2] for device in devices]))
             case ServerKeys():
@@ -756,6 +873,18 @@ class Client:
                     log.warning("%s", error)
                     if not world.directory.knows_server:
                         raise
+
+    async def _fetch_room(self, state: RoomState, room: str) -> None:
+        directory = self._need_world().directory
+        try:
+            directory.learn_room(await self.api.room(room))
+        except RefusedError as error:
+            if error.code != "not_found":
+                raise
+            if directory.known_roster(room) is None:
+                state.give_up()
+            else:
+                state.gone(self.now())
 
     async def _new_identities(self) -> None:
         """Say in each chat whose keys are new; what could not be said now is said at the next connection."""
@@ -768,7 +897,10 @@ class Client:
             account = key.removeprefix("new-identity/")
             for place, roster in vault.scan("meta", "room/", Roster):
                 if account in roster.accounts:
-                    room, name = place.removeprefix("room/"), names.get(account, "Somebody")
+                    room, name = (
+                        place.removeprefix("room/"),
+                        names.get(account) or roster.names.get(account, "Somebody"),
+                    )
                     self.state(room).note(NEW_IDENTITY.format(name), self.now())
                     if was_verified:
                         self.state(room).note(CHECK_ENDED.format(name), self.now())
@@ -960,7 +1092,7 @@ class Client:
     async def refresh_people(self) -> None:
         """Ask who is here; first messages whose request was accepted go to the outbox."""
         world = self._need_world()
-        for room in await self.api.rooms():
+        for room in [*await self.api.rooms(), *await self.api.groups()]:
             world.directory.learn_room(room)
         async with self._first_lock:
             await self._send_first_messages()
@@ -1009,6 +1141,40 @@ class Client:
         self._need_session()
         return Room(self, room_id)
 
+    # --- groups -------------------------------------------------------------------------------------------------------
+
+    async def create_group(self, name: str, description: str = "") -> "Group":
+        """Make a group and be its owner. Nobody is in it before their own yes: `Group.invite`."""
+        made = await self.api.create_group(name, description)
+        return await self.enter_group(made.room)
+
+    async def groups(self) -> list["Group"]:
+        """The groups that this account belongs to."""
+        return [Group(self, one.room) for one in await self.api.groups()]
+
+    def group(self, room_id: str) -> "Group":
+        """The group with this id."""
+        self._need_session()
+        return Group(self, room_id)
+
+    async def group_invitations(self) -> list["Invitation"]:
+        """Who wants this account in which group, with what is told before a yes."""
+        return [Invitation(self, one) for one in (await self.api.group_invitations()).received]
+
+    async def look_at_link(self, link: str) -> answers.SeenLink:
+        """What is behind a link into a group; Refused when it is nothing, or nothing for this account."""
+        return await self.api.look_at_link(link.rpartition(GROUP_LINK)[2])
+
+    async def join_group(self, link: str) -> "Group | None":
+        """Come in by a link. None when an admin has to say yes first; the group is in `groups()` after that."""
+        entered = await self.api.join_by_link(link.rpartition(GROUP_LINK)[2])
+        return await self.enter_group(entered.room) if entered.state == "joined" else None
+
+    async def enter_group(self, room: str) -> "Group":
+        """Begin to follow a group that this account belongs to."""
+        await self.refresh_group(room)
+        return Group(self, room)
+
     async def room_with(self, handle: str) -> Room:
         """The room with this person; Refused when there is none."""
         found = next((one.room for one in await self.chats() if one.handle == handle), None)
@@ -1017,8 +1183,11 @@ class Client:
         return self.room(found)
 
     def other_in(self, room: str) -> str:
-        """The account of the other person in a direct room."""
-        roster = self._need_world().directory.roster(room)
+        """The account of the other person in a direct room; Refused in a group."""
+        who = self._need_world().directory.who(room)
+        if who.is_group:
+            raise RefusedError("invalid", "A group has many people. Say which message, or whom.")
+        roster = who.accounts
         return next(account for account in roster if account != self.account)
 
     async def block(self, account: str) -> None:
@@ -1165,9 +1334,9 @@ class Client:
             for row in proven[-REPORT_ITEMS:]
             if row.content is not None and row.frank is not None
         ]
-        return await self.report(
-            self.other_in(room), category, note, room=room, items=items, minor_involved=minor_involved
-        )
+        sender = next((row.sender for row in rows if row.id == upto and not row.mine), None)
+        account = sender or self.other_in(room)
+        return await self.report(account, category, note, room=room, items=items, minor_involved=minor_involved)
 
     async def report(
         self,

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from msgspec import structs
+
 from kith.protocol import identity
 from kith.protocol.identity import BadManifest, DeviceList, Identity, Manifest, SignedEntry
 from kith.protocol.transparency import key_value
@@ -157,9 +159,9 @@ class Directory:
                     self._vault.drop("meta", f"verified/{account}")
         return pin is not None and not same
 
-    def devices(self, account: str, fresh: Fresh) -> dict[str, bytes]:
-        """MLS keys by device URI, freshly fetched. Missing, Unverified."""
-        if KeysOf(account) not in fresh:
+    def devices(self, account: str, fresh: Fresh, *, cached: bool = False) -> dict[str, bytes]:
+        """MLS keys by device URI, freshly fetched, or as known since the last news of them. Missing, Unverified."""
+        if KeysOf(account) not in fresh and not (cached and account in self._lists):
             raise Missing(KeysOf(account))
         known = self._lists.get(account)
         if isinstance(known, Unverified):
@@ -187,29 +189,57 @@ class Directory:
     # --- rooms --------------------------------------------------------------------------------------------------------
 
     def learn_room(self, answer: answers.Room) -> None:
-        """Pin who is in a room, as first seen."""
-        self._rooms[answer.room] = answer
-        if self._vault.get("meta", f"room/{answer.room}", Roster) is not None:
-            return
+        """Pin who is in a direct room, as first seen; take in who is in a group now. A room never changes its kind."""
         accounts = tuple(one.account for one in answer.accounts)
-        if self._account not in accounts:
-            raise Unverified("The server shows a chat without you in it.")
-        # A third account would be let in by its own valid device list, and nobody would see it.
-        if len(accounts) != 2 or accounts[0] == accounts[1]:  # noqa: PLR2004  a chat is between two
+        known = self._vault.get("meta", f"room/{answer.room}", Roster)
+        if known is not None and known.is_group != (answer.kind == "group"):
+            raise Unverified("The server shows a chat of two people as a group, or the other way round.")
+        self._rooms[answer.room] = answer
+        if known is not None and not known.is_group:
+            return
+        if self._account not in accounts or len(set(accounts)) != len(accounts):
+            raise Unverified("The server shows a chat without you in it, or somebody twice.")
+        if answer.kind == "group":
+            roster = _group_roster(answer, known)
+        elif len(accounts) != 2:  # noqa: PLR2004  a chat is between two
+            # A third account would be let in by its own valid device list, and nobody would see it.
             raise Unverified("The server shows a chat of other than two people.")
-        with self._vault.transaction():
-            self._vault.put("meta", f"room/{answer.room}", Roster(accounts=accounts))
+        else:
+            roster = Roster(accounts=accounts)
+        if roster != known:
+            with self._vault.transaction():
+                self._vault.put("meta", f"room/{answer.room}", roster)
 
-    def knows_room(self, room: str) -> bool:
-        """Whether it is pinned who is in that room."""
-        return self._vault.get("meta", f"room/{room}", Roster) is not None
+    def known_roster(self, room: str) -> Roster | None:
+        """What is kept about who is in a room; None when nothing is yet."""
+        return self._vault.get("meta", f"room/{room}", Roster)
+
+    def left(self, room: str) -> None:
+        """This account is not on that group's roster any more."""
+        known = self.known_roster(room)
+        if known is not None and known.is_group and self._account in known.accounts:
+            others = tuple(one for one in known.accounts if one != self._account)
+            past = (*known.past, self._account)
+            self._vault.put("meta", f"room/{room}", structs.replace(known, accounts=others, past=past))
+
+    def was_listed(self, account: str, who: Identity, key: bytes) -> bool:
+        """Whether the newest list that this device pinned for an account names this device with this key."""
+        pin = self._vault.get("meta", f"pin/{account}", Pin)
+        if pin is None or parse_uri(who.account_uri) != (self._server, "u", account):
+            return False
+        listed = DeviceList.decode(pin.list).key_of(who.device_uri)
+        return listed is not None and hmac.compare_digest(listed, key)
 
     def roster(self, room: str) -> tuple[str, ...]:
         """The accounts of a room. A direct room never gets others, whatever the server says later. Missing."""
-        known = self._vault.get("meta", f"room/{room}", Roster)
+        return self.who(room).accounts
+
+    def who(self, room: str) -> Roster:
+        """Who is in a room, and in which roles. Missing."""
+        known = self.known_roster(room)
         if known is None:
             raise Missing(RoomFacts(room))
-        return known.accounts
+        return known
 
     def room(self, room: str, fresh: Fresh) -> answers.Room:
         """What the server says about a room now. Missing."""
@@ -264,6 +294,14 @@ def verified_manifest(answer: answers.WellKnown) -> Manifest:
         return identity.verify_manifest([SignedEntry(line.entry, line.signature) for line in answer.manifest])
     except (BadManifest, Malformed) as error:
         raise Unverified(f"The server's key manifest does not verify: {error}.") from None
+
+
+def _group_roster(answer: answers.Room, known: Roster | None) -> Roster:
+    now = {one.account: one.role for one in answer.accounts}
+    before = () if known is None else (*known.accounts, *known.past)
+    names = {**({} if known is None else known.names), **{one.account: one.display_name for one in answer.accounts}}
+    past = tuple(dict.fromkeys(one for one in before if one not in now))
+    return Roster(accounts=tuple(now), roles=now, names=names, past=past)
 
 
 def verified_list(aik: bytes, encoded: bytes, signature: bytes) -> DeviceList | None:

@@ -120,9 +120,20 @@ class PinnedManifest(Record, frozen=True, kw_only=True):
 
 
 class Roster(Record, frozen=True, kw_only=True):
-    """meta/room/<room>: who is in a room, as first seen. Direct rooms never change."""
+    """meta/room/<room>: who is in a room. A direct room stays as first seen; a group's `roles` are by account.
+
+    `past`: accounts that this device saw in the group and that are not in it any more.
+    """
 
     accounts: tuple[str, ...]
+    roles: dict[str, str] = {}
+    names: dict[str, str] = {}
+    past: tuple[str, ...] = ()
+
+    @property
+    def is_group(self) -> bool:
+        """Whether others than two may be in it, and come and go."""
+        return bool(self.roles)
 
 
 class FirstMessage(Record, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ from kith.sdk.records import (
     MessageRecord,
     OutboxRecord,
     PackageRecord,
+    Roster,
     Sealed,
     Thread,
     message_key,
@@ -73,6 +74,14 @@ STRANGER: Final = (
 UNLISTED: Final = "A device was added that its account does not list. Nothing is sent until it is removed."
 NOT_JOINED: Final = "This device could not join the chat."
 OWN_DEVICE: Final = "Another device of yours joined this chat."
+ENTERED: Final = "{} joined the group."
+MEMBERS_DEVICE: Final = "{} uses the group on another device."
+LEFT: Final = "{} is not in the group any more."
+GONE: Final = "You are not in this group any more."
+SOMEBODY: Final = "Somebody"
+CLAIMED_AT_ONCE: Final = 60
+"""Devices that one commit adds; the next ones come with the next commit."""
+MANAGERS: Final = frozenset({"admin", "owner"})
 THEIR_DEVICE: Final = "They joined this chat on another device."
 
 RESTORED: Final = (
@@ -216,9 +225,12 @@ class Room:
         self._claimed[claim] = [one.key_package for one in answer.packages]
 
     def give_up(self) -> None:
-        """Not a room for this client: its mail is acknowledged unread, so that other rooms' mail goes on coming."""
+        """Not a room of this account any more: its mail is acknowledged unread, so that other mail goes on coming."""
         self._effects += [Ack(item.mail_id) for item in self._waiting.values() if isinstance(item, Mail)]
         self._waiting.clear()
+        self._reconcile_at = None
+        with self._step():
+            self._fail_all()
 
     def reconcile_soon(self, now: int) -> None:
         """Bring the group's leaves in line with the device lists, at a moment of its own."""
@@ -282,7 +294,7 @@ class Room:
         item = self._waiting[min(self._waiting)]
         if item.room_pos <= pos + 1:  # in turn, seen before, or a hole that filled late
             return item
-        joins = isinstance(item, Mail) and item.kind == WELCOME and not self.has_group()
+        joins = isinstance(item, Mail) and item.kind == WELCOME and not (self.has_group() and self._fixed())
         return item if joins else None
 
     def _skip_hole(self) -> None:
@@ -355,8 +367,28 @@ class Room:
         return fine
 
     def _standing(self, who: Identity, key: bytes) -> str:
+        """In a group, who is not on its roster is quarantined like an unlisted device: nothing is sent to it.
+
+        It is not refused for good: a device that catches up reads of people who came and went meanwhile.
+        """
         directory = self.world.directory
-        return directory.standing(directory.roster(self.id), who, key, self._fresh)
+        roster = directory.who(self.id)
+        server, _, account = uris.parse_uri(who.account_uri)
+        if roster.is_group and server == self.world.server and account not in roster.accounts:
+            if RoomFacts(self.id) not in self._fresh:
+                raise Missing(RoomFacts(self.id))
+            return "unlisted"
+        return directory.standing(roster.accounts, who, key, self._fresh)
+
+    def _believed(self, who: Identity, key: bytes) -> bool:
+        """Whether a message of this leaf is shown: listed now, or of somebody whom this device saw in the group."""
+        if self._standing(who, key) == "listed":
+            return True
+        account = uris.parse_uri(who.account_uri)[2]
+        return account in self._roster().past and self.world.directory.was_listed(account, who, key)
+
+    def _roster(self) -> Roster:
+        return self.world.directory.who(self.id)
 
     # --- mail ---------------------------------------------------------------------------------------------------------
 
@@ -386,7 +418,7 @@ class Room:
             return self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
         sender = Identity.decode(event.sender.identity)
         bury = receive.tombstone(mail.room_pos, at_ms, uris.parse_uri(sender.account_uri)[2])
-        listed = self._standing(sender, event.sender.signature_key) == "listed"
+        listed = self._believed(sender, event.sender.signature_key)
         arrival = Arrival(sender, event.epoch, event.authenticated_data, event.plaintext, mail.frank, self.uri)
         verdict = self._verdict(arrival, thread)
         self._put_group(record, done.state)  # whatever it was, its key is spent
@@ -489,18 +521,52 @@ class Room:
         broken = "removed" if done.event.removed_me else None
         self._put_group(replace(record, pending_key=None, broken=broken), done.state)
         if not done.event.removed_me:
-            self._roster_notes(done.event.added, here)
+            after = self._engine().roster(done.state)
+            self._roster_notes(done.event.added, here, after)
+            self._left_notes(done.event.removed, here, after)
         self._put_thread(here)
         self._in_flight = None
         self._not_before = 0
         return None
 
-    def _roster_notes(self, added: tuple[mls.Member, ...], thread: Thread) -> None:
+    def _roster_notes(self, added: tuple[mls.Member, ...], thread: Thread, after: tuple[mls.Member, ...]) -> None:
+        """Who came is said in the thread, never silently; in a group once for an account."""
+        new = {member.leaf for member in added}
+        there = {Identity.decode(one.identity).account_uri for one in after if one.leaf not in new}
+        said: set[str] = set()
         for member in added:
             who = Identity.decode(member.identity)
             own = who.account_uri == self.world.identity.account_uri
-            listed = self._standing(who, member.signature_key) == "listed"
-            self._info((OWN_DEVICE if own else THEIR_DEVICE) if listed else UNLISTED, thread)
+            if self._standing(who, member.signature_key) != "listed":
+                said.add(UNLISTED)
+            elif own or not self._roster().is_group:
+                self._info(OWN_DEVICE if own else THEIR_DEVICE, thread)
+            else:
+                said.add((MEMBERS_DEVICE if who.account_uri in there else ENTERED).format(self._name(who)))
+        for text in sorted(said):
+            self._info(text, thread)
+
+    def _left_notes(self, removed: tuple[mls.Member, ...], thread: Thread, after: tuple[mls.Member, ...]) -> None:
+        if not self._roster().is_group:
+            return
+        there = {Identity.decode(one.identity).account_uri for one in after}
+        for who in {one.account_uri: one for one in map(_identity, removed) if one.account_uri not in there}.values():
+            self._info(LEFT.format(self._name(who)), thread)
+
+    def _name(self, who: Identity) -> str:
+        return self._roster().names.get(uris.parse_uri(who.account_uri)[2]) or SOMEBODY
+
+    def gone(self, now: int) -> None:
+        """This account is off the group's roster: the device follows it no further until a new Welcome."""
+        record, self._now = self._record(), now
+        self._reconcile_at = None
+        with self._step():
+            self.world.directory.left(self.id)
+            self._fail_all()
+            if record is None or record.broken is None:
+                if record is not None:
+                    self.world.vault.put("groups", self.id, replace(record, broken="removed"))
+                self._info(GONE, self.thread())
 
     def _break(self, record: GroupRecord, thread: Thread, why: str) -> None:
         group = self._engine().discard_own(self._restore(record)) if record.pending_key else self._restore(record)
@@ -509,7 +575,7 @@ class Room:
         self._put_thread(thread)
 
     def _welcome(self, mail: Mail, thread: Thread) -> None:
-        if self.has_group():
+        if self.has_group() and (self._fixed() or mail.room_pos <= thread.pos):
             return None
         here = replace(thread, pos=max(thread.pos, mail.room_pos))
         joined = self._join(mail.body)
@@ -526,6 +592,11 @@ class Room:
         for pos in [pos for pos in self._waiting if pos < mail.room_pos]:
             del self._waiting[pos]
         return None
+
+    def _fixed(self) -> bool:
+        """A direct room; in a group this device may be put out and brought in again while it is away."""
+        known = self.world.directory.known_roster(self.id)
+        return known is None or not known.is_group
 
     def _goes_forward(self, joined: Group) -> bool:
         """Whether this Welcome leads past the group that is stored here.
@@ -570,7 +641,12 @@ class Room:
         here = replace(thread, pos=max(thread.pos, accepted.room_pos))
         self._put_group(replace(record, joined=True, pending_key=None, broken=None, rotated_ms=self._now), after)
         if known is not None:
-            self._roster_notes(tuple(one for one in engine.roster(after) if one.identity not in known), here)
+            now = engine.roster(after)
+            there = {one.identity for one in now}
+            self._roster_notes(tuple(one for one in now if one.identity not in known), here, now)
+            self._left_notes(tuple(one for one in engine.roster(before) if one.identity not in there), here, now)
+            if self._roster().is_group:
+                self.reconcile_soon(self._now)  # more may have come than one commit adds
         self._put_thread(here)
 
     def _sent(self, accepted: Accepted) -> None:
@@ -667,6 +743,11 @@ class Room:
         self.world.vault.put("outbox", waiting.place, failed)
         self._then.append(Failed(waiting.id, code, details))
 
+    def _fail_all(self) -> None:
+        for waiting in self.outbox():
+            if waiting.failure is None:
+                self._fail(waiting, "not_allowed", GONE)
+
     def fail_next(self, code: str, details: str | None) -> bool:
         """The server said no to what the next message needs: that message failed. False when none waits."""
         waiting = next((one for one in self.outbox() if one.failure is None and one.sealed is None), None)
@@ -693,6 +774,9 @@ class Room:
             return self._send_commit(record)
         if waiting is None:
             return None
+        if not self._fixed() and self.world.account not in self._roster().accounts:
+            with self._step():
+                return self._fail_all()
         if waiting.sealed is not None:
             return self._submit(Submit(waiting.sealed.key, self.id, waiting.sealed.wire))
         if record is None or not record.joined:
@@ -757,6 +841,10 @@ class Room:
 
     def _upkeep(self) -> None:
         record = self._record()
+        if record is None and self._reconcile_at is not None and not self._fixed():
+            self._create()  # a new group begins with its maker alone
+            self._reconcile_at = None
+            return None
         if record is None or not record.joined or record.broken is not None:
             self._reconcile_at = None
             return None
@@ -778,7 +866,7 @@ class Room:
             return self._wake(at)
         if record.pending_key is not None or self._in_flight is not None:
             return None
-        if not self.world.directory.room(self.id, self._fresh).writable:
+        if not self.world.directory.room(self.id, self._fresh).writable and self._fixed():
             self.rest(self._now)  # no commit is taken here now
             return self._wake(self._rotate_not_before)
         return self._reconcile(record)
@@ -794,17 +882,21 @@ class Room:
 
     def _listed(self) -> dict[str, tuple[str, bytes]]:
         """(account, key) by URI of everybody's listed devices except this one, freshly fetched."""
-        directory = self.world.directory
+        directory, roster = self.world.directory, self._roster()
+        if roster.is_group and RoomFacts(self.id) not in self._fresh:
+            raise Missing(RoomFacts(self.id))
+        # In a group only those are asked for again of whom there was news: it has a hundred people.
         found = {
             device: (account, key)
-            for account in directory.roster(self.id)
-            for device, key in directory.devices(account, self._fresh).items()
+            for account in roster.accounts
+            for device, key in directory.devices(account, self._fresh, cached=roster.is_group).items()
         }
         found.pop(self.world.identity.device_uri, None)
         return found
 
     def _claim(self, devices: dict[str, tuple[str, bytes]]) -> list[bytes]:
         """Key packages for those devices; one that is not exactly the listed device's is not used."""
+        devices = _some(devices)
         if not devices:
             return []
         claim = Claim(self.id, tuple(sorted(devices)))
@@ -817,11 +909,14 @@ class Room:
         room = self.world.directory.room(self.id, self._fresh)
         if room.epoch is not None:
             return  # a Welcome for this device is on the way, or another device will add it
+        roster = self._roster()
+        if roster.is_group and roster.roles.get(self.world.account) not in MANAGERS:
+            return
         listed = self._listed()
         own = {uri: facts for uri, facts in listed.items() if facts[0] == self.world.account}
         # Theirs first: without any of them there is nobody to write to, and our own packages would be spent in vain.
         theirs = self._claim({uri: facts for uri, facts in listed.items() if uri not in own})
-        self.lonely = not theirs
+        self.lonely = not theirs and not roster.is_group
         if self.lonely:
             self._claimed.clear()
             self._lonely_ms = min(REFUSED_RETRY_MS, max(RETRY_MS, 2 * self._lonely_ms))
@@ -859,6 +954,23 @@ class Room:
             self._propose(record, group, adds, removes)
         elif self._quarantined(group):
             raise Unverified("Somebody is in this chat whom no device list names.")
+
+
+def _identity(member: mls.Member) -> Identity:
+    return Identity.decode(member.identity)
+
+
+def _some(devices: dict[str, tuple[str, bytes]]) -> dict[str, tuple[str, bytes]]:
+    """As many of these as one commit adds, with nobody's devices torn apart."""
+    taken: dict[str, tuple[str, bytes]] = {}
+    by_account: dict[str, list[str]] = {}
+    for device, (account, _) in sorted(devices.items()):
+        by_account.setdefault(account, []).append(device)
+    for owned in by_account.values():
+        if taken and len(taken) + len(owned) > CLAIMED_AT_ONCE:
+            break
+        taken.update((device, devices[device]) for device in owned)
+    return taken
 
 
 def _fits(package: bytes, devices: dict[str, tuple[str, bytes]]) -> bool:

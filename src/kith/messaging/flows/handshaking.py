@@ -13,7 +13,7 @@ from kith.messaging import store
 from kith.messaging.flows.delivery import answered, overfull, post, remember
 from kith.messaging.flows.key_packages import obtainable
 from kith.messaging.flows.limiting import refused
-from kith.messaging.flows.writing import Place, Sender, devices_of, may_write_here
+from kith.messaging.flows.writing import Place, Sender, devices_of, may_write_here, newcomers
 from kith.messaging.flows.writing import judge as judge_writing
 from kith.messaging.handshakes import Circumstances, Handshake, Member, Submitted, epoch_of, judge, read, rule_of
 from kith.messaging.limits import DEFAULTS
@@ -116,7 +116,8 @@ def _circumstances(
     there = {leaf.device: leaf.account for leaf in before}
     return Circumstances(
         sender=sender.account,
-        adds_accounts=place.adds_accounts,
+        closed=newcomers(reader, place),
+        begins=place.brings_people,
         registered=registered,
         before=there,
         due={leaf.device for leaf in before if not leaf.live},

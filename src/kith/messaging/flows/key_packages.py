@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kith.ledger.database import Reader, Tx
 from kith.ledger.limits import DAY, HOUR, SECOND
 from kith.messaging import store
-from kith.messaging.flows.writing import OfRoom, Place, Sender, devices_of, may_write_here
+from kith.messaging.flows.writing import OfRoom, Place, Sender, devices_of, may_write_here, newcomers
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Refusal
 from kith.people import devices
@@ -122,7 +122,7 @@ def claim(tx: Tx, sender: Sender, room: str, wanted: Sequence[str], limits: Limi
     """One key package for each wanted device of the room's accounts, bound to this room and this device.
 
     Consent is the connection, or the own yes that put an account on a group's roster: it is looked at in this
-    transaction, with blocks and standing. Who may not bring people in gets nothing of who has no leaf yet.
+    transaction, with blocks and standing. Who may not bring people in gets nothing of who was never in the group.
     """
     account, device = sender
     place = may_write_here(tx, account, room, handshake=True)
@@ -134,10 +134,8 @@ def claim(tx: Tx, sender: Sender, room: str, wanted: Sequence[str], limits: Limi
     claimed = int(tx.value(store.CLAIMED_BY, who=account, since=tx.now - DAY))
     if claimed + len(wanted) > limits.claims_per_requester:
         return Refusal("limited", "This account fetched very many key packages today. Try again later.", None, HOUR)
-    of_room = devices_of(tx, place)
-    if not place.adds_accounts:
-        there = {leaf.account for leaf in tx.all(store.LEAVES, id=room)} | {account}
-        of_room = {one: row for one, row in of_room.items() if row.account in there}
+    closed = newcomers(tx, place)
+    of_room = {one: row for one, row in devices_of(tx, place).items() if row.account not in closed}
     found: list[Issued] = []
     missing: list[str] = []
     for target in dict.fromkeys(wanted):

@@ -29,8 +29,8 @@ class Place(NamedTuple):
     room: str
     account: str
     other: str = ""
-    adds_accounts: bool = True
-    """Whether her devices may bring accounts into the MLS group that have no leaf in it yet."""
+    brings_people: bool = True
+    """Whether her devices may bring accounts into the MLS group that were never in it, and begin it."""
 
 
 def judge(reader: Reader, account: str, room: str, *, handshake: bool = False) -> tuple[Place | None, Decision]:
@@ -60,7 +60,7 @@ def _judge_group(reader: Reader, account: str, room: str, *, handshake: bool) ->
     if row is None or row.role not in group_membership.INSIDE:
         return None, group_membership.may_write(group_membership.Writing(role=None))
     writing = group_membership.Writing(row.role, row.posting, handshake, _own_measure(reader, account))
-    place = Place(room, account, adds_accounts=group_membership.manages(row.role))
+    place = Place(room, account, brings_people=group_membership.manages(row.role))
     return place, group_membership.may_write(writing)
 
 
@@ -87,6 +87,17 @@ def devices_of(reader: Reader, place: Place) -> dict[str, OfRoom]:
         for account in (place.account, place.other)
         for row in devices.registered(reader, account)
     }
+
+
+def newcomers(reader: Reader, place: Place) -> frozenset[str]:
+    """Accounts that only a manager's device may bring into the group; none for such a device.
+
+    Who was in it before comes back by anybody's commit, for instance on a new device when the old one was lost; so do
+    managers, for without any of them in the group nobody could bring in anybody.
+    """
+    if place.brings_people:
+        return frozenset()
+    return frozenset(row.account for row in reader.all(store.NEVER_IN, id=place.room)) - {place.account}
 
 
 def may_write_here(tx: Tx, account: str, room: str, *, handshake: bool = False) -> Place | Refusal:
