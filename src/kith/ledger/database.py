@@ -321,6 +321,9 @@ class Database:
 
     def submit(self, lane: Lane, item: object) -> None:
         """Put an item into a lane; it runs in its turn among flows and other items, and `lane.release` hears of it."""
+        if self.failed is not None:
+            lane.release([(item, self.failed)])
+            return
         self._queue.append(_Lined(lane, item))
         self._start_pump()
 
