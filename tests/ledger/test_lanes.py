@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from kith.ledger import log
-from kith.ledger.database import Database, StorageError, Tx
+from kith.ledger.database import GATHERED, LINGER_S, Database, StorageError, Tx, linger
 from kith.ledger.schema import cursors
 
 COUNT = select(func.count()).select_from(cursors)
@@ -196,3 +196,11 @@ def test_a_listener_that_raises_costs_the_others_nothing(tmp_path: Path) -> None
 
     asyncio.run(run())
     assert heard == ["bell"]
+
+
+def test_a_batch_waits_only_while_there_is_company() -> None:
+    """Not for a lone writer, not after a pause, not when enough is queued."""
+    assert linger(1, 1, 0.0) == 0
+    assert linger(1, 5, LINGER_S) == 0
+    assert linger(GATHERED, 5, 0.0) == 0
+    assert linger(1, 5, 0.0) == LINGER_S <= 0.004

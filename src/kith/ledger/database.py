@@ -44,6 +44,10 @@ log = structlog.get_logger("kith.database")
 BATCH_BUDGET_S = 0.004
 LANE_PIECE = 64
 """Items of a lane that run as one: about two milliseconds, and one seal."""
+GATHERED = 32
+"""Queued work for which a batch begins at once."""
+LINGER_S = 0.003
+"""How long a batch waits for company while there is some."""
 RIDE_S = 0.05
 """How long what need not be durable soon waits for a batch to ride on."""
 BUSY_RETRY_S = 0.005
@@ -259,6 +263,14 @@ class _Released(NamedTuple):
     signals: list[object]
 
 
+def linger(queued: int, before: int, since_s: float) -> float:
+    """Seconds to wait before the next batch: none for a lone writer, whom it would only delay.
+
+    `before`: how much the last batch held, `since_s`: how long ago it ended. Company now foretells company.
+    """
+    return LINGER_S if before > 1 and queued < GATHERED and since_s < LINGER_S else 0.0
+
+
 def wall_clock() -> int:
     """The system's time, in milliseconds."""
     return time.time_ns() // 1_000_000
@@ -298,6 +310,7 @@ class Database:
         self._ride: asyncio.TimerHandle | None = None
         self._lanes: list[Lane] = []
         self._seen_version = -1
+        self._last_batch, self._last_end = 0, 0.0
         self._pump: asyncio.Task[None] | None = None
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
@@ -416,6 +429,9 @@ class Database:
 
     async def _run_batches(self) -> None:
         while self._queue or self._riders:
+            wait = linger(len(self._queue), self._last_batch, time.perf_counter() - self._last_end)
+            if wait:
+                await asyncio.sleep(wait)
             batch: list[_Released] = []
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
@@ -432,6 +448,8 @@ class Database:
                 return
             for released in batch:
                 self._release(released)
+            self._last_batch = sum(len(released.done) or 1 for released in batch)
+            self._last_end = time.perf_counter()
 
     def _run_batch(self, batch: list[_Released]) -> None:
         """Run what is queued, for a few milliseconds. What is being run stays in the queue until it is done."""

@@ -228,13 +228,25 @@ def ack(tx: Tx, account: str, device: str, mails: Sequence[int]) -> None:
 
 def hint(tx: Tx, account: str, device: str, room: str, positions: Sequence[int]) -> None:
     """Tell whoever else is in the room how far this device has everything, as long as the two are connected."""
+    other = peer_of(tx, account, room)
+    if other is not None:
+        hint_to(tx, other, device, room, positions)
+
+
+def peer_of(reader: Reader, account: str, room: str) -> str | None:
+    """The other person of a room of two, None once they parted: she is not told when the other comes on line."""
+    place = reader.one(store.ROOM, id=room)
+    if place is None or not connections.connected(reader, place.one, place.other):
+        return None
+    return str(place.other if place.one == account else place.one)
+
+
+def hint_to(tx: Tx, other: str, device: str, room: str, positions: Sequence[int]) -> None:
+    """Publish how far this device has everything, when that is news."""
     waiting = tx.value(store.FIRST_WAITING, whose=device, id=room)
     upto = max(positions) if waiting is None else int(waiting) - 1
-    place = tx.one(store.ROOM, id=room)
-    if place is None or not connections.connected(tx, place.one, place.other):
-        return  # whom she parted with is not told when she comes on line
     if upto >= min(positions):
-        tx.publish(Delivered(room, upto, place.other if place.one == account else place.one))
+        tx.publish(Delivered(room, upto, other))
 
 
 class Mail(NamedTuple):

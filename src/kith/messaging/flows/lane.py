@@ -106,6 +106,7 @@ class _Room:
     """Up to which position each device surely had everything when it was last asked for."""
     may_write: set[str] = field(default_factory=set)
     have_written: set[str] = field(default_factory=set)
+    peers: dict[str, str | None] = field(default_factory=dict)
 
 
 class _Draft(NamedTuple):
@@ -311,7 +312,17 @@ class Messages:
                 if mailed.kind == MESSAGE:
                     read.setdefault((receipt.account, receipt.device, mailed.room), []).append(mailed.room_pos)
         for (account, device, room), positions in read.items():
-            delivery.hint(tx, account, device, room, positions)
+            other = self._peer(tx, account, room)
+            if other is not None:
+                delivery.hint_to(tx, other, device, room, positions)
+
+    def _peer(self, tx: Tx, account: str, name: str) -> str | None:
+        room = self._rooms.get(name) or self._visit(tx, name)
+        if room is None:
+            return None
+        if account not in room.peers:
+            room.peers[account] = delivery.peer_of(tx, account, name)
+        return room.peers[account]
 
 
 def _prove(tx: Tx, private: Ed25519PrivateKey, batch: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
