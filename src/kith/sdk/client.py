@@ -64,6 +64,7 @@ SENTENCES: Final = {
     "not_allowed": "This message could not be sent.",
     "too_large": "That message is too long. Split it in two.",
     "untagged": "The server did not take this message.",
+    "unconfirmed": "The server's answer does not check out, so this is not known to be sent. It may have arrived.",
 }
 _SIGNED_OUT: Final = "You are signed out on this device. Sign in again."
 

@@ -111,6 +111,9 @@ class Directory:
         if answer.account != account:
             raise Unverified("The server answered about somebody else.")
         if answer.aik is None or answer.device_list is None or answer.device_list_signature is None:
+            # Keys once seen do not go away: taken at its word, this device would itself put theirs out of the chat.
+            if self._vault.get("meta", f"pin/{account}", Pin) is not None:
+                raise Unverified("The server shows no keys for somebody whose keys are known here.")
             return None, False
         devices = verified_list(answer.aik, answer.device_list, answer.device_list_signature)
         if devices is None or devices.account_uri != account_uri(self._server, account):

@@ -7,7 +7,7 @@ proof, or why there is none.
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from kith.protocol import content as mimi
 from kith.protocol import franking
@@ -20,6 +20,10 @@ from kith.sdk.records import FrankRecord, Kind, MessageRecord
 
 Flaw: TypeAlias = Literal["unfranked", "untagged", "cbor", "tag", "sender", "room", "frank", "sequence", "time"]
 HubKey: TypeAlias = Callable[[int], bytes | None]
+
+FARTHEST_SEQ: Final = 1_000_000
+"""No hole is larger. A number further ahead, once believed, would make every honest one after it a repetition."""
+LARGEST_SEQ: Final = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,17 @@ def judge(  # noqa: PLR0911 - one return per check of the profile
     frank = proven(context, hub, hub_key)
     if frank is None:
         return Flawed("frank")
-    if hub.room_seq <= place.seq:
+    if hub.room_seq <= place.seq or too_far(hub.room_seq, place.seq):
         return Flawed("sequence", frank)
     if hub.accepted_timestamp < place.at_ms:
         return Flawed("time")
     identity = mimi.message_id(opened.sender_uri, opened.room_uri, arrival.plaintext, opened.salt)
     return Genuine(opened, arrival.plaintext, identity, context, frank)
+
+
+def too_far(seq: int, last: int) -> bool:
+    """Whether a room_seq cannot be true after the last one (0: a device that joined just now may begin anywhere)."""
+    return seq > (last + FARTHEST_SEQ if last else LARGEST_SEQ)
 
 
 def _open(arrival: Arrival) -> MimiContent | Literal["untagged", "cbor", "tag"]:

@@ -196,7 +196,7 @@ class Thread(Record, frozen=True, kw_only=True):
     """meta/thread/<room>: where the thread stands.
 
     `pos`: room_pos up to which everything was processed. `seq`, `at_ms`: room_seq and time of the last message in
-    turn. `head_seq`: highest room_seq of any message.
+    turn. `head_seq`: highest room_seq of any message. `ahead`: its time was ahead of this device's clock, and said so.
     """
 
     pos: int = 0
@@ -204,6 +204,7 @@ class Thread(Record, frozen=True, kw_only=True):
     at_ms: int = 0
     head_seq: int = 0
     delivered_pos: int = 0
+    ahead: bool = False
     last_id: bytes | None = None
 
 

@@ -26,6 +26,7 @@ from kith.protocol.mls import engine as mls
 from kith.protocol.mls.client import MlsClient
 from kith.protocol.mls.group import Group
 from kith.protocol.mls.key_package import parse_key_package
+from kith.protocol.mls.refusals import WrongEpoch
 from kith.protocol.mls.welcome import parse_welcome
 from kith.protocol.signing import Signer
 from kith.protocol.wire import Malformed
@@ -50,6 +51,10 @@ from kith.sdk.vault import Vault
 
 HOLE_MS: Final = 5_000
 """How long a missing room_pos is waited for before the hole is taken for final."""
+FARTHEST_AHEAD: Final = 10_000
+"""A room_pos further ahead than this is not believed: nothing signs it, and the stream has no holes of its own."""
+CLOCK_AHEAD_MS: Final = 10 * 60 * 1000
+"""How far the server's time may be ahead of this device's clock before the thread says so."""
 RETRY_MS: Final = 3_000
 REFUSED_RETRY_MS: Final = 30_000
 ROTATE_AFTER_MESSAGES: Final = 1_000
@@ -69,7 +74,18 @@ EQUIVOCATION: Final = (
 )
 STRANGER: Final = (
     "Somebody tried to add a device here that none of you vouched for. It was refused, and this device stopped "
-    "following the chat."
+    "following the chat. Sign out and in again here to join anew."
+)
+REMOVED: Final = "This device was taken out of the chat. If that was not you, sign out and in again here to join anew."
+NOT_FOLLOWED: Final = (
+    "The server sent a change to this chat that does not check out, and it was not followed. If messages stop "
+    "arriving, sign out and in again here to join anew."
+)
+HEALED: Final = "This device follows the chat again."
+AHEAD: Final = "The server dates messages here ahead of this device's clock. One of the two is wrong."
+UNCONFIRMED: Final = (
+    "The server's answer to a message of yours does not check out, so it is not shown as sent. It may have arrived "
+    "all the same."
 )
 UNLISTED: Final = "A device was added that its account does not list. Nothing is sent until it is removed."
 NOT_JOINED: Final = "This device could not join the chat."
@@ -292,7 +308,8 @@ class Room:
             return None
         pos = self.thread().pos
         item = self._waiting[min(self._waiting)]
-        if item.room_pos <= pos + 1:  # in turn, seen before, or a hole that filled late
+        # In turn, seen before, a hole that filled late, or nowhere: an impossible place is as good as the next one.
+        if item.room_pos <= pos + 1 or item.room_pos > pos + FARTHEST_AHEAD:
             return item
         joins = isinstance(item, Mail) and item.kind == WELCOME and not (self.has_group() and self._fixed())
         return item if joins else None
@@ -393,29 +410,25 @@ class Room:
     # --- mail ---------------------------------------------------------------------------------------------------------
 
     def _mail(self, mail: Mail) -> None:
+        """room_pos only sorts: whether something is new is for MLS to say, whose keys serve once."""
         thread = self.thread()
-        again = mail.room_pos <= thread.pos
         if mail.kind == WELCOME:
             self._welcome(mail, thread)
-        elif not again and mail.kind == MESSAGE:
+        elif mail.kind == MESSAGE:
             self._message(mail, thread)
-        elif not again and mail.kind == COMMIT:
+        elif mail.kind == COMMIT:
             self._commit_mail(mail, thread)
 
     def _message(self, mail: Mail, thread: Thread) -> None:
         """Opened, checked, stored with its proof; or a tombstone, and nothing of it kept."""
         at_ms = mail.frank.accepted_timestamp if mail.frank else self._now
-        here = replace(thread, pos=mail.room_pos)
+        again, here = mail.room_pos <= thread.pos, self._past(mail.room_pos, thread)
         record = self._record()
-        if record is None or not record.joined:
-            return self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
-        try:
-            done = self._engine().process(self._restore(record), mail.body)
-        except Malformed:
-            return self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
+        done = None if record is None or not record.joined else self._opened(record, mail.body)
+        if record is None or done is None or not isinstance(done.event, mls.Application):
+            # What was read before does not open again.
+            return None if again else self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
         event = done.event
-        if not isinstance(event, mls.Application):
-            return self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
         sender = Identity.decode(event.sender.identity)
         bury = receive.tombstone(mail.room_pos, at_ms, uris.parse_uri(sender.account_uri)[2])
         listed = self._believed(sender, event.sender.signature_key)
@@ -429,6 +442,17 @@ class Room:
         if verdict.signed is not None:
             self._equivocation(verdict.signed, here)
         return self._row(bury, here)
+
+    def _opened(self, record: GroupRecord, body: bytes) -> mls.Processed[Group] | None:
+        try:
+            return self._engine().process(self._restore(record), body)
+        except Malformed:
+            return None
+
+    @staticmethod
+    def _past(pos: int, thread: Thread) -> Thread:
+        """The thread once what came with this room_pos is worked on."""
+        return replace(thread, pos=thread.pos + 1 if pos > thread.pos + FARTHEST_AHEAD else max(pos, thread.pos))
 
     def _verdict(self, arrival: Arrival, thread: Thread) -> Genuine | receive.Flawed:
         verdict = receive.judge(arrival, Place(thread.seq, thread.at_ms), self.world.directory.hub_key)
@@ -452,14 +476,21 @@ class Room:
         after = replace(
             thread,
             seq=seq,
-            at_ms=message.context.accepted_timestamp,
+            at_ms=self._floor(message.context.accepted_timestamp, thread),
+            ahead=row.at_ms > self._now + CLOCK_AHEAD_MS,
             head_seq=max(thread.head_seq, seq),
             last_id=message.id,
         )
         self._row(row, after)
+        if after.ahead and not thread.ahead:
+            self._info(AHEAD, after)
         self.world.log.hear(message.content.tree_head)
         if message.content.replaces is not None:
             self._replace(row, message.content, after)
+
+    def _floor(self, at_ms: int, thread: Thread) -> int:
+        """Times do not run backwards; one of the future must not make the honest ones after it look as if they did."""
+        return max(thread.at_ms, min(at_ms, self._now))
 
     def _replace(self, row: MessageRecord, content: mimi.MimiContent, thread: Thread) -> None:
         """Edit or delete: only the original sender's, and the first version stays reportable."""
@@ -505,17 +536,19 @@ class Room:
     # --- handshakes that come -----------------------------------------------------------------------------------------
 
     def _commit_mail(self, mail: Mail, thread: Thread) -> None:
-        here = replace(thread, pos=mail.room_pos)
+        again, here = mail.room_pos <= thread.pos, self._past(mail.room_pos, thread)
         record = self._record()
         if record is None or not record.joined or record.broken is not None:
             return self._put_thread(here)
         self._stranger = False
         try:
             done = self._engine().process(self._restore(record), mail.body)
-        except Malformed:
-            return self._break(record, here, STRANGER if self._stranger else BROKEN)
-        if not isinstance(done.event, mls.Commit):
+        except WrongEpoch:  # what led there was never delivered
             return self._break(record, here, BROKEN)
+        except Malformed:
+            return self._break(record, here, STRANGER) if self._stranger else self._not_followed(here, again=again)
+        if not isinstance(done.event, mls.Commit):
+            return self._not_followed(here, again=again)
         if record.pending_key is not None:  # ours of that epoch lost; what it was for may still be needed
             self.reconcile_soon(self._now)
         broken = "removed" if done.event.removed_me else None
@@ -524,10 +557,18 @@ class Room:
             after = self._engine().roster(done.state)
             self._roster_notes(done.event.added, here, after)
             self._left_notes(done.event.removed, here, after)
+        elif self._fixed():  # in a group the roster says it better (`gone`)
+            self._info(REMOVED, here)
         self._put_thread(here)
         self._in_flight = None
         self._not_before = 0
         return None
+
+    def _not_followed(self, thread: Thread, *, again: bool) -> None:
+        """No commit of a member to the present epoch: nothing of it touches the group, or anybody could end a chat."""
+        if not again:
+            self._info(NOT_FOLLOWED, thread)
+        self._put_thread(thread)
 
     def _roster_notes(self, added: tuple[mls.Member, ...], thread: Thread, after: tuple[mls.Member, ...]) -> None:
         """Who came is said in the thread, never silently; in a group once for an account."""
@@ -580,10 +621,13 @@ class Room:
         here = replace(thread, pos=max(thread.pos, mail.room_pos))
         joined = self._join(mail.body)
         if joined is None or not self._goes_forward(joined[0]):
-            self._info(NOT_JOINED, here)
-            return self._put_thread(here)
+            self._info(NOT_JOINED, thread)
+            return self._put_thread(self._past(mail.room_pos, thread))
         group, ref, package = joined
         fresh = GroupRecord(state=b"", revision=0, joined=True, pending_key=None, broken=None, rotated_ms=self._now)
+        before = self._record()
+        if before is not None and before.broken is not None:
+            self._info(HEALED, here)
         self._put_group(fresh, group)
         if not package.last_resort:  # a used package's secret goes with the Welcome that used it
             self.world.vault.drop("keys", f"kp/{ref.hex()}")
@@ -638,7 +682,7 @@ class Room:
         known = {member.identity for member in engine.roster(before)} if record.joined else None
         after = engine.apply_own(before)
         thread = self.thread()
-        here = replace(thread, pos=max(thread.pos, accepted.room_pos))
+        here = self._past(accepted.room_pos, thread)
         self._put_group(replace(record, joined=True, pending_key=None, broken=None, rotated_ms=self._now), after)
         if known is not None:
             now = engine.roster(after)
@@ -652,31 +696,41 @@ class Room:
     def _sent(self, accepted: Accepted) -> None:
         """Our message was accepted: it moves from the outbox to the thread, with the proof that others get."""
         thread = self.thread()
-        here = replace(thread, pos=max(thread.pos, accepted.room_pos))
+        here = self._past(accepted.room_pos, thread)
         waiting = next((one for one in self.outbox() if one.sealed and one.sealed.key == accepted.key), None)
-        hub = receive.hub_of(accepted)
-        if waiting is None or waiting.sealed is None or hub is None:
+        if waiting is None or waiting.sealed is None:
             return self._put_thread(here)
-        row = self._own_row(waiting, waiting.sealed, accepted, hub)
+        row = self._own_row(waiting, waiting.sealed, accepted, receive.hub_of(accepted), here)
+        if row is None or row.seq is None:
+            # What is shown as sent can be reported; this cannot. A number that nobody signed moves nothing.
+            self._fail(waiting, "unconfirmed", None)
+            self._info(UNCONFIRMED, here)
+            return self._put_thread(here)
         # In its turn it moves the thread forward like any message; one told late only fills its own place.
-        in_turn = accepted.room_pos == thread.pos + 1 and hub.room_seq > here.seq
+        in_turn = accepted.room_pos == thread.pos + 1 and row.seq > here.seq
         after = replace(
             here,
-            head_seq=max(here.head_seq, hub.room_seq),
+            head_seq=max(here.head_seq, row.seq),
             last_id=bytes.fromhex(row.id),
-            seq=hub.room_seq if in_turn else here.seq,
-            at_ms=max(here.at_ms, accepted.timestamp) if in_turn else here.at_ms,
+            seq=row.seq if in_turn else here.seq,
+            at_ms=self._floor(row.at_ms, here) if in_turn else here.at_ms,
         )
         self.world.vault.drop("outbox", waiting.place)
         self._row(row, after)
         self._then.append(Sent(waiting.id, row))
         return None
 
-    def _own_row(self, waiting: OutboxRecord, sealed: Sealed, accepted: Accepted, hub: Frank) -> MessageRecord:
+    def _own_row(
+        self, waiting: OutboxRecord, sealed: Sealed, accepted: Accepted, hub: Frank | None, thread: Thread
+    ) -> MessageRecord | None:
+        if hub is None or receive.too_far(hub.room_seq, thread.head_seq):
+            return None
         context = receive.context_of(self.world.identity, sealed.epoch, self.uri, hub)
         frank = receive.proven(context, hub, self.world.directory.hub_key)
         if frank is None and ServerKeys() not in self._fresh:
             raise Missing(ServerKeys())
+        if frank is None:
+            return None
         content = mimi.decode(sealed.content)
         identity = mimi.message_id(content.sender_uri, content.room_uri, sealed.content, content.salt)
         return MessageRecord(

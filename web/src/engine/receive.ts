@@ -31,6 +31,10 @@ export interface Genuine { content: Content; bytes: Bytes; id: Bytes; frank: Fra
 /** Where the thread stands: the next message must come after this. */
 export interface Place { seq: number; timestampMs: number }
 
+/** No hole is larger. A number further ahead, once believed, would make every honest one after it a repetition. */
+const FARTHEST_SEQ = 1_000_000;
+const LARGEST_SEQ = 2 ** 40;
+
 export async function judge(arrival: Arrival, place: Place, hubKey: (id: number) => Promise<Bytes | null>): Promise<Verdict> {
   const { hub } = arrival;
   if (hub === null) return { ok: false, flaw: 'unfranked' };
@@ -40,10 +44,15 @@ export async function judge(arrival: Arrival, place: Place, hubKey: (id: number)
   if (roomOf(opened) !== arrival.roomUri) return { ok: false, flaw: 'room' };
   const frank = await proven(contextOf(arrival, hub), hub, hubKey);
   if (frank === null) return { ok: false, flaw: 'frank' };
-  if (hub.roomSeq <= place.seq) return { ok: false, flaw: 'sequence', signed: frank };
+  if (hub.roomSeq <= place.seq || tooFar(hub.roomSeq, place.seq)) return { ok: false, flaw: 'sequence', signed: frank };
   if (hub.timestamp < place.timestampMs) return { ok: false, flaw: 'time' };
   const id = messageId(arrival.sender.account, arrival.roomUri, arrival.plaintext, opened.salt);
   return { ok: true, message: { content: opened, bytes: arrival.plaintext, id, frank } };
+}
+
+/** Whether a room_seq cannot be true after the last one (0: a device that joined just now may begin anywhere). */
+export function tooFar(seq: number, last: number): boolean {
+  return seq > (last > 0 ? last + FARTHEST_SEQ : LARGEST_SEQ);
 }
 
 function openContent({ aad, plaintext }: Arrival): Content | 'untagged' | 'cbor' | 'tag' {

@@ -75,6 +75,8 @@ export interface Thread {
   /** room_seq and time of the last message accepted from the stream */
   seq: number;
   timestampMs: number;
+  /** its time was ahead of this device's clock, and the thread says so */
+  ahead?: boolean;
   /** room_seq from which gaps are meaningful: 0 until the first message, moved by deleting the thread */
   baseSeq: number;
   /** highest room_seq of any own or received message */

@@ -20,7 +20,7 @@ import {
   type Commit, type Group, type Judge, type Member, type MlsEngine,
 } from './mls';
 import type { KeyPackages } from './packages';
-import { contextOf, frankOf, info, judge, proven, rowOf, tombstone, type Genuine } from './receive';
+import { contextOf, frankOf, info, judge, proven, rowOf, tombstone, tooFar, type Genuine } from './receive';
 import {
   messageKey, newThread, outboxKey, padded, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Roster, type Self,
   type Thread,
@@ -43,6 +43,10 @@ type Item = { pos: number; mail: Mail } | { pos: number; accepted: Accepted };
 
 /** How long a missing room_pos is waited for before the hole is taken for final. */
 const HOLE_MS = 5_000;
+/** A room_pos further ahead than this is not believed: nothing signs it, and the stream has no holes of its own. */
+const FARTHEST_AHEAD = 10_000;
+/** How far the server's time may be ahead of this device's clock before the thread says so. */
+const CLOCK_AHEAD_MS = 10 * 60 * 1000;
 const RETRY_MS = 3_000;
 const REFUSED_RETRY_MS = 30_000;
 /** An empty commit renews our keys after this many messages in one epoch, or this much time. */
@@ -56,7 +60,11 @@ const BROKEN = 'This device cannot follow the chat any more. Sign out and in aga
 const UNVERIFIED = 'The server shows keys for this chat that do not check out, so nothing is changed or sent with them.';
 const EQUIVOCATION = 'The server signed two different messages for one place in this chat. Kith kept both signatures as evidence.';
 const RESTORED = 'The server was put back to an older copy and no longer knows how this chat went on. Nothing can be sent here any more: begin a new chat.';
-const STRANGER = 'Somebody tried to add a device here that none of you vouched for. It was refused, and this device stopped following the chat.';
+const STRANGER = 'Somebody tried to add a device here that none of you vouched for. It was refused, and this device stopped following the chat. Sign out and in again here to join anew.';
+const REMOVED = 'This device was taken out of the chat. If that was not you, sign out and in again here to join anew.';
+const NOT_FOLLOWED = 'The server sent a change to this chat that does not check out, and it was not followed. If messages stop arriving, sign out and in again here to join anew.';
+const HEALED = 'This device follows the chat again.';
+const AHEAD = 'The server dates messages here ahead of this device’s clock. One of the two is wrong.';
 const UNCONFIRMED = 'The server’s answer to a message of yours does not check out, so it is not shown as sent. It may have arrived all the same.';
 const OWN_DEVICE = 'Another device of yours joined this chat.';
 const THEIR_DEVICE = 'They joined this chat on another device.';
@@ -209,8 +217,8 @@ export class Room {
   async #nextItem(): Promise<Item | null> {
     const { pos } = await this.thread();
     for (const item of [...this.#waiting.values()].sort((a, b) => a.pos - b.pos)) {
-      if (item.pos <= pos) return item; // seen before, or a hole that filled late
-      if (item.pos === pos + 1) return item;
+      if (item.pos <= pos + 1) return item; // in turn, seen before, or a hole that filled late
+      if (item.pos > pos + FARTHEST_AHEAD) return item; // an impossible place is as good as the next one
       if ('mail' in item && item.mail.mail === 'welcome' && !(await this.hasGroup())) return item;
       return null;
     }
@@ -236,12 +244,12 @@ export class Room {
     await this.#drain();
   }
 
+  /** room_pos only sorts: whether something is new is for MLS to say, whose keys serve once. */
   async #processMail(mail: Mail): Promise<void> {
     const thread = await this.thread();
-    const again = mail.roomPos <= thread.pos;
     if (mail.mail === 'welcome') await this.#welcome(mail, thread);
-    else if (!again && mail.mail === 'message') await this.#message(mail, thread);
-    else if (!again && mail.mail === 'commit') await this.#commitMail(mail, thread);
+    else if (mail.mail === 'message') await this.#message(mail, thread);
+    else if (mail.mail === 'commit') await this.#commitMail(mail, thread);
     this.context.link.ack(mail.mailId);
   }
 
@@ -250,18 +258,22 @@ export class Room {
     const { home, engine } = this.context;
     const loaded = await this.#load();
     const atMs = mail.hub?.timestamp ?? home.now();
-    if (!loaded?.group) return this.#bury(mail.roomPos, atMs, thread, []);
+    // What was read before does not open again, and stands in the thread already.
+    const closed = async (): Promise<void> => {
+      if (mail.roomPos > thread.pos) await this.#bury(mail.roomPos, atMs, thread, []);
+    };
+    if (!loaded?.group) return closed();
     let opened;
     try {
       opened = await engine.process(loaded.group, mail.body, this.#judge('strict'));
     } catch (error) {
       if (!(error instanceof MlsError)) throw error;
-      return this.#bury(mail.roomPos, atMs, thread, []);
+      return closed();
     }
-    if (opened.kind !== 'application') return this.#bury(mail.roomPos, atMs, thread, []);
+    if (opened.kind !== 'application') return closed();
     const verdict = await this.#verdict({ ...opened, hub: mail.hub, roomUri: this.#uri }, thread);
     const state = await this.#store(loaded.record, opened.next, false);
-    if (verdict.ok) await this.#keep(verdict.message, mail.roomPos, { ...thread, pos: mail.roomPos }, state);
+    if (verdict.ok) await this.#keep(verdict.message, mail.roomPos, { ...thread, pos: past(mail.roomPos, thread) }, state);
     else {
       const evidence = verdict.signed ? await this.#equivocation(verdict.signed, mail.roomPos, thread) : [];
       await this.#bury(mail.roomPos, atMs, thread, [...state, ...evidence], parseUri(opened.sender.account, 'u').id);
@@ -299,7 +311,7 @@ export class Room {
   }
 
   async #bury(pos: number, atMs: number, thread: Thread, state: Write[], sender = ''): Promise<void> {
-    await this.#writeRow(tombstone(pos, atMs, sender), { ...thread, pos: Math.max(pos, thread.pos) }, state);
+    await this.#writeRow(tombstone(pos, atMs, sender), { ...thread, pos: past(pos, thread) }, state);
   }
 
   /** Stores a genuine message, or what it does to an earlier one, in one transaction with everything that belongs to it. */
@@ -307,12 +319,19 @@ export class Room {
     const { self } = this.context;
     const row = rowOf(message, pos, self.account);
     const next: Thread = {
-      ...thread, seq: message.frank.roomSeq, timestampMs: message.frank.acceptedTimestamp, lastId: message.id,
+      ...thread, seq: message.frank.roomSeq, timestampMs: this.#floor(row.atMs, thread), lastId: message.id,
+      ahead: row.atMs > this.context.home.now() + CLOCK_AHEAD_MS,
       baseSeq: thread.baseSeq === 0 ? message.frank.roomSeq : thread.baseSeq,
       headSeq: Math.max(thread.headSeq, message.frank.roomSeq), deleted: false,
       unread: thread.unread + (row.mine || row.kind === 'effect' ? 0 : 1),
     };
-    await this.#writeRow(row, next, [...state, ...(await this.#effect(row, message.content))]);
+    const told = next.ahead && !thread.ahead ? [await this.#infoRow(AHEAD, pos, message.frank.roomSeq, row.atMs)] : [];
+    await this.#writeRow(row, next, [...state, ...told, ...(await this.#effect(row, message.content))]);
+  }
+
+  /** Times do not run backwards; one of the future must not make the honest ones after it look as if they did. */
+  #floor(atMs: number, thread: Thread): number {
+    return Math.max(thread.timestampMs, Math.min(atMs, this.context.home.now()));
   }
 
   async #writeRow(row: MessageRecord, thread: Thread, state: Write[]): Promise<void> {
@@ -389,7 +408,8 @@ export class Room {
   async #commitMail(mail: Mail, thread: Thread): Promise<void> {
     const { engine, vault, emit } = this.context;
     const loaded = await this.#load();
-    const here = { ...thread, pos: mail.roomPos };
+    const here = { ...thread, pos: past(mail.roomPos, thread) };
+    const again = mail.roomPos <= thread.pos;
     if (!loaded?.group || loaded.record.broken !== null) return vault.write(await this.#putThread(here));
     let done;
     let stranger = false;
@@ -402,19 +422,36 @@ export class Room {
       done = await engine.process(loaded.group, mail.body, judgeLeaf);
     } catch (error) {
       if (!(error instanceof MlsError)) throw error;
-      return this.#break(loaded.record, loaded.group, here, stranger ? STRANGER : BROKEN);
+      if (stranger) return this.#break(loaded.record, loaded.group, here, STRANGER);
+      // What led to a later epoch was never delivered. Anything else is no commit of a member to the present one.
+      return error.fault === 'WrongEpoch' ? this.#break(loaded.record, loaded.group, here, BROKEN) : this.#notFollowed(here, again);
     }
-    if (done.kind !== 'commit') return this.#break(loaded.record, loaded.group, here, BROKEN);
+    if (done.kind !== 'commit') return this.#notFollowed(here, again);
     // Whoever won the epoch, ours of that epoch lost: it is made again on top of this one when still needed.
     const lost = loaded.record.pending !== null;
     const record: GroupRecord = { ...loaded.record, pending: null, broken: done.removedMe ? 'removed' : null };
-    const notes = done.removedMe ? [] : await this.#rosterNotes(members(loaded.group), members(done.next), here);
+    const notes = done.removedMe ? await this.#removedNotes(here) : await this.#rosterNotes(members(loaded.group), members(done.next), here);
     await vault.write(...(await this.#store(record, done.next, true)), ...notes, await this.#putThread(here));
     this.#inFlight = null;
     this.#notBefore = 0;
     wipeSpent(done.spent);
     if (lost && !done.removedMe) this.reconcileSoon(); // what ours was for may still be to do
     emit({ type: 'thread', room: this.id });
+  }
+
+  /** Nothing of it touches the group, or anybody could end a chat. */
+  async #notFollowed(thread: Thread, again: boolean): Promise<void> {
+    const { vault, home, emit } = this.context;
+    const note = again ? [] : [await this.#infoRow(NOT_FOLLOWED, thread.pos, Math.max(thread.seq, thread.headSeq), home.now())];
+    await vault.write(...note, await this.#putThread(thread));
+    emit({ type: 'thread', room: this.id });
+  }
+
+  /** In a group the roster says it better (`left`). */
+  async #removedNotes(thread: Thread): Promise<Write[]> {
+    const { directory, home } = this.context;
+    if ((await directory.roster(this.id)).roles) return [];
+    return [await this.#infoRow(REMOVED, thread.pos, Math.max(thread.seq, thread.headSeq), home.now())];
   }
 
   /** What changed among the leaves, said in the thread. */
@@ -456,10 +493,12 @@ export class Room {
     const joined = await this.#join(mail.body);
     if (joined === null) {
       const note = await this.#infoRow('This device could not join the chat.', thread.pos, Math.max(thread.seq, thread.headSeq), home.now());
-      return vault.write(note, await this.#putThread({ ...thread, pos: Math.max(thread.pos, mail.roomPos) }));
+      return vault.write(note, await this.#putThread({ ...thread, pos: past(mail.roomPos, thread) }));
     }
     const record: GroupRecord = { ratchets: null, counter: this.#cached?.record.counter ?? 0, pending: null, broken: null, rotatedMs: home.now() };
-    const writes = await this.#store(record, joined.group, true);
+    const healed = this.#cached?.record.broken != null
+      ? [await this.#infoRow(HEALED, thread.pos, Math.max(thread.seq, thread.headSeq), home.now())] : [];
+    const writes = [...healed, ...(await this.#store(record, joined.group, true))];
     await vault.write(...writes, ...packages.used(joined.secret), await this.#putThread({ ...thread, pos: Math.max(thread.pos, mail.roomPos) }));
     this.#inFlight = null;
     for (const pos of this.#waiting.keys()) if (pos < mail.roomPos) this.#waiting.delete(pos);
@@ -501,7 +540,7 @@ export class Room {
     const before = this.#cached?.group ?? null;
     const group = restore(pending.nextTree, pending.nextRatchets);
     const thread = await this.thread();
-    const here = { ...thread, pos: Math.max(thread.pos, accepted.roomPos) };
+    const here = { ...thread, pos: past(accepted.roomPos, thread) };
     const notes = await this.#rosterNotes(members(before ?? group), members(group), here);
     const writes = await this.#store({ ...record, pending: null, broken: null, rotatedMs: home.now() }, group, true);
     await vault.write(...writes, ...notes, await this.#putThread(here));
@@ -514,25 +553,25 @@ export class Room {
   async #sent(accepted: Accepted): Promise<void> {
     const { vault, self } = this.context;
     const thread = await this.thread();
-    const here = { ...thread, pos: Math.max(thread.pos, accepted.roomPos) };
+    const here = { ...thread, pos: past(accepted.roomPos, thread) };
     const record = (await this.outbox()).find((one) => one.sealed && equal(one.sealed.key, accepted.key));
     if (!record?.sealed) return vault.write(await this.#putThread(here));
     const sender = { account: accountUri(self.server, self.account), device: deviceUri(self.server, self.device) };
     const arrival = { sender, epoch: record.sealed.epoch, roomUri: this.#uri };
     const frank = accepted.hub && (await this.#ownFrank(contextOf(arrival, accepted.hub), accepted.hub));
-    if (frank === null) return this.#unconfirmed(record, here);
+    if (frank === null || tooFar(frank.roomSeq, thread.headSeq)) return this.#unconfirmed(record, here);
     const content = decodeContent(record.sealed.content);
     const id = messageId(sender.account, this.#uri, record.sealed.content, content.salt);
     const seq = frank.roomSeq;
     const row: MessageRecord = {
-      kind: 'text', id: toHex(id), pos: accepted.roomPos, seq, atMs: accepted.timestamp, mine: true, sender: self.account,
+      kind: 'text', id: toHex(id), pos: accepted.roomPos, seq, atMs: frank.acceptedTimestamp, mine: true, sender: self.account,
       text: record.text, replyTo: record.replyTo, content: record.sealed.content, frank,
     };
     // In its turn it moves the thread forward like any message; one that is told late only fills its own place.
     const inTurn = accepted.roomPos === thread.pos + 1 && seq > here.seq;
     const next: Thread = {
       ...here, headSeq: Math.max(here.headSeq, seq), baseSeq: here.baseSeq === 0 ? seq : here.baseSeq, lastId: id, deleted: false,
-      seq: inTurn ? seq : here.seq, timestampMs: inTurn ? Math.max(here.timestampMs, accepted.timestamp) : here.timestampMs,
+      seq: inTurn ? seq : here.seq, timestampMs: inTurn ? this.#floor(frank.acceptedTimestamp, here) : here.timestampMs,
     };
     await this.#writeRow(row, next, [vault.remove('outbox', outboxKey(record))]);
   }
@@ -557,8 +596,9 @@ export class Room {
   delivered(pos: number): void {
     this.#later(async () => {
       const thread = await this.thread();
-      if (pos <= thread.deliveredPos) return;
-      await this.context.vault.write(await this.#putThread({ ...thread, deliveredPos: pos }));
+      const reached = Math.min(pos, thread.pos); // a word about what was not said yet is none
+      if (reached <= thread.deliveredPos) return;
+      await this.context.vault.write(await this.#putThread({ ...thread, deliveredPos: reached }));
       this.context.emit({ type: 'thread', room: this.id });
     });
   }
@@ -839,6 +879,9 @@ export class Room {
     if (adds.length > 0 || removes.length > 0 || due) await this.#propose(group, { adds, removes });
   }
 }
+
+/** The position of the thread once what came with this room_pos is worked on. */
+const past = (pos: number, thread: Thread): number => (pos > thread.pos + FARTHEST_AHEAD ? thread.pos + 1 : Math.max(pos, thread.pos));
 
 const accountOf = (member: Member): string => parseUri(member.account, 'u').id;
 const accountsOf = (all: readonly Member[]): Set<string> => new Set(all.map(accountOf));
