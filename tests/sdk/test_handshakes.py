@@ -17,7 +17,7 @@ from kith.protocol.mls.engine import Committed
 from kith.protocol.mls.group import Group
 from kith.protocol.signing import public_bytes
 from kith.sdk.key_log import KeyLog
-from kith.sdk.records import GroupRecord, PackageRecord
+from kith.sdk.records import GroupRecord, PackageRecord, Roster
 from kith.sdk.room import HEALED, NOT_JOINED, Heard, Room, World
 from kith.sdk.vault import Vault
 from sdk.meeting import CHEAP, PASSPHRASE
@@ -34,6 +34,12 @@ class Trusting:
     def roster(self, _room: str) -> tuple[str, str]:
         """Both."""
         return (ANN, BEN)
+
+    def who(self, _room: str) -> Roster:
+        """A chat of two."""
+        return Roster(accounts=(ANN, BEN))
+
+    known_roster = who
 
     def standing(self, *_: object) -> str:
         """As certified."""
