@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -33,7 +35,8 @@ def free_ports(count: int) -> list[int]:
 
 def warm(data: Path) -> None:
     """Do once, on a prepared server, what every child would do anew: compile statements, read tables and templates."""
-    Kith(data).database.close_now()
+    with tempfile.TemporaryDirectory() as folder:  # a copy, because a server locks its folder
+        Kith(shutil.copytree(data, Path(folder) / "server")).database.close_now()
     handles.skeleton("warm")
     gc.freeze()
 

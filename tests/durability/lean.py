@@ -35,6 +35,8 @@ class Diary:
     """Position in the room to what stood there."""
     faults: list[str] = field(default_factory=list)
     """What must never be seen, the moment that it was."""
+    put_off: set[int] = field(default_factory=set)
+    """Messages that were refused for a while: those behind them, sent already, may have been accepted first."""
     waiting: int = 0
     """How often the server said that it takes nothing new for now."""
     repeats: int = 0
@@ -79,6 +81,8 @@ class Device:
     """How many messages it has in all."""
     most: int = 600
     """Bytes of padding in a message."""
+    patience: float = PATIENCE_S
+    """Seconds without a frame after which a connection is given up."""
     resubmit: bool = True
     """Whether unanswered submissions are sent again on a new connection."""
     recording: Callable[[], bool] = lambda: True
@@ -100,7 +104,7 @@ class Device:
             subprotocols=[Subprotocol("kith.v1")],
             compression=None,
             max_size=None,
-            open_timeout=PATIENCE_S,
+            open_timeout=self.patience,
             close_timeout=0.2,
             ping_interval=None,
         ) as socket:
@@ -123,7 +127,7 @@ class Device:
     async def _hear(
         self, socket: ClientConnection, under_way: dict[bytes, int], repeated: set[bytes], last: dict[str, int]
     ) -> None:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(self.patience):
             data = await socket.recv()
         if not self.recording():
             return
@@ -137,6 +141,7 @@ class Device:
                         self._in_order(last, position)
             case frames.Refused(key=key, code="limited" | "read_only" as code, retry_after_ms=wait):
                 self.diary.waiting += code == "read_only"
+                self.diary.put_off.add(under_way[key])
                 await asyncio.sleep(min(wait or 100, LONGEST_WAIT_MS) / 1000)
                 await self._submit(socket, under_way[key], under_way)
             case frames.Refused() as refused:
