@@ -86,6 +86,10 @@ class Proxy:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # the proxy closes
+            await self._connect(reader, writer)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -101,8 +105,6 @@ class Proxy:
         try:
             async with asyncio.timeout(mood.ends_after_s):
                 await asyncio.wait([up, down], return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:  # the proxy closes
-            return
         except TimeoutError:
             self.endings[mood.ending] = self.endings.get(mood.ending, 0) + 1
             await self._end(mood, up, down, writer)
