@@ -303,6 +303,17 @@ def test_a_link_is_nothing_between_a_minor_and_a_stranger(town: Town, club: Club
     assert town.do(joining.join, eve, hers.token).state == "asked"
 
 
+def test_nobody_is_counted_against_for_a_link_that_a_stranger_opens(town: Town, club: Club) -> None:
+    """Else minors could be sent to open it until its maker is limited; her own invitation does count."""
+    kim = club.person("kim", "13-15")
+    town.do(joining.join, kim, club.link().token)
+    gates = [one for event in town.events(DecisionMade) for one in event.reasons if one.rule == "adult-to-minor"]
+    assert gates == []
+    club.invite("kim")
+    gates = [one for event in town.events(DecisionMade) for one in event.reasons if one.rule == "adult-to-minor"]
+    assert len(gates) == 1
+
+
 def test_a_corrected_age_ends_what_a_stranger_began(town: Town, club: Club) -> None:
     """Who turns out to be a minor stays where somebody she knew brought her in, and nowhere else."""
     known = club.member("ben")

@@ -121,13 +121,9 @@ class Pair(NamedTuple):
     """How long ago she last declined one to this group."""
 
 
-def _strangers(facts: Pair) -> Decision | None:
+def _strangers(facts: Pair) -> bool:
     """A protected person comes into a group only by somebody she is connected with, whatever that one's age."""
-    if facts.protected and not facts.connected:
-        if facts.inviter_minor:
-            return refuse("stranger-to-minor", "a minor is brought into groups by connected people only", "staff")
-        return refuse("adult-to-minor", "an adult cannot bring an unconnected minor into a group", "staff")
-    return None
+    return facts.protected and not facts.connected
 
 
 def _apart(facts: Pair) -> Decision | None:
@@ -138,7 +134,7 @@ def _apart(facts: Pair) -> Decision | None:
         return refuse("group-banned", "the account is banned from this group", "staff")
     if facts.blocked:
         return refuse("blocked", "one of the two has blocked the other", "staff")
-    return _strangers(facts)
+    return None
 
 
 def reach(facts: Pair, limits: Limits = DEFAULTS) -> Decision:  # noqa: PLR0911  a table of rules
@@ -150,6 +146,10 @@ def reach(facts: Pair, limits: Limits = DEFAULTS) -> Decision:  # noqa: PLR0911 
     apart = _apart(facts)
     if apart is not None:
         return apart
+    if _strangers(facts) and not facts.inviter_minor:  # counted against the inviter: it was her own act
+        return refuse("adult-to-minor", "an adult cannot bring an unconnected minor into a group", "staff")
+    if _strangers(facts):
+        return refuse("stranger-to-minor", "a minor is brought into groups by connected people only", "staff")
     if facts.closed and not facts.connected:
         return refuse("closed", "the person takes requests from nobody", "staff")
     if facts.asked_before:
@@ -178,7 +178,9 @@ class Entering(NamedTuple):
     """By links."""
 
 
-def may_enter(facts: Entering, limits: Limits = DEFAULTS) -> Decision:  # noqa: PLR0911  a table of rules
+def may_enter(  # noqa: PLR0911  a table of rules
+    facts: Entering, limits: Limits = DEFAULTS
+) -> Decision:
     """Every rule again at the moment of the yes: ages, blocks, roles and connections may have changed since."""
     pair = facts.pair
     if not facts.may_send:
@@ -190,8 +192,10 @@ def may_enter(facts: Entering, limits: Limits = DEFAULTS) -> Decision:  # noqa: 
     apart = _apart(pair)
     if apart is not None:
         return apart
+    if _strangers(pair):  # whoever opens a link acts, not its maker: nothing is counted against anybody
+        return refuse("stranger-to-minor", "a minor comes into groups by connected people only", "staff")
     if facts.link and pair.inviter_protected and not pair.connected:
-        return refuse("adult-to-minor", "a minor's link works only for people she is connected with", "staff")
+        return refuse("stranger-to-minor", "a minor's link works only for people she is connected with", "staff")
     if facts.link and facts.joins_today >= limits.group_joins_per_day:
         return refuse("group-joins-per-day", f"You've joined {facts.joins_today} groups today. Go on tomorrow.")
     if facts.members >= limits.group_accounts:
@@ -202,7 +206,7 @@ def may_enter(facts: Entering, limits: Limits = DEFAULTS) -> Decision:  # noqa: 
 def may_stay(*, protected: bool, vouched: bool) -> Decision:
     """Asked when an age is corrected: was she brought in by somebody connected with her, or did she make it?"""
     if protected and not vouched:
-        return refuse("adult-to-minor", "a minor stays only where connected people brought her in", "staff")
+        return refuse("stranger-to-minor", "a minor stays only where connected people brought her in", "staff")
     return ALLOW
 
 
