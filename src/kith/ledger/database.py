@@ -139,8 +139,17 @@ class Reader:
 
     def value(self, statement: ClauseElement, **facts: object) -> Any:  # noqa: ANN401  columns have many types
         """The first column of the first row, or None."""
-        row = self.one(statement, **facts)
-        return None if row is None else next(iter(row.values()))
+        row = self._first(statement, facts)
+        return None if row is None else row[0]
+
+    def any(self, statement: ClauseElement, **facts: object) -> bool:
+        """Whether there is a row."""
+        return self._first(statement, facts) is not None
+
+    def _first(self, statement: ClauseElement, facts: Mapping[str, object]) -> Any:  # noqa: ANN401  a row as the driver has it
+        compiled = compile_once(statement)
+        values = {**compiled.fixed, **facts} if compiled.fixed else facts
+        return self._connection.execute(compiled.sql, values).fetchone()
 
     def _run(self, statement: ClauseElement, facts: Mapping[str, object]) -> Iterable[Row]:
         compiled = compile_once(statement)

@@ -204,7 +204,7 @@ class Messages:
             and (sender.account in room.may_write or self._may_write(tx, sender.account, message.room, room))
             and (sender.account in room.have_written or self._has_written(tx, sender.account, message.room, room))
             and (sender.device, item.key) not in self._keys
-            and tx.one(store.ANSWERED, whose=sender.device, key_=item.key) is None
+            and not tx.any(store.ANSWERED, whose=sender.device, key_=item.key)
             and self._has_space(tx, sender.device, message.room, room)
         )
 
