@@ -14,12 +14,15 @@ from kith.messaging import group_membership as policy
 from kith.messaging.flows import groups, handshaking, inviting, joining, key_packages, roster
 from kith.messaging.flows.writing import Sender
 from kith.messaging.limits import DEFAULTS, Limits
+from kith.messaging.outcomes import Accepted, Refusal
 from kith.messaging.routes import room_of
 from kith.people import blocks, connections
+from kith.people import facts as people_facts
 from kith.people.connections import grant
 from kith.protocol.frames import COMMIT, MESSAGE, ROSTER, WELCOME
 from messaging.mls import Group, Phone
 from messaging.test_handshakes import accepted, refused
+from messaging.test_lane import Desk
 from messaging.town import Town
 
 
@@ -348,6 +351,36 @@ def test_limits_of_a_group_are_told_to_who_meets_them(town: Town, club: Club) ->
     assert town.do(inviting.invite, club.ana, club.room, handle="nobody.two", limits=roomy).code == "limited"
     assert isinstance(town.do(joining.make, club.ana, club.room, limits=few), joining.Link)
     assert town.do(joining.make, club.ana, club.room, limits=few).code == "conflict"
+
+
+def test_in_a_commit_batch_who_was_removed_is_judged_by_the_facts_of_that_moment(town: Town, club: Club) -> None:
+    """The lane remembers who may write; a removal in between is seen at once, and nothing goes to him any more."""
+    ben, eve = club.member("ben"), club.member("eve")
+    bens, eves = club.phones[ben], club.phones[eve]
+    group, desk = club.started(), Desk(town)
+    for phone in (bens, eves):
+        desk.together([desk.item(phone, group)])  # a first message is never in the lane
+    before = desk.together([desk.item(bens, group), desk.item(eves, group)])
+    assert all(isinstance(answer, Accepted) for answer in before)
+    town.do(roster.remove, club.ana, club.room, ben)
+    waiting = len(town.mail(bens))
+    refusal, answer = desk.together([desk.item(bens, group), desk.item(eves, group)])
+    assert isinstance(refusal, Refusal)
+    assert isinstance(answer, Accepted)
+    assert len(town.mail(bens)) == waiting
+
+
+def test_fellow_members_can_report_and_block_each_other_also_afterwards(town: Town, club: Club) -> None:
+    """Somebody whom one shared a group with has a name there; the control is a stranger."""
+    ben, eve = club.member("ben"), club.member("eve")
+    assert not town.ask(facts.met, ben, club.person("zoe"))
+    assert town.ask(facts.met, ben, eve)
+    accepted(town.send(club.phones[eve], club.started()))
+    town.do(roster.leave, ben, club.room)
+    assert town.ask(facts.met, ben, eve)
+    club.invite("zoe")
+    [waiting] = club.waits(town.ask(people_facts.by_handle, "zoe"))
+    assert town.ask(facts.met, town.ask(people_facts.by_handle, "zoe"), waiting.inviter)
 
 
 def test_roster_changes_come_as_mail(town: Town, club: Club) -> None:

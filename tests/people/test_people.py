@@ -185,7 +185,7 @@ def test_protections_are_listed_with_their_end() -> None:
     teens = protections.protections("16-17", START, "everyone")
     adults = protections.protections("18+", None, "everyone")
     assert {p.id: p.until_ms for p in teens if p.until_ms} == dict.fromkeys(
-        ("unconnected-adults", "contacts-hidden", "age-hidden"), START
+        ("unconnected-adults", "groups-by-contacts", "contacts-hidden", "age-hidden"), START
     )
     assert not any(p.changeable for p in teens)
     assert {p.id for p in adults} == {p.id for p in teens if p.until_ms is None}

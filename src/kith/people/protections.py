@@ -21,6 +21,10 @@ _FOR_MINORS = (
         "unconnected-adults",
         "Adults you aren't connected to can't reach you. They get the same answer as for a wrong name.",
     ),
+    (
+        "groups-by-contacts",
+        "Only people you're connected with can invite you to groups, and their links are the only ones that work.",
+    ),
     ("contacts-hidden", "Adults can't see who you're connected to, or how many."),
     ("age-hidden", "Nobody is told your age, or that these protections are on."),
 )
