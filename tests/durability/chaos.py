@@ -35,7 +35,9 @@ from durability.village import Village, build, new_seed
 from kith.ledger import database as ledger_database
 
 PER_DEVICE = 500
-"""Messages of one device at most: the pace of an account is limited, so more messages mean more people."""
+"""Messages of one device, as long as there are rooms left: the pace of an account is limited."""
+ROOMS = (4, 20)
+"""At least and at most: connections live for a second or two, and hundreds would do nothing but connect."""
 SILENCE_S = 3.0
 """After this long without a byte a device gives its connection up and makes a new one."""
 LINGER_S = 2.0
@@ -195,7 +197,7 @@ def run(seed: int, messages: int, *, forgetful: bool = False) -> Totals:
     with tempfile.TemporaryDirectory() as folder:
         data, log = Path(folder) / "server", Path(folder) / "log"
         port, staff_port = free_ports(2)
-        rooms = max(4, -(-messages // (2 * PER_DEVICE)))
+        rooms = min(ROOMS[1], max(ROOMS[0], -(-messages // (2 * PER_DEVICE))))
         village = build(data, (port, staff_port), rooms)
         warm(data)
         book = diaries(village)

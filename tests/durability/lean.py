@@ -96,9 +96,9 @@ class Device:
                 await self.visit(url, until)
             await asyncio.sleep(RETRY_S)
 
-    async def visit(self, url: str, until: Callable[[], bool] = lambda: False) -> None:
-        """One connection, until it breaks or that holds."""
-        async with connect(
+    def connected(self, url: str) -> connect:
+        """A connection of this device, to be entered."""
+        return connect(
             url,
             additional_headers={"Authorization": f"Bearer {self.diary.member.token}"},
             subprotocols=[Subprotocol("kith.v1")],
@@ -107,7 +107,11 @@ class Device:
             open_timeout=self.patience,
             close_timeout=0.2,
             ping_interval=None,
-        ) as socket:
+        )
+
+    async def visit(self, url: str, until: Callable[[], bool] = lambda: False) -> None:
+        """One connection, until it breaks or that holds."""
+        async with self.connected(url) as socket:
             under_way: dict[bytes, int] = {}
             if self.resubmit:
                 for number in self.diary.unanswered:
