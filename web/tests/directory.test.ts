@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Directory, DirectoryRefused } from '../src/engine/directory';
+import { Directory, DirectoryRefused, type Proving } from '../src/engine/directory';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
 import { rootKey, Vault } from '../src/engine/vault';
 import type { GroupRole } from '../src/engine/contract';
@@ -9,6 +9,9 @@ import { accountUri, deviceUri } from '../src/protocol/uris';
 import { account } from './shared';
 
 const [me, them, ghost, room] = [account(1), account(2), account(3), account(0xf1)];
+
+/** A log that proves whatever it is asked. */
+const unlogged: Proving = { asking: (ask) => ask(0), checkKeys: async () => undefined };
 
 /** What a server says about the room. */
 function shownAs(kind: 'direct' | 'group', accounts: string[], role: GroupRole = 'member') {
@@ -20,7 +23,7 @@ async function directory(...accounts: string[]): Promise<{ directory: Directory;
   const home = new NodeHome(new NodeDevice({ origin: 'http://h.example' }));
   const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), me, account(11)));
   const api = { room: async () => shownAs('direct', accounts) };
-  return { directory: new Directory(api as never, vault, 'h.example', { account: me, aik: () => null }), home };
+  return { directory: new Directory(api as never, vault, 'h.example', { account: me, aik: () => null }, unlogged), home };
 }
 
 test('a chat is of two people: what a server adds at first sight is refused, not pinned', async () => {
@@ -68,7 +71,7 @@ test('keys that were seen do not go away: a server that shows none is refused, n
   const api = {
     devicesOf: async (who: string) => ({ account: who, aik: null, device_list: null, device_list_signature: null, devices: [] }),
   };
-  const asked = new Directory(api as never, vault, 'h.example', { account: me, aik: () => null });
+  const asked = new Directory(api as never, vault, 'h.example', { account: me, aik: () => null }, unlogged);
   assert.equal((await asked.keys(them)).list, null);
   await vault.save('meta', `pin/${them}`, { aik: new Uint8Array(32), version: 1, list: new Uint8Array(1) });
   await assert.rejects(asked.keys(them, true), DirectoryRefused);

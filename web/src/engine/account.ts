@@ -4,10 +4,13 @@
  */
 import { equal, fromBase64, toBase64, wipe, type Bytes } from '../protocol/bytes';
 import { signCertificate, signDeviceList, verifiedDeviceList, encodeDeviceList, type DeviceEntry } from '../protocol/identity';
+import {
+  formatLinkCode, isTagged, LINK_CODE_BYTES, linkTag, oneTimeKey, openForDevice, parseLinkCode, sealForDevice,
+} from '../protocol/linking';
 import { CODE_BYTES, formatCode, openAik, parseCode, recoveryAuth, sealAik } from '../protocol/recovery';
 import { newSeed, publicKeyOf, signerFromSeed, type Signer } from '../protocol/sign';
 import { accountUri, deviceUri } from '../protocol/uris';
-import type { Api } from './api';
+import type { Api, WaitingDevice } from './api';
 import { Problem } from './errors';
 import type { Home } from './home';
 import type { DeviceKey, IdentityKey, Self } from './records';
@@ -20,6 +23,8 @@ const LIST_ATTEMPTS = 4;
 export class Account {
   #aik: Signer | null = null;
   #device: Signer | null = null;
+  /** The code on this device's screen and its one-time key; a reload makes new ones. */
+  #waiting: { code: Bytes; privateKey: CryptoKey; publicKey: Bytes } | null = null;
 
   constructor(
     private readonly home: Home,
@@ -103,6 +108,61 @@ export class Account {
     await this.#useIdentity(seed, publicKey);
   }
 
+  /** Begins to wait for approval by another own device: the code to show, and until when it holds. */
+  async offerLink(): Promise<{ code: string; until_ms: number }> {
+    const code = this.home.random(LINK_CODE_BYTES);
+    const key = await oneTimeKey();
+    const tag = linkTag(code, { account: this.uri, device: this.deviceUri }, key.publicKey);
+    const { until_ms } = await this.api.offerLink({ public_key: toBase64(key.publicKey), tag: toBase64(tag) });
+    this.#waiting = { code, ...key };
+    return { code: formatLinkCode(code), until_ms };
+  }
+
+  /** Whether this device was approved; then the identity key is here. */
+  async linkState(): Promise<'waiting' | 'over' | 'done'> {
+    const waiting = this.#waiting;
+    if (waiting === null) return 'over';
+    let answer;
+    try {
+      answer = await this.api.link();
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'not_found') return 'over';
+      throw error;
+    }
+    if (answer.sealed === null) return 'waiting';
+    const seed = await openForDevice(waiting.code, { account: this.uri, device: this.deviceUri }, waiting, fromBase64(answer.sealed));
+    const { aik } = await this.api.identity();
+    const publicKey = seed && (await publicKeyOf(seed));
+    this.#waiting = null;
+    if (!seed || !publicKey || aik === null || !equal(publicKey, fromBase64(aik))) {
+      throw new Problem('wrong_identity', 'What arrived does not come from a device that knows this code. Nothing of it is used.');
+    }
+    await this.vault.save('keys', 'aik', { seed, publicKey } satisfies IdentityKey);
+    await this.#useIdentity(seed, publicKey);
+    await this.api.endLink();
+    return 'done';
+  }
+
+  /** The waiting own device that shows this code. */
+  async waitingWith(typed: string): Promise<{ code: Bytes; device: WaitingDevice }> {
+    const code = readTyped(() => parseLinkCode(typed));
+    for (const device of (await this.api.links()).waiting) {
+      const parties = { account: this.uri, device: deviceUri(this.self.server, device.device) };
+      if (isTagged(code, parties, fromBase64(device.public_key), fromBase64(device.tag))) return { code, device };
+    }
+    throw new Problem('wrong_code', 'No device of yours is waiting with that code. Check it on the new device’s screen.');
+  }
+
+  /** Passes the identity key on, sealed to that device under its code. */
+  async approve(code: Bytes, device: WaitingDevice): Promise<void> {
+    const identity = await this.vault.get<IdentityKey>('keys', 'aik');
+    if (!identity) throw new Problem('needs_identity', 'This device is not set up yet.');
+    const parties = { account: this.uri, device: deviceUri(this.self.server, device.device) };
+    const sealed = await sealForDevice(code, parties, fromBase64(device.public_key), identity.seed, this.home.random(IV_SIZE));
+    wipe(identity.seed, code);
+    await this.api.approveLink(device.device, { public_key: device.public_key, sealed: toBase64(sealed) });
+  }
+
   /** Certifies this device and puts it on the device list. */
   async register(): Promise<void> {
     const record = await this.vault.get<DeviceKey>('keys', 'device');
@@ -161,10 +221,12 @@ export class Account {
 }
 
 /** A typed code, with the reason it cannot be one. */
-export function readCode(typed: string): Bytes {
+export const readCode = (typed: string): Bytes => readTyped(() => parseCode(typed));
+
+function readTyped(parse: () => Bytes): Bytes {
   try {
-    return parseCode(typed);
+    return parse();
   } catch (error) {
-    throw new Problem('invalid', error instanceof Error ? error.message : 'That is not a recovery code.');
+    throw new Problem('invalid', error instanceof Error ? error.message : 'That is not such a code.');
   }
 }

@@ -10,7 +10,18 @@ export interface SessionAnswer { account_id: string; device_id: string; share: s
 export interface DevicesAnswer {
   account: string; aik: string | null; device_list: string | null; device_list_signature: string | null;
   devices: { device: string; mls_key: string; added_ms: number; certificate: string; name?: string }[];
+  transparency?: KeysProofAnswer | null;
 }
+export interface HeadAnswer { tree_size: number; root: string; signature: string; consistency: string[] }
+export interface EntryAnswer {
+  position: number; timestamp_ms: number; prefix_root: string; path: string[]; greatest: number | null; lookups: string[];
+}
+export interface KeysProofAnswer { head: HeadAnswer; newest: EntryAnswer; opening: { version: number; opening: string } }
+export interface WatchAnswer {
+  head: HeadAnswer; newest: EntryAnswer; upto: number; checked: EntryAnswer[];
+  openings: { version: number; opening: string; value: string | null }[];
+}
+export interface WaitingDevice { device: string; name: string; public_key: string; tag: string; until_ms: number }
 export interface OwnDevice { id: string; name: string; created_ms: number; last_seen_ms: number; current: boolean }
 export interface RoomAnswer {
   room: string; kind: 'direct' | 'group'; accounts: Participant[];
@@ -29,6 +40,7 @@ export interface ReportBody {
 }
 export interface WellKnown {
   server_name: string; origin: string; api: number; stream: string; manifest: { entry: string; signature: string }[];
+  transparency?: { configuration: string; signature: string };
 }
 export interface ConnectionAnswer {
   account: string; handle: string; display_name: string; room: string; since_ms: number; state: 'connected' | 'restricted';
@@ -152,7 +164,25 @@ export class Api {
   lookAtGroupLink = (token: string): Promise<GroupLinkFacts> => this.call('POST', '/group-links/look', { token });
   joinByGroupLink = (token: string): Promise<{ room: string; state: 'joined' | 'asked' }> =>
     this.call('POST', '/group-links/join', { token });
-  devicesOf = (account: string): Promise<DevicesAnswer> => this.call('GET', `/accounts/${account}/devices`);
+  devicesOf = (account: string, treeSize = 0): Promise<DevicesAnswer> =>
+    this.call('GET', `/accounts/${account}/devices?tree_size=${treeSize}`);
+  watch = (account: string, from: { tree_size: number; since: number; version: number }): Promise<WatchAnswer> =>
+    this.call('GET', `/accounts/${account}/transparency?tree_size=${from.tree_size}&since=${from.since}&version=${from.version}`);
+  /** The key log's head of that size, with proof from a smaller one; null when the server has none. */
+  head = async (size: number, first: number): Promise<HeadAnswer | null> => {
+    try {
+      return await this.call<HeadAnswer>('GET', `/transparency/head?size=${size}&first=${first}`);
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'not_found') return null;
+      throw error;
+    }
+  };
+  offerLink = (body: { public_key: string; tag: string }): Promise<{ until_ms: number }> => this.call('PUT', '/me/link', body);
+  link = (): Promise<{ until_ms: number; sealed: string | null }> => this.call('GET', '/me/link');
+  endLink = (): Promise<null> => this.call('DELETE', '/me/link');
+  links = (): Promise<{ waiting: WaitingDevice[] }> => this.call('GET', '/me/links');
+  approveLink = (device: string, body: { public_key: string; sealed: string }): Promise<null> =>
+    this.call('PUT', `/me/links/${device}`, body);
   putKeyPackages = (body: { packages: string[]; last_resort?: string }): Promise<{ available: number }> =>
     this.call('POST', '/me/key-packages', body);
   keyPackages = (): Promise<{ available: number; last_resort: boolean }> => this.call('GET', '/me/key-packages');

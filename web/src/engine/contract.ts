@@ -87,6 +87,11 @@ export interface GroupLinkFacts {
 }
 export interface GroupPerson { account: string; handle: string; display_name: string; since_ms: Ms }
 
+/** What two people compare; `code` is what the QR code holds. */
+export interface SafetyNumber { groups: string[]; code: string; verified_ms: Ms | null }
+/** log: the server shows different logs. own: keys for my account that I did not make. device: one was added. */
+export interface KeyAlarm { id: string; kind: 'log' | 'own' | 'clock' | 'device' }
+
 /** A chat as the list shows it. */
 export interface Chat {
   room: string;
@@ -153,6 +158,16 @@ export interface Ops {
   change_password: [{ current: string; new: string; sign_out_others: boolean }, null];
   devices: [Record<string, never>, Device[]];
   remove_device: [{ id: string }, Device[]];
+  /** A new device waits for approval: the code to show. `link_check` says what became of it. */
+  link_start: [Record<string, never>, { code: string; link: string; until_ms: Ms }];
+  link_check: [Record<string, never>, { state: 'waiting' | 'over' } | { state: 'done'; me: Me }];
+  /** Looks for the own device that shows this code, without letting it in. */
+  link_find: [{ code: string }, { name: string }];
+  link_approve: [{ code: string }, Device[]];
+  safety_number: [{ account: string }, SafetyNumber];
+  set_verified: [{ account: string; verified: boolean }, SafetyNumber];
+  alarms: [Record<string, never>, KeyAlarm[]];
+  put_away_alarm: [{ id: string }, null];
   terms: [Record<string, never>, { version: string; terms: { title: string; text: string }[]; standards: { id: string; title: string; text: string }[] }];
   export_data: [Record<string, never>, unknown];
 
@@ -219,7 +234,8 @@ export type Happening =
   | { type: 'requests' }
   | { type: 'standing' }
   | { type: 'notices' }
-  | { type: 'reports' };
+  | { type: 'reports' }
+  | { type: 'alarms' };
 
 /** An error a person can read. `code` is the API's, or one of the engine's own. */
 export interface EngineError { code: string; message: string; retry_after_ms?: number; decision?: string }

@@ -3,21 +3,24 @@
  * person asked for. Long because it is the whole list of operations.
  */
 import { decode, encode } from '@msgpack/msgpack';
-import { fromBase64, toBase64, toHex, type Bytes } from '../protocol/bytes';
+import { equal, fromBase64, toBase64, toHex, type Bytes } from '../protocol/bytes';
 import type { Mail, ServerFrame } from '../protocol/frames';
 import { recoveryAuth } from '../protocol/recovery';
+import { fingerprint, safetyNumber, scannable } from '../protocol/safety-number';
+import { labelOf } from '../protocol/transparency';
 import { isUuid } from '../protocol/uris';
 import { Account, readCode } from './account';
 import { Api, type Blocked, type RoomAnswer, type SessionAnswer } from './api';
-import type { Args, Chat, Engine, Happening, Me, Message, Op, Phase, Result, SentReport } from './contract';
+import type { Args, Chat, Engine, Happening, Me, Message, Op, Phase, Result, SafetyNumber, SentReport } from './contract';
 import { Directory, isRefusal } from './directory';
 import { Problem, signedOut } from './errors';
 import type { Home } from './home';
+import { KeyLog } from './key-log';
 import { Link } from './link';
 import { MlsEngine } from './mls';
 import { KeyPackages, packageLimits, type PackageLimits } from './packages';
 import { jsonBody } from './receive';
-import { outboxKey, type FirstMessage, type OutboxRecord, type Self } from './records';
+import { outboxKey, type FirstMessage, type NewIdentity, type OutboxRecord, type Self, type VerifiedPerson } from './records';
 import { Room, type RoomContext } from './room';
 import { Threads } from './threads';
 import { rootKey, Unsealable, Vault } from './vault';
@@ -36,6 +39,8 @@ const FIRST_LOCK = 'kith:first-messages';
 /** Work that can wait is done a little after connecting. */
 const IDLE_MS = 1_500;
 const REPLACED_WAIT_MS = 5_000;
+/** The key log's monitoring window. */
+const LOOK_MS = 24 * 3600 * 1000;
 const UNLOCK_RETRY_MS = 5_000;
 const MAX_TEXT_CHARACTERS = 10_000;
 
@@ -55,6 +60,7 @@ class Session {
     readonly self: Self,
     readonly vault: Vault,
     readonly directory: Directory,
+    readonly log: KeyLog,
     readonly account: Account,
     readonly packages: KeyPackages,
     readonly threads: Threads,
@@ -220,15 +226,18 @@ export class EngineCore implements Engine {
     const account = new Account(this.home, this.#api, vault, self);
     await account.open();
     const engine = await MlsEngine.create({ account: account.uri, device: account.deviceUri }, account.device, () => this.home.now());
-    const directory = new Directory(this.#api, vault, self.server, { account: accountId, aik: () => account.aikPublic });
+    const aik = (): Bytes | null => account.aikPublic;
+    const log = new KeyLog(this.home, this.#api, vault, { account: accountId, device, aik }, () => directory.manifest());
+    log.onAlarm = () => this.#emit({ type: 'alarms' });
+    const directory: Directory = new Directory(this.#api, vault, self.server, { account: accountId, aik }, log);
     const packages = new KeyPackages(this.home, this.#api, vault, engine, { ...packageLimits, ...this.options.packages });
     const threads = new Threads(this.home, vault, directory, accountId);
     const link = this.#makeLink();
     const context: RoomContext = {
-      home: this.home, api: this.#api, vault, directory, engine, packages, link, self, emit: (happening) => this.#emit(happening),
+      home: this.home, api: this.#api, vault, directory, log, engine, packages, link, self, emit: (happening) => this.#emit(happening),
     };
-    const session = new Session(self, vault, directory, account, packages, threads, link, context);
-    directory.onNewIdentity = (who) => this.#newIdentity(session, who);
+    const session = new Session(self, vault, directory, log, account, packages, threads, link, context);
+    directory.onNewIdentity = () => this.#background(() => this.#newIdentities(session));
     this.#session = session;
   }
 
@@ -317,6 +326,15 @@ export class EngineCore implements Engine {
     await session.packages.dropExpired();
     await session.packages.refill();
     await session.threads.dropExpired();
+    await this.#newIdentities(session);
+    await this.#lookAround(session);
+  }
+
+  /** What the key log says of me and my contacts: at each connection, and daily while connected. */
+  async #lookAround(session: Session): Promise<void> {
+    if (session.ended.signal.aborted || !session.leading) return;
+    this.home.after(LOOK_MS, () => this.#background(() => this.#lookAround(session)));
+    await session.log.lookAround();
   }
 
   #frame(frame: ServerFrame): void {
@@ -399,13 +417,20 @@ export class EngineCore implements Engine {
     if (rooms.length === 0) await session.vault.write(session.vault.remove('meta', `stale/${account}`));
   }
 
-  async #newIdentity(session: Session, account: string): Promise<void> {
+  /** Says in each chat whose keys are new, the commonest reason first; what cannot be said now is said later. */
+  async #newIdentities(session: Session): Promise<void> {
     const people = await this.#people(session);
-    for (const { room, accounts } of people.rooms) {
-      const name = accounts.find((one) => one.account === account)?.display_name;
-      if (name === undefined) continue;
-      // Not awaited: this may run inside that room's turn.
-      this.#background(() => session.room(room).note(`${name} set up Kith again, with new keys. If in doubt, ask them another way.`));
+    for (const { key, value } of await session.vault.range<NewIdentity>('meta', { prefix: 'new-identity/' })) {
+      const account = key.slice('new-identity/'.length);
+      for (const { room, accounts } of people.rooms) {
+        const name = accounts.find((one) => one.account === account)?.display_name;
+        if (name === undefined) continue;
+        await session.room(room).note(
+          `${name} set up Kith again, most likely after losing a device or recovery code, and has new keys. If in doubt, ask them another way.`,
+        );
+        if (value.wasVerified) await session.room(room).note(`You had compared safety numbers with ${name}. They are new now, so compare them again.`);
+      }
+      await session.vault.write(session.vault.remove('meta', key));
     }
   }
 
@@ -586,6 +611,40 @@ export class EngineCore implements Engine {
     },
     change_password: (body) => this.#api.password(body),
     devices: async () => (await this.#api.ownDevices()).devices,
+    link_start: async () => {
+      const { code, until_ms } = await this.#need().account.offerLink();
+      return { code, link: `${this.home.origin}/#/approve/${code}`, until_ms };
+    },
+    link_check: async () => {
+      const session = this.#need();
+      const state = await session.account.linkState();
+      if (state !== 'done') return { state };
+      await this.#register(session);
+      this.#setPhase('ready');
+      return { state, me: await this.#me() };
+    },
+    link_find: async ({ code }) => ({ name: (await this.#need().account.waitingWith(code)).device.name }),
+    link_approve: async ({ code: typed }) => {
+      const session = this.#need();
+      const { code, device } = await session.account.waitingWith(typed);
+      await session.log.expectDevice(device.device);
+      await session.account.approve(code, device);
+      return (await this.#api.ownDevices()).devices;
+    },
+    safety_number: ({ account }) => this.#safetyNumber(accountId(account)),
+    set_verified: async ({ account, verified }) => {
+      const session = this.#need();
+      const aik = await session.directory.identityOf(accountId(account));
+      const key = `verified/${account}`;
+      if (verified && aik) await session.vault.save('meta', key, { aik, atMs: this.home.now() } satisfies VerifiedPerson);
+      else await session.vault.write(session.vault.remove('meta', key));
+      return this.#safetyNumber(account);
+    },
+    alarms: () => this.#need().log.alarms(),
+    put_away_alarm: async ({ id }) => {
+      await this.#need().log.putAway(id);
+      return null;
+    },
     remove_device: async ({ id }) => {
       const session = this.#need();
       await this.#api.removeDevice(id);
@@ -762,6 +821,19 @@ export class EngineCore implements Engine {
     return this.#reporting.id;
   }
 
+  async #safetyNumber(account: string): Promise<SafetyNumber> {
+    const { directory, account: own, self, vault } = this.#need();
+    const { aik } = await directory.keys(account, true);
+    const mine = own.aikPublic;
+    if (!aik || !mine) throw new Problem('unverified', 'There is no safety number yet. It comes with their first device.');
+    const [one, other] = [fingerprint(mine, labelOf(self.account)), fingerprint(aik, labelOf(account))];
+    const verified = await vault.get<VerifiedPerson>('meta', `verified/${account}`);
+    return {
+      groups: safetyNumber(one, other), code: toBase64(scannable(one, other)),
+      verified_ms: verified && equal(verified.aik, aik) ? verified.atMs : null,
+    };
+  }
+
   async #makeIdentity(reset: boolean): Promise<{ me: Me; recovery_code: string }> {
     const session = this.#need();
     const recovery_code = await session.account.makeIdentity(reset);
@@ -777,6 +849,11 @@ export class EngineCore implements Engine {
     this.#setPhase('ready');
     return { me: await this.#me() };
   }
+}
+
+function accountId(text: string): string {
+  if (!isUuid(text)) throw new Problem('not_found', 'There is no such person.');
+  return text;
 }
 
 function roomId(text: string): string {

@@ -9,10 +9,12 @@ import { equal, fromBase64, Malformed, type Bytes } from '../protocol/bytes';
 import {
   decodeDeviceList, hubKeyFor, ManifestRefused, verifiedDeviceList, verifyCertificate, verifyManifest, type DeviceList, type ManifestEntry,
 } from '../protocol/identity';
+import { keyValue } from '../protocol/transparency';
 import { accountUri, deviceUri, parseUri } from '../protocol/uris';
-import type { Api, DevicesAnswer, RoomAnswer } from './api';
+import type { Api, DevicesAnswer, KeysProofAnswer, RoomAnswer } from './api';
+import { isLogRefusal } from './key-log';
 import type { Identity } from './mls';
-import type { Pin, PinnedManifest, Roster, SeenName } from './records';
+import type { NewIdentity, Pin, PinnedManifest, Roster, SeenName } from './records';
 import type { Vault } from './vault';
 
 /**
@@ -28,27 +30,34 @@ export class DirectoryRefused extends Error {
   override readonly name = 'DirectoryRefused';
 }
 
+/** Unless the key log holds these keys, nothing of them is believed (key-log.ts). */
+export interface Proving {
+  asking<T>(ask: (size: number) => Promise<T>): Promise<T>;
+  checkKeys(account: string, proof: KeysProofAnswer | null | undefined, value: Bytes): Promise<void>;
+}
+
 /** Accepts ids and URIs, as different answers name devices. */
 const asUri = (server: string, device: string): string => (device.startsWith('mimi://') ? device : deviceUri(server, device));
 
 export class Directory {
   readonly #accounts = new Map<string, AccountKeys>();
   #manifest: ManifestEntry[] | null = null;
-  /** An identity key that differs from the pinned one: told once per change. */
-  onNewIdentity: (account: string) => Promise<void> = async () => undefined;
+  /** An identity key that differs from the pinned one: recorded under meta/new-identity, to be said. */
+  onNewIdentity: () => void = () => undefined;
 
   constructor(
     private readonly api: Api,
     private readonly vault: Vault,
     private readonly server: string,
     private readonly self: { account: string; aik: () => Bytes | null },
+    private readonly log: Proving,
   ) {}
 
   /** The keys of an account, fetched again when `fresh`. */
   async keys(account: string, fresh = false): Promise<AccountKeys> {
     const known = this.#accounts.get(account);
     if (known && !fresh) return known;
-    const keys = await this.#verified(account, await this.api.devicesOf(account));
+    const keys = await this.log.asking(async (size) => this.#verified(account, await this.api.devicesOf(account, size)));
     this.#accounts.set(account, keys);
     return keys;
   }
@@ -71,6 +80,7 @@ export class Directory {
       throw new DirectoryRefused('A device list is not signed by its account.');
     }
     await this.#checkCertificates(aik, list, answer.devices);
+    await this.log.checkKeys(account, answer.transparency, keyValue(aik, bytes, fromBase64(answer.device_list_signature)));
     await this.#pin(account, aik, list, bytes);
     return { account, aik, list };
   }
@@ -102,8 +112,18 @@ export class Directory {
     if (same && list.version === pin.version && !equal(pin.list, bytes)) {
       throw new DirectoryRefused('The server shows two device lists of one version.');
     }
-    await this.vault.save('meta', `pin/${account}`, { aik, version: list.version, list: bytes } satisfies Pin);
-    if (pin !== null && !same) await this.onNewIdentity(account);
+    const pinned = await this.vault.put('meta', `pin/${account}`, { aik, version: list.version, list: bytes } satisfies Pin);
+    if (pin === null || same) return this.vault.write(pinned);
+    // With the pin: whatever happens now, it will be said.
+    const wasVerified = (await this.vault.get('meta', `verified/${account}`)) !== null;
+    const said = await this.vault.put('meta', `new-identity/${account}`, { wasVerified } satisfies NewIdentity);
+    await this.vault.write(pinned, said, this.vault.remove('meta', `verified/${account}`));
+    this.onNewIdentity();
+  }
+
+  /** The identity key that is pinned for an account. */
+  async identityOf(account: string): Promise<Bytes | null> {
+    return (await this.#pinned(account))?.aik ?? null;
   }
 
   /** Whether this device may be a member of a room with this roster. Asks again before calling a device unlisted. */
@@ -179,6 +199,13 @@ export class Directory {
     return pinned && verifyManifest(pinned.entries, []);
   }
 
+  /** The server's signing keys, as pinned. */
+  async manifest(): Promise<ManifestEntry[]> {
+    this.#manifest ??= await this.#pinnedManifest();
+    if (this.#manifest === null) await this.refreshManifest();
+    return this.#manifest!;
+  }
+
   async refreshManifest(): Promise<void> {
     const served = (await this.api.wellKnown()).manifest.map(({ entry, signature }) => ({
       entry: fromBase64(entry), signature: fromBase64(signature),
@@ -197,5 +224,5 @@ function lookUp(keys: AccountKeys, who: Identity, key: Bytes): Standing {
 
 /** Errors that mean "this does not verify", as opposed to "not now" or a bug. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof DirectoryRefused || error instanceof ManifestRefused || error instanceof Malformed;
+  return error instanceof DirectoryRefused || error instanceof ManifestRefused || error instanceof Malformed || isLogRefusal(error);
 }

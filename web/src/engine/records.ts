@@ -26,6 +26,21 @@ export interface SeenName { name: string }
 /** meta/due/<room>: a group's roster changed and its leaves are not in line with it yet. */
 /** meta/stale/<account>: its devices changed and rooms are not reconciled yet. */
 export interface Stale { sinceMs: number }
+/** meta/log: the key log's configuration, and the last head that was verified (size 0: none yet). */
+export interface LogRecord { configuration: Bytes; size: number; root: Bytes; signature: Bytes }
+/** meta/seen-keys/<account>: the newest version of somebody's keys shown here; meta/watch/<account>: until checked. */
+export interface Watched { position: number; version: number; commitment: Bytes }
+/** meta/own-keys: what was verified of this account's own entries of the key log. */
+export interface OwnKeys { position: number; nextVersion: number; commitments: [number, Bytes][]; devices: string[]; mine: boolean }
+/** meta/heard/<size>-<root>: a head of the key log that a message carried. */
+export interface HeardHead { size: number; root: Bytes; signature: Bytes }
+/** meta/alarm/<id>: what the person must see; signed heads that contradict each other, if there are. */
+export interface Alarm { evidence: LogRecord[] }
+export type AlarmKind = 'log' | 'own' | 'clock' | 'device';
+/** meta/verified/<account>: the identity key whose safety number was compared, and when. */
+export interface VerifiedPerson { aik: Bytes; atMs: number }
+/** meta/new-identity/<account>: to be said in the chats, durably; whether a check ended with it. */
+export interface NewIdentity { wasVerified: boolean }
 /** meta/first/<request>: the first message, waiting for the request to be accepted. */
 export interface FirstMessage { text: string; to: string; createdMs: number }
 

@@ -5,7 +5,7 @@
  * acknowledged; what leaves is stored before it is sent and sent again byte for byte until it is answered.
  */
 import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
-import { decodeContent, encodeContent, messageId, textContent, type Content } from '../protocol/content';
+import { decodeContent, encodeContent, EXT_TREE_HEAD, messageId, textContent, type Content } from '../protocol/content';
 import type { Accepted, ClientFrame, HubRecord, Mail, Refused } from '../protocol/frames';
 import { aadOf, contradicts, frankingTag } from '../protocol/franking';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
@@ -14,6 +14,7 @@ import type { Happening } from './contract';
 import { isRefusal, type Directory } from './directory';
 import { Problem } from './errors';
 import type { Home, Write } from './home';
+import type { KeyLog } from './key-log';
 import type { Link } from './link';
 import {
   inspect, isActive, members, MlsError, ownGeneration, ownLeaf, restore, serialise, wipeSpent, epochOf, groupIdOf,
@@ -32,6 +33,7 @@ export interface RoomContext {
   api: Api;
   vault: Vault;
   directory: Directory;
+  log: KeyLog;
   engine: MlsEngine;
   packages: KeyPackages;
   link: Link;
@@ -327,6 +329,7 @@ export class Room {
     };
     const told = next.ahead && !thread.ahead ? [await this.#infoRow(AHEAD, pos, message.frank.roomSeq, row.atMs)] : [];
     await this.#writeRow(row, next, [...state, ...told, ...(await this.#effect(row, message.content))]);
+    await this.context.log.hear(message.content.extensions.get(EXT_TREE_HEAD));
   }
 
   /** Times do not run backwards; one of the future must not make the honest ones after it look as if they did. */
@@ -643,10 +646,12 @@ export class Room {
     const { engine, home, self, vault } = this.context;
     const thread = await this.thread();
     const salt = home.random(16);
+    const treeHead = await this.context.log.gossip();
     const content = encodeContent(textContent({
       salt, sender: accountUri(self.server, self.account), room: this.#uri, text: waiting.text,
       ...(waiting.replyTo ? { inReplyTo: idBytes(waiting.replyTo) } : {}),
       ...(thread.lastId ? { lastSeen: thread.lastId } : {}),
+      ...(treeHead ? { treeHead } : {}),
     }));
     const made = await engine.protect(group, content, aadOf(frankingTag(salt, content)));
     const sealed = { key: home.random(16), wire: made.message, content, epoch: epochOf(group) };

@@ -57,10 +57,11 @@ export function disposition(name: Disposition): number {
 
 /** One text message, committed to its sender and room. */
 export function textContent(
-  what: { salt: Uint8Array; sender: string; room: string; text: string; inReplyTo?: Uint8Array; lastSeen?: Uint8Array },
+  what: { salt: Uint8Array; sender: string; room: string; text: string; inReplyTo?: Uint8Array; lastSeen?: Uint8Array; treeHead?: unknown[] },
 ): Content {
   const extensions = new Map<number | bigint | string, unknown>([[EXT_SENDER, what.sender], [EXT_ROOM, what.room]]);
   if (what.lastSeen) extensions.set(EXT_LAST_SEEN, what.lastSeen);
+  if (what.treeHead) extensions.set(EXT_TREE_HEAD, what.treeHead);
   return {
     salt: what.salt, replaces: null, topicId: new Uint8Array(), expires: null, inReplyTo: what.inReplyTo ?? null,
     extensions,

@@ -38,20 +38,27 @@ function checkOf(bytes: Uint8Array): string {
 /** How a code is shown: `XXXX-XXXX-…-XX`. */
 export function formatCode(bytes: Uint8Array): string {
   if (bytes.length !== CODE_BYTES) throw new Malformed('a recovery code has 160 bits');
-  return (base32(bytes, CODE_CHARACTERS) + checkOf(bytes)).match(/.{1,4}/g)!.join('-');
+  return showGrouped(bytes, CODE_CHARACTERS);
 }
 
 /** Reads what a person typed: any case, spaces or hyphens, and the letters that look like digits. */
-export function parseCode(typed: string): Bytes {
+export const parseCode = (typed: string): Bytes => readGrouped(typed, CODE_BYTES, CODE_CHARACTERS, 'recovery code');
+
+/** A code with its check characters, in groups of four. */
+export const showGrouped = (bytes: Uint8Array, characters: number): string =>
+  (base32(bytes, characters) + checkOf(bytes)).match(/.{1,4}/g)!.join('-');
+
+/** The bytes of a typed code, or a sentence about what is wrong with it. */
+export function readGrouped(typed: string, size: number, characters: number, called: string): Bytes {
   const text = typed.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1');
-  if (text.length !== CODE_CHARACTERS + CHECK_CHARACTERS) throw new Malformed('The recovery code has 34 characters.');
-  const bytes = new Uint8Array(CODE_BYTES);
+  if (text.length !== characters + CHECK_CHARACTERS) throw new Malformed(`The ${called} has ${characters + CHECK_CHARACTERS} characters.`);
+  const bytes = new Uint8Array(size);
   let held = 0;
   let bits = 0;
   let at = 0;
-  for (const letter of text.slice(0, CODE_CHARACTERS)) {
+  for (const letter of text.slice(0, characters)) {
     const value = ALPHABET.indexOf(letter);
-    if (value < 0) throw new Malformed('The recovery code has a character that is never used in one.');
+    if (value < 0) throw new Malformed(`The ${called} has a character that is never used in one.`);
     held = ((held << 5) | value) & 0xfff;
     bits += 5;
     if (bits >= 8) {
@@ -59,7 +66,7 @@ export function parseCode(typed: string): Bytes {
       bytes[at++] = (held >> bits) & 0xff;
     }
   }
-  if (checkOf(bytes) !== text.slice(CODE_CHARACTERS)) throw new Malformed('That recovery code has a typing mistake.');
+  if (checkOf(bytes) !== text.slice(characters)) throw new Malformed(`That ${called} has a typing mistake.`);
   return bytes;
 }
 

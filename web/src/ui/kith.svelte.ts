@@ -1,7 +1,7 @@
 /** What the page knows, kept current by what the engine tells. One instance per page, handed down by context. */
 import { createContext } from 'svelte';
 import type {
-  Chat, Engine, GroupRole, Happening, Me, Message, Notice, Participant, Phase, ReceivedRequest, Result,
+  Chat, Engine, GroupRole, Happening, KeyAlarm, Me, Message, Notice, Participant, Phase, ReceivedRequest, Result,
 } from '../engine/contract';
 import { sentence } from './errors';
 import { called } from './names';
@@ -26,6 +26,7 @@ export type Sheet =
   | { kind: 'blocked'; person: Person }
   | { kind: 'delete'; person: Person }
   | { kind: 'member'; room: string; account: string; mine: GroupRole }
+  | { kind: 'compare'; person: Person }
   | { kind: 'safety' };
 
 /** Steps after an identity was made that must not be skipped: keeping the code, then seeing what is on. */
@@ -49,6 +50,7 @@ export class Kith {
   readonly requests;
   readonly invitations: Resource<Result<'group_invitations'>>;
   readonly notices: Resource<Notice[]>;
+  readonly alarms: Resource<KeyAlarm[]>;
   /** Terms and standards; loaded by the screens that show them. */
   readonly terms: Resource<Result<'terms'>>;
 
@@ -57,6 +59,7 @@ export class Kith {
     this.requests = new Resource(() => engine.call('requests', {}));
     this.invitations = new Resource(() => engine.call('group_invitations', {}));
     this.notices = new Resource(() => engine.call('notices', {}));
+    this.alarms = new Resource(() => engine.call('alarms', {}));
     this.terms = new Resource(() => engine.call('terms', {}));
     engine.on((happening) => this.#hear(happening));
   }
@@ -116,7 +119,7 @@ export class Kith {
   }
 
   async #refresh(): Promise<void> {
-    const refreshed = [this.chats.load(), this.requests.load(), this.invitations.load(), this.notices.load()];
+    const refreshed = [this.chats.load(), this.requests.load(), this.invitations.load(), this.notices.load(), this.alarms.load()];
     if (!this.me) refreshed.push(this.refreshMe());
     await Promise.all(refreshed);
   }
@@ -142,6 +145,8 @@ export class Kith {
       case 'notices':
         void this.requests.load(); // a request carries the notice about whoever sent it
         return void this.notices.load();
+      case 'alarms':
+        return void this.alarms.load();
       case 'thread':
       case 'reports':
         return; // heard by the screens that show them
@@ -151,7 +156,7 @@ export class Kith {
   #forget(): void {
     this.me = null;
     this.drafts.clear();
-    this.chats.value = this.requests.value = this.invitations.value = this.notices.value = undefined;
+    this.chats.value = this.requests.value = this.invitations.value = this.notices.value = this.alarms.value = undefined;
   }
 }
 

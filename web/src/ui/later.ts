@@ -15,4 +15,7 @@ export const REPORT = () => import('./report/ReportSheet.svelte');
 export const SETTINGS = () => import('./settings/SettingsScreen.svelte');
 export const SETTING = () => import('./settings/SettingScreen.svelte');
 export const TERMS = () => import('./settings/TermsScreen.svelte');
+export const COMPARE = () => import('./parts/CompareSheet.svelte');
+export const APPROVE = () => import('./settings/ApproveScreen.svelte');
+export const LINK_CODE = () => import('./welcome/LinkCode.svelte');
 export const HELP = () => import('./settings/HelpScreen.svelte');

@@ -13,6 +13,7 @@ export type Route =
   | { screen: 'group-link'; token: string }
   | { screen: 'invitation'; invitation: string }
   | { screen: 'request'; request: string }
+  | { screen: 'approve'; code: string }
   | { screen: 'invite'; token: string }
   | { screen: 'setting'; page: SettingsPage }
   | { screen: 'unknown' };
@@ -37,6 +38,7 @@ export function parse(hash: string): Route {
   if (first === 'c' && second) return { screen: 'thread', room: second };
   if (first === 'g' && second) return { screen: 'group-link', token: second };
   if (first === 'invitations' && second) return { screen: 'invitation', invitation: second };
+  if (first === 'approve' && second) return { screen: 'approve', code: second };
   if (first === 'i' && second) return { screen: 'invite', token: second };
   if (first === 'requests' && second) return { screen: 'request', request: second };
   if (first === 'settings' && second) {
@@ -61,6 +63,8 @@ export function address(route: Route): string {
       return `#/g/${encodeURIComponent(route.token)}`;
     case 'invitation':
       return `#/invitations/${encodeURIComponent(route.invitation)}`;
+    case 'approve':
+      return `#/approve/${encodeURIComponent(route.code)}`;
     case 'invite':
       return `#/i/${encodeURIComponent(route.token)}`;
     case 'request':

@@ -2,7 +2,7 @@
  * A scripted engine in memory, for looking at screens. It keeps what is done to it until the page is closed.
  * Only `fake.html` uses it; nothing of it is in the product build.
  */
-import type { Args, Chat, Engine, EngineError, GroupFacts, Happening, Me, Message, Op, Phase, Result } from '../../engine/contract';
+import type { Args, Chat, Engine, EngineError, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Phase, Result, SafetyNumber } from '../../engine/contract';
 import {
   chats, DAY, groups, groupThread, invitations, me, MY_ACCOUNT, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
 } from './worlds';
@@ -81,12 +81,33 @@ export class FakeEngine implements Engine {
     return { me: this.#me, recovery_code: RECOVERY_CODE };
   }
 
+  #safety: SafetyNumber = {
+    groups: ['30035', '44776', '92869', '39689', '28698', '76765', '45825', '75691', '62576', '84344', '09180', '79131'],
+    code: 'AGVFd2ltbWluZyBpbiB0aGUgbGFrZSBhdCBuaWdodCBpcyBxdWlldCBhbmQgY29sZCBidXQgc28gdmVyeSBuaWNl', verified_ms: null,
+  };
+  #alarms: KeyAlarm[] = [];
+
   #doing: Doing = {
     start: async () => {
       const phase = PHASES[this.world] ?? 'ready';
       this.#tell({ type: 'connection', state: this.world === 'offline' || this.world === 'locked' ? 'offline' : 'online' });
       const reason = REASONS[this.world];
       return { phase, me: phase === 'ready' ? this.#me : null, ...(reason ? { reason } : {}) };
+    },
+    link_start: async () => ({ code: 'B7QK-2M9X-4TRA-H0WD-5S', link: 'https://kith.example/#/approve/B7QK-2M9X-4TRA-H0WD-5S', until_ms: this.now + 600_000 }),
+    link_check: async () => ({ state: 'waiting' }),
+    link_find: async ({ code }) => {
+      if (code.length < 10) throw refused('wrong_code', 'The device code has 18 characters.');
+      return { name: 'Chrome on Android' };
+    },
+    link_approve: async () => this.#doing.devices({}),
+    safety_number: async () => this.#safety,
+    set_verified: async ({ verified }) => (this.#safety = { ...this.#safety, verified_ms: verified ? this.now : null }),
+    alarms: async () => this.#alarms,
+    put_away_alarm: async ({ id }) => {
+      this.#alarms = this.#alarms.filter((one) => one.id !== id);
+      this.#tell({ type: 'alarms' });
+      return null;
     },
     age: async ({ year }) => {
       const years = new Date(this.now).getFullYear() - year;
