@@ -151,7 +151,8 @@ async function scene(): Promise<Scene> {
   const packages = { secret: async (refs: Bytes[]): Promise<KeyPackageSecret | null> => (refs.some((ref) => equal(ref, kp.secret.ref)) ? kp.secret : null), used: () => [] };
   const api = { claimKeyPackages: async () => ({ packages: [], missing: [] }) };
   const self = { server: SERVER, account: me, device: account(11) };
-  const context = { home, api, vault, directory, engine: mine.engine, packages, link, self, emit: () => undefined } as unknown as RoomContext;
+  const log = { gossip: async () => null, hear: async () => undefined };
+  const context = { home, api, vault, directory, log, engine: mine.engine, packages, link, self, emit: () => undefined } as unknown as RoomContext;
   made = new Scene(new Room(context, room), new Threads(home, vault, directory as never, me), vault, peer, hub, home);
   const founded = await peer.engine.createGroup(uuidBytes(room), anybody);
   const add = await peer.engine.commit(founded, { adds: [kp.message], removes: [] }, anybody);
