@@ -182,3 +182,25 @@ def test_a_member_who_was_away_reads_what_was_said_by_people_who_left_meanwhile(
                 assert message.sender == gus.account
 
     asyncio.run(story())
+
+
+def test_a_new_device_comes_into_the_group_and_a_lost_one_goes(meeting: Meeting) -> None:
+    """Brought in by whoever is there, also when it is the owner's only one and the old is signed out."""
+
+    async def story() -> None:
+        async with meeting.client("jan") as jan, meeting.client("kay") as kay, meeting.client("jan2") as jan2:
+            code = await meeting.join(jan, "jan")
+            await meeting.join(kay, "kay")
+            await introduce(jan, kay)
+            band = await jan.create_group("Band")
+            kays = await brought(band, kay)
+            await follows(kay, band, 2)
+            old = next(one.id for one in await jan.devices() if one.current)
+            await jan2.sign_in(meeting.origin, jan.handle, PASSWORD, recovery_code=code)
+            await jan2.remove_device(old)
+            await follows(jan2, band, 2)
+            await kays.send("Still the owner?")
+            await shows(jan2, band, "Still the owner?")
+            assert (await jan2.group(band.id).members())[jan2.account] == "owner"
+
+    asyncio.run(story())
