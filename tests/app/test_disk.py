@@ -15,7 +15,7 @@ import pytest
 from app.serverside import bearer, made, sign_up
 from journeys.harness import Server
 from kith.app.disk import MEGABYTE, Disk, needs_room
-from kith.app.serving import _server
+from kith.app.serving import server_of
 from kith.app.settings import Settings, SettingsError
 
 
@@ -153,7 +153,7 @@ def test_only_a_trusted_proxy_is_believed_about_addresses(
     async def app(scope: dict[str, Any], *_: object) -> None:
         found.append(scope["client"][0])
 
-    config = _server(app, proxies, websockets=False).config
+    config = server_of(app, proxies).config
     config.load()
     scope = {"type": "http", "client": (peer, 1), "scheme": "http", "headers": [(b"x-forwarded-for", header.encode())]}
     asyncio.run(config.loaded_app(scope, None, None))
