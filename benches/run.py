@@ -46,9 +46,9 @@ def main() -> None:
         print(f"\nSingle steps\n{ratios.text(found)}", flush=True)
     asked.results.parent.mkdir(exist_ok=True)
     asked.results.write_text(json.dumps(results, indent=1, default=str) + "\n")
-    if asked.what == "all" and not asked.quick:
+    if asked.what == "all":
         print("\nMLS engines", flush=True)
-        subprocess.run([sys.executable, str(HERE / "mls.py")], check=True)
+        subprocess.run([sys.executable, str(HERE / "mls.py"), *(["--quick"] if asked.quick else [])], check=True)
 
 
 def _arguments() -> argparse.Namespace:

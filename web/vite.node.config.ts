@@ -7,13 +7,15 @@ import { unusedSuites } from './vite.suites.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Every test file, the vector runner and the two ways to drive a synthetic person become one file each. */
+/** Every test file, the vector runner, the two ways to drive a synthetic person and MLS alone become one file each. */
 function entries(): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of readdirSync(here('./tests'))) {
     if (name.endsWith('.test.ts')) found[`tests/${name.slice(0, -3)}`] = here(`./tests/${name}`);
   }
-  const tools = { vectors: './tests/vectors.ts', person: './src/person/person.ts', stdio: './src/person/stdio.ts' };
+  const tools = {
+    vectors: './tests/vectors.ts', peer: './tests/peer.ts', person: './src/person/person.ts', stdio: './src/person/stdio.ts',
+  };
   for (const [name, path] of Object.entries(tools)) if (existsSync(here(path))) found[name] = here(path);
   return found;
 }

@@ -214,13 +214,21 @@ def mended_library(folder: Path) -> Path:
     return folder / "modules"
 
 
-class Node:
-    """A process with ts-mls devices in it."""
+class Asked(Protocol):
+    """Where devices live that are asked in JSON."""
 
-    def __init__(self, modules: Path = MODULES) -> None:
-        script = Path(__file__).with_name("peer.mjs")
+    def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
+        """One operation; PeerError when it is refused."""
+        ...
+
+
+class Node:
+    """A process with devices in it: of ts-mls alone, or of whatever `command` starts."""
+
+    def __init__(self, modules: Path = MODULES, *, command: list[str] | None = None) -> None:
+        alone = ["node", str(Path(__file__).with_name("peer.mjs")), str(modules)]
         self._process = subprocess.Popen(
-            ["node", str(script), str(modules)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command if command is not None else alone, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self) -> Self:
@@ -248,16 +256,19 @@ class Node:
 
 
 class TsPeer:
-    """A device with ts-mls."""
+    """A device with ts-mls. `ms` is what its last operation took where it ran."""
 
-    def __init__(self, node: Node, name: str) -> None:
+    def __init__(self, node: Asked, name: str) -> None:
         self.name = name
+        self.ms = 0.0
         self._node = node
         node.ask("device", name=name, identity=identity_of(name).hex())
 
     def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
         """One operation of this device."""
-        return self._node.ask(op, name=self.name, **arguments)
+        answer = self._node.ask(op, name=self.name, **arguments)
+        self.ms = answer.get("ms", 0.0)
+        return answer
 
     def package(self) -> bytes:
         """A fresh key package."""
