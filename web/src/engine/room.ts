@@ -858,9 +858,13 @@ export class Room {
     return known.roles ? directory.pinRoster(await api.room(this.id)) : known;
   }
 
-  /** Somebody new is added by an admin's device; a further device of somebody who is in, by anybody's. */
-  #mayAdd({ roles }: Roster): boolean {
-    return roles === undefined || ['admin', 'owner'].includes(roles[this.context.self.account] ?? '');
+  /**
+   * Somebody new is added by an admin's device; a further device of somebody who is in, by anybody's, and so is an
+   * admin: or an owner who lost her only device could not come back to a group that nobody else looks after.
+   */
+  #mayAdd({ roles }: Roster, account: string): boolean {
+    if (roles === undefined) return true;
+    return [this.context.self.account, account].some((one) => ['admin', 'owner'].includes(roles[one] ?? ''));
   }
 
   async #reconcile(): Promise<void> {
@@ -878,7 +882,7 @@ export class Room {
     const present = new Set(others.map((member) => member.device));
     const here = accountsOf(members(group));
     const missing = new Map([...listed].filter(([device, { account }]) =>
-      !present.has(device) && (here.has(account) || this.#mayAdd(roster))));
+      !present.has(device) && (here.has(account) || this.#mayAdd(roster, account))));
     const adds = await this.#claim(missing);
     const due = home.now() - loaded.record.rotatedMs > ROTATE_AFTER_MS;
     if (adds.length > 0 || removes.length > 0 || due) await this.#propose(group, { adds, removes });
