@@ -490,7 +490,7 @@ class Room:
 
     def _floor(self, at_ms: int, thread: Thread) -> int:
         """Times do not run backwards; one of the future must not make the honest ones after it look as if they did."""
-        return max(thread.at_ms, min(at_ms, self._now))
+        return thread.at_ms if at_ms > self._now else max(thread.at_ms, at_ms)
 
     def _replace(self, row: MessageRecord, content: mimi.MimiContent, thread: Thread) -> None:
         """Edit or delete: only the original sender's, and the first version stays reportable."""
@@ -985,7 +985,11 @@ class Room:
         self._propose(record, group, packages, [])
 
     def _propose(self, record: GroupRecord, group: Group, adds: list[bytes], removes: list[int]) -> None:
-        made = self._engine().commit(group, now_s=self._now // 1000, adds=adds, removes=removes)
+        try:
+            made = self._engine().commit(group, now_s=self._now // 1000, adds=adds, removes=removes)
+        except Malformed as error:
+            self._claimed.clear()
+            raise Unverified(f"A key package that the server handed out does not check out: {error}.") from None
         new = replace(record, pending_key=self.world.random(16))
         with self._step():
             self._put_group(new, made.state)

@@ -11,7 +11,7 @@ import { aadOf, contradicts, frankingTag } from '../protocol/franking';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
 import type { Api, PackagesAnswer } from './api';
 import type { Happening } from './contract';
-import { isRefusal, type Directory } from './directory';
+import { DirectoryRefused, isRefusal, type Directory } from './directory';
 import { Problem } from './errors';
 import type { Home, Write } from './home';
 import type { KeyLog } from './key-log';
@@ -334,7 +334,7 @@ export class Room {
 
   /** Times do not run backwards; one of the future must not make the honest ones after it look as if they did. */
   #floor(atMs: number, thread: Thread): number {
-    return Math.max(thread.timestampMs, Math.min(atMs, this.context.home.now()));
+    return atMs > this.context.home.now() ? thread.timestampMs : Math.max(thread.timestampMs, atMs);
   }
 
   async #writeRow(row: MessageRecord, thread: Thread, state: Write[]): Promise<void> {
@@ -759,7 +759,8 @@ export class Room {
     const ids = [...devices.keys()].map((uri) => parseUri(uri, 'd').id);
     const answer: PackagesAnswer = await api.claimKeyPackages(this.id, ids);
     return answer.packages.map((one) => fromBase64(one.key_package)).filter((bytes) => {
-      const who = engine.identityOf(bytes);
+      const who = identityOf(engine, bytes);
+      if (who === null) return false;
       const listed = devices.get(who.device);
       return listed !== undefined && equal(listed.key, who.key) && parseUri(who.account, 'u').id === listed.account;
     });
@@ -807,7 +808,10 @@ export class Room {
 
   async #propose(group: Group, change: { adds: Bytes[]; removes: number[] }, creating = false): Promise<void> {
     const { engine, home, vault } = this.context;
-    const made: Commit = await engine.commit(group, change, this.#judge('lenient'));
+    const made: Commit = await engine.commit(group, change, this.#judge('lenient')).catch((error: unknown) => {
+      if (!(error instanceof MlsError)) throw error;
+      throw new DirectoryRefused(`A key package that the server handed out does not check out: ${error.message}.`);
+    });
     const next = serialise(made.next);
     const loaded = creating ? null : await this.#load();
     const record: GroupRecord = {
@@ -898,6 +902,15 @@ const accountsOf = (all: readonly Member[]): Set<string> => new Set(all.map(acco
 function newcomers(before: readonly Member[], after: readonly Member[]): Member[] {
   const known = new Set(before.map((member) => member.device));
   return after.filter((member) => !known.has(member.device));
+}
+
+function identityOf(engine: MlsEngine, keyPackage: Bytes): ReturnType<MlsEngine['identityOf']> | null {
+  try {
+    return engine.identityOf(keyPackage);
+  } catch (error) {
+    if (error instanceof MlsError) return null;
+    throw error;
+  }
 }
 
 const waits = (refused: Refused): boolean => refused.code === 'limited' || refused.code === 'read_only';
