@@ -488,13 +488,14 @@ export class EngineCore implements Engine {
     if (!other && !room.group) return null;
     const thread = await session.threads.thread(room.room);
     const here = session.room(room.room);
-    const joined = await here.hasGroup();
+    // Nobody is in yet: in a chat of two whoever writes begins it, in a group the owner's device does.
+    const mayBegin = room.epoch === null && (room.group ? room.group.role === 'owner' : !here.lonely);
     const who = room.group
       ? { account: '', handle: '', display_name: room.group.name } : { account: other!.account, handle: other!.handle, display_name: other!.display_name };
     return {
       room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && { ...room.group, left: room.left === true },
       people: room.accounts, ...who,
-      writable: room.writable, ready: joined || (room.epoch === null && !here.lonely), unread: thread.unread,
+      writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread,
       last: thread.last && { text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs },
       blocked: blocks.some((one) => one.account === who.account), deleted: thread.deleted,
     };
