@@ -62,6 +62,7 @@ class Device:
     account: str
     id: str
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    secret: bytes = b""
 
     @property
     def public(self) -> bytes:
@@ -89,7 +90,9 @@ class Device:
     def package(self, *, expired: bool = False) -> bytes:
         """A key package of it."""
         now = int(time.time()) - (200 * 86_400 if expired else 0)
-        return self.engine.new_key_package(not_before=now - 60, not_after=now + 86_400).message
+        made = self.engine.new_key_package(not_before=now - 60, not_after=now + 86_400)
+        self.secret = made.secret
+        return made.message
 
 
 class Server:
@@ -150,8 +153,13 @@ class Server:
 
     async def room(self, room: str) -> answers.Room:
         """Who is in the chat."""
-        members = [answers.Member(one, f"h{one[-1]}", f"Name {one[-1]}", "member") for one in self.accounts]
-        return answers.Room(room, members, 1, writable=True, kind=self.kind)
+        roles = {ME: "admin", THEM: "owner"}
+        members = [
+            answers.Member(one, f"h{one[-1]}", f"Name {one[-1]}", roles.get(one, "member")) for one in self.accounts
+        ]
+        group = answers.Group("Choir", "", "all", approval=False, role="admin", created_ms=5)
+        is_group = self.kind == "group"
+        return answers.Room(room, members, 1, writable=True, kind=self.kind, group=group if is_group else None)
 
     async def rooms(self) -> list[answers.Room]:
         """The one chat."""
@@ -243,7 +251,14 @@ class Scene:
 
     async def roster(self, account: str = THEM) -> None:
         """Word that somebody's devices changed, and the moment at which leaves are brought in line."""
-        self.client._heard(Mail(999, ROSTER, None, 0, msgspec.json.encode({"account": account}), None))
+        await self._moved({"account": account})
+
+    async def members_changed(self) -> None:
+        """Word that others are in the group now."""
+        await self._moved({"room": ROOM})
+
+    async def _moved(self, what: dict[str, str]) -> None:
+        self.client._heard(Mail(999, ROSTER, None, 0, msgspec.json.encode(what), None))
         for _ in range(50):
             await asyncio.sleep(0)
         self.clock.ahead_ms += 2_000
@@ -293,6 +308,16 @@ class Scene:
         made = self.peer.engine.protect(self.group, encoded, franking.build_aad(tag))
         self.group = made.state
         return made.message, self.frank(tag, self.peer, self.group.epoch, **change)
+
+    def ghost_says(self, ghost: Device, text: str) -> tuple[bytes, Frank]:
+        """A device that came in with the newest Welcome speaks, franked."""
+        group = ghost.engine.join(self.welcome, ghost.secret)
+        salt = os.urandom(16)
+        plain = mimi.text(text, salt=salt, sender_uri=ghost.who.account_uri, room_uri=room_uri(HOST, ROOM))
+        encoded = mimi.encode(plain)
+        tag = franking.franking_tag(salt, encoded)
+        made = ghost.engine.protect(group, encoded, franking.build_aad(tag))
+        return made.message, self.frank(tag, ghost, group.epoch)
 
     def commit(self, *adds: bytes, removes: tuple[int, ...] = ()) -> bytes:
         """A commit of the other one that won its epoch."""
@@ -417,9 +442,12 @@ class Clock:
 
 
 @asynccontextmanager
-async def scene(folder: Path, monkeypatch: pytest.MonkeyPatch, *, joined: bool = True) -> AsyncIterator[Scene]:
+async def scene(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, joined: bool = True, kind: str = "direct"
+) -> AsyncIterator[Scene]:
     """A device of its own for one attack."""
     server, line, clock = Server(), Line(), Clock()
+    server.kind = kind
     monkeypatch.setattr(sdk, "Api", lambda *_args, **_more: server)
     client = Client(folder / "store.kith", PASSPHRASE, cost=CHEAP, clock=clock)
     async with client:

@@ -30,11 +30,12 @@ This page is made from `tests/evil/attacks.json` (`python tests/evil/table.py`);
 """
 LIMITS = """## What a lying server can still do
 
+- Say who is in a group: its roster is the server's word, so whoever comes is named in the thread.
 - Withhold and delay. A gap shows once something later arrives; if nothing ever does, there is nothing to see it by.
 - Number messages or date them in ways that are false but possible. What is proven is that it signed them so.
 - Show another truth to somebody who never saw the real one: on first sight a client pins what it is shown. Safety
   numbers, compared in another way, are the remedy.
-- Three rows need the help of a member's device, because only members can sign changes of a group.
+- Rows that say so need the help of a member's device, because only members can sign changes of a group.
 """
 
 

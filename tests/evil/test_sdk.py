@@ -811,6 +811,69 @@ async def chat_becomes_group(s: Scene, lie: bool) -> None:
     s.server.kind = "direct"
 
 
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+
+@attack
+async def group_ghost_member(s: Scene, lie: bool) -> None:
+    """Somebody whom the roster does not name is added (with the help of a member's device)."""
+    ghost = Device(OUTSIDER, GHOST)
+    s.server.lists_devices(OUTSIDER, ghost)
+    await s.mail(COMMIT, s.commit(ghost.package()) if lie else s.commit())
+    assert (UNLISTED in s.lines()) is lie
+    s.client.queue(ROOM, "only for members")
+    await s.settled()
+    assert len(s.commits()) == lie
+    if lie:
+        assert not s.submits()
+        await s.adopts()
+        assert len(s.group.members()) == len((s.mine, s.peer))
+    await s.hears(s.answer(s.submits()[-1]))
+
+
+@attack
+async def group_ghost_speaks(s: Scene, lie: bool) -> None:
+    """Somebody whom the roster does not name says something."""
+    ghost = Device(OUTSIDER, GHOST)
+    s.server.lists_devices(OUTSIDER, ghost)
+    if lie:
+        await s.mail(COMMIT, s.commit(ghost.package()))
+        await s.message(s.ghost_says(ghost, "I am one of you"))
+    assert s.texts() == []
+
+
+@attack
+async def group_roster_ghost(s: Scene, lie: bool) -> None:
+    """The server puts somebody on the roster whom nobody invited."""
+    ghost = Device(OUTSIDER, GHOST)
+    s.server.lists_devices(OUTSIDER, ghost)
+    s.server.packages[GHOST] = ghost.package()
+    if lie:
+        s.server.accounts = [ME, THEM, OUTSIDER]
+    await s.members_changed()
+    if s.commits():
+        await s.adopts()
+    assert any(line.startswith("Name 3 joined") for line in s.lines()) is lie
+
+
+@attack
+async def group_becomes_chat(s: Scene, lie: bool) -> None:
+    """A group is called a chat of two."""
+    s.server.kind = "direct" if lie else "group"
+    await s.members_changed()
+    assert s.state.world.directory.who(ROOM).is_group
+    s.server.kind = "group"
+
+
+@attack
+async def group_replayed_welcome(s: Scene, lie: bool) -> None:
+    """The Welcome that was used comes again, as the newest mail."""
+    before = s.state.group()
+    if lie:
+        await s.mail(WELCOME, s.welcome, pos=s.pos + 1)
+    assert s.state.group() == before
+
+
 # --- the server's keys and its log ------------------------------------------------------------------------------------
 
 
@@ -908,10 +971,11 @@ def seen(s: Scene) -> str:
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_the_lie_is_refused_or_seen_and_the_chat_goes_on(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the lie: exactly the outcome of the table, then the genuine chat. Without it: nothing to see."""
+    kind = "group" if name.startswith("group-") else "direct"
 
     async def run(*, lie: bool) -> str:
         with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-            async with scene(Path(folder), monkeypatch, joined=name not in UNJOINED) as s:
+            async with scene(Path(folder), monkeypatch, joined=name not in UNJOINED, kind=kind) as s:
                 await ATTACKS[name](s, lie)
                 outcome = seen(s)
                 await (s.heals() if outcome == "broken" else s.goes_on())

@@ -11,7 +11,7 @@ import type { Api, DevicesAnswer, PackagesAnswer, RoomAnswer } from '../src/engi
 import type { Message } from '../src/engine/contract';
 import { Directory } from '../src/engine/directory';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
-import { epochOf, members, MlsEngine, ownLeaf, type Group, type Judge } from '../src/engine/mls';
+import { epochOf, members, MlsEngine, ownLeaf, type Group, type Judge, type KeyPackageSecret } from '../src/engine/mls';
 import { KeyPackages, packageLimits } from '../src/engine/packages';
 import { outboxKey, type OutboxRecord } from '../src/engine/records';
 import { Room, type RoomContext } from '../src/engine/room';
@@ -97,7 +97,8 @@ export class Server {
   }
 
   room(): RoomAnswer {
-    const accounts = this.accounts.map((one) => ({ account: one, handle: 'h', display_name: `Name ${one.at(-1)}`, role: 'member' }));
+    const roles = new Map([[ME, 'admin'], [THEM, 'owner']]);
+    const accounts = this.accounts.map((one) => ({ account: one, handle: 'h', display_name: `Name ${one.at(-1)}`, role: roles.get(one) ?? 'member' }));
     return { room: ROOM, kind: this.kind, accounts, epoch: 1, room_pos: 1, room_seq: 0, writable: true, group_info: null, group: null } as RoomAnswer;
   }
 
@@ -161,8 +162,9 @@ export class Scene {
   welcome!: Bytes;
   #packages!: KeyPackages;
 
-  static async create(joined: boolean): Promise<Scene> {
+  static async create(joined: boolean, kind: Server['kind']): Promise<Scene> {
     const made = new Scene();
+    made.server.kind = kind;
     await made.#build();
     if (joined) {
       await made.commit(await made.joins());
@@ -231,6 +233,13 @@ export class Scene {
     await this.later(2000);
   }
 
+  /** Word that others are in the group now. */
+  async membersChanged(): Promise<void> {
+    await this.directory.pinRoster(this.server.room());
+    this.room.reconcileSoon();
+    await this.later(2000);
+  }
+
   /** A new key package of this device, whose secret it keeps. */
   async joins(): Promise<Bytes> {
     await this.#packages.upload(1, false);
@@ -253,12 +262,23 @@ export class Scene {
   }
 
   async says(text: string, change: Partial<FrankingContext> = {}): Promise<Said> {
+    const { said, next } = await this.#franked(text, this.peer, this.group, change);
+    this.group = next;
+    return said;
+  }
+
+  /** A device that came in with the newest Welcome speaks. */
+  async ghostSays(text: string, ghost: Device, secret: KeyPackageSecret): Promise<Said> {
+    const group = await ghost.engine.join(this.welcome, secret, anybody);
+    return (await this.#franked(text, ghost, group, {})).said;
+  }
+
+  async #franked(text: string, by: Device, group: Group, change: Partial<FrankingContext>): Promise<{ said: Said; next: Group }> {
     const salt = random(16);
-    const content = encodeContent(textContent({ salt, sender: accountUri(SERVER, THEM), room: roomUri(SERVER, ROOM), text }));
+    const content = encodeContent(textContent({ salt, sender: accountUri(SERVER, by.account), room: roomUri(SERVER, ROOM), text }));
     const tag = frankingTag(salt, content);
-    const made = await this.peer.engine.protect(this.group, content, aadOf(tag));
-    this.group = made.next;
-    return { body: made.message, hub: await this.frank(tag, this.peer, epochOf(this.group), change) };
+    const made = await by.engine.protect(group, content, aadOf(tag));
+    return { said: { body: made.message, hub: await this.frank(tag, by, epochOf(group), change) }, next: made.next };
   }
 
   /** A commit of the other one that won its epoch. */

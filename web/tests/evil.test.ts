@@ -449,6 +449,47 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
     else await asked;
   },
 
+  // ---- groups
+  'group-ghost-member': async (s, lie) => {
+    const ghost = await Device.create(OUTSIDER, GHOST);
+    s.server.listsDevices(OUTSIDER, ghost);
+    await s.mail('commit', await s.commit(lie ? await ghost.keyPackage() : []));
+    assert.equal(await says(s, UNLISTED), lie);
+    await s.queue('only for members');
+    assert.deepEqual([s.commits().length, s.submits().length], lie ? [1, 0] : [0, 1]);
+    if (lie) await s.adopts();
+    assert.equal(members(s.group).length, 2);
+    await s.hears(await s.answer(s.submits()[0]!));
+  },
+  'group-ghost-speaks': async (s, lie) => {
+    const ghost = await Device.create(OUTSIDER, GHOST);
+    s.server.listsDevices(OUTSIDER, ghost);
+    if (lie) {
+      const { message, secret } = await ghost.engine.newKeyPackage();
+      await s.mail('commit', await s.commit(message));
+      await s.message(await s.ghostSays('I am one of you', ghost, secret));
+    }
+    assert.deepEqual(await s.texts(), []);
+  },
+  'group-roster-ghost': async (s, lie) => {
+    const ghost = await Device.create(OUTSIDER, GHOST);
+    s.server.listsDevices(OUTSIDER, ghost);
+    s.server.packages.set(GHOST, await ghost.keyPackage());
+    if (lie) s.server.accounts = [ME, THEM, OUTSIDER];
+    await s.membersChanged();
+    if (s.commits().length > 0) await s.adopts();
+    assert.equal(await says(s, /^Name 3 joined/), lie);
+  },
+  'group-becomes-chat': async (s, lie) => {
+    s.server.kind = lie ? 'direct' : 'group';
+    if (lie) await assert.rejects(s.membersChanged(), /group/);
+    else await s.membersChanged();
+    s.server.kind = 'group';
+  },
+  'group-replayed-welcome': async (s, lie) => {
+    if (lie) await s.mail('welcome', s.welcome, null, s.pos + 1);
+  },
+
   // ---- the server's keys
   'swapped-server-key': async (s, lie) => {
     const other = await signer();
@@ -485,7 +526,7 @@ async function seen(s: Scene): Promise<string> {
 }
 
 async function run(name: string, lie: boolean): Promise<string> {
-  const s = await Scene.create(!UNJOINED.includes(name));
+  const s = await Scene.create(!UNJOINED.includes(name), name.startsWith('group-') ? 'group' : 'direct');
   const aloud = console.error;
   const crashes: unknown[] = [];
   console.error = (...what: unknown[]) => void crashes.push(what);
