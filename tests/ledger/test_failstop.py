@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -150,10 +150,11 @@ def test_whichever_call_fails_confirmation_stops_there(
 def test_a_writer_that_goes_on_is_found_out(tmp_path: Path, faulty: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: told of the failure but not stopped, the same run confirms writes after it."""
 
-    def shrug(self: Database, failure: BaseException, batch: Iterable[module._Queued] = ()) -> failstop.StorageError:
+    def shrug(self: Database, failure: BaseException, batch: Sequence[module._Released] = ()) -> failstop.StorageError:
         error = failstop.StorageError(failstop.sentence(failure, self.path))
-        for queued in batch:
-            module._settle(queued.done, None, error)
+        for released in batch:
+            assert released.queued is not None, "only flows are written here"
+            module._settle(released.queued.done, None, error)
         return error
 
     monkeypatch.setattr(Database, "fail", shrug)

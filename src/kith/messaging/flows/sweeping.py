@@ -21,7 +21,9 @@ MOST = 100
 def sweep(tx: Tx, limits: Limits = DEFAULTS) -> bool:
     """One bounded piece of everything that comes often; True when there may be more."""
     expired = [expire(tx, limits, MOST) == MOST, inviting.expire(tx, limits, MOST) == MOST]
-    return any([*expired, _old_mail(tx, limits), _old_envelopes(tx, limits), _old_batches(tx, limits)])
+    # What a mail that still waits is proven by stays until it is swept itself, also in a backlog of many pieces.
+    post = _old_mail(tx, limits) or _old_batches(tx, limits)
+    return any([*expired, post, _old_envelopes(tx, limits)])
 
 
 def _old_mail(tx: Tx, limits: Limits) -> bool:
