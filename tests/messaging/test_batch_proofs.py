@@ -10,6 +10,7 @@ import pytest
 from kith.app.stream import Hub
 from kith.ledger.database import Database
 from kith.ledger.limits import DAY
+from kith.messaging import outcomes
 from kith.messaging.flows import delivery, sweeping
 from kith.messaging.limits import DEFAULTS
 from kith.protocol.frames import MESSAGE, Accepted, Mail
@@ -60,7 +61,7 @@ def test_a_device_that_comes_back_gets_the_proofs_that_the_sender_got(town: Town
     sent = batched(town, pair)
 
     async def run() -> dict[int, bytes]:
-        got = {}
+        got: dict[int, bytes] = {}
         async with serving(town) as (_, url), asyncio.timeout(30):
             for phone in (pair.ana, pair.ben):
                 async with online(url, town, phone) as device:
@@ -110,17 +111,10 @@ def test_a_batch_formed_on_the_stream_is_proven_live_and_after_a_reconnect(town:
     asyncio.run(run())
 
 
-def _as_answer(frame: Accepted) -> delivery.Accepted:
+def _as_answer(frame: Accepted) -> outcomes.Accepted:
     """The frame as the flow's answer, for `proves`."""
-    return delivery.Accepted(
-        frame.key,
-        frame.room_pos,
-        frame.timestamp,
-        frame.room_seq,
-        frame.hub_key_id,
-        frame.server_frank,
-        frame.proof,
-    )
+    facts = (frame.room_pos, frame.timestamp, frame.room_seq, frame.hub_key_id, frame.server_frank, frame.proof)
+    return outcomes.Accepted(frame.key, *facts)
 
 
 def test_a_batch_outlives_every_mail_that_it_proves(town: Town, pair: Pair) -> None:

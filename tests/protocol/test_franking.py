@@ -271,11 +271,12 @@ def test_a_single_signature_is_not_a_batch_of_one() -> None:
 
 
 def test_an_inner_node_is_not_a_leaf() -> None:
-    """A path cut short cannot present the hash of two messages as one message."""
+    """A path cut short cannot present the hash of two messages as one message: not by size, not by hash."""
     batch = [b"a", b"b", b"c", b"d"]
     proof = sign_batch(HUB.signer, batch)[0]
     assert isinstance(proof, BatchProof)
     inner = franking.leaf_hash(b"a") + franking.leaf_hash(b"b")
+    assert franking.leaf_hash(inner) != franking._node(inner[:32], inner[32:])
     assert not verify_proof(SIGNED, inner, BatchProof(0, 2, proof.path[1:], proof.signature))
 
 

@@ -20,7 +20,7 @@ if __name__ == "__main__":  # beside pytest, the tests' folder is not on the pat
 
 from kith.protocol import cbor
 from kith.protocol import content as mimi
-from kith.protocol.franking import BatchProof, ReportItem, SingleProof, integrity_tbs, sign_single
+from kith.protocol.franking import BatchProof, ReportItem, SingleProof, integrity_tbs, sign_batch, sign_single
 from kith.protocol.uris import account_uri, device_uri, room_uri
 from kith.reports.evidence import Examined, Parties
 from reports.world import HOST, Chat, Hub
@@ -54,6 +54,9 @@ class Scene:
         """As the server judges, after the trip over the wire."""
         return self.hub.examine([ReportItem.decode(item.encode()) for item in items], self.parties)
 
+
+LONGEST_PATH = 32
+"""Nodes of a path that can be encoded."""
 
 Forge = Callable[[Scene, ReportItem], ReportItem]
 
@@ -217,6 +220,100 @@ def other_leaf(scene: Scene, item: ReportItem) -> ReportItem:
     return replace(item, proof=scene.random.choice((grown, moved)))
 
 
+def path_of_another_batch(scene: Scene, item: ReportItem) -> ReportItem:
+    """The whole proof of a true message of another batch: a root that the server did sign, but not over this."""
+    others = [
+        one for chat in (scene.chat, scene.elsewhere) for one in chat.items if _signature(one) != _signature(item)
+    ]
+    batched = [one for one in others if isinstance(one.proof, BatchProof)]
+    return replace(item, proof=scene.random.choice(batched or others).proof)
+
+
+def proof_of_a_neighbour(scene: Scene, item: ReportItem) -> ReportItem:
+    """The proof of another message of the same batch: the right root, from another leaf."""
+    neighbours = [one for one in _batch_of(scene, item) if one.context != item.context]
+    return replace(item, proof=scene.random.choice(neighbours).proof)
+
+
+def long_path(scene: Scene, item: ReportItem) -> ReportItem:
+    """More nodes than the size of the batch implies, up to as many as there can be."""
+    proof = _batch_proof(scene, item)
+    more = scene.random.randint(1, LONGEST_PATH - len(proof.path))
+    nodes = tuple(scene.random.randbytes(32) for _ in range(more))
+    return replace(item, proof=replace(proof, path=scene.random.choice((proof.path + nodes, nodes + proof.path))))
+
+
+def short_path(scene: Scene, item: ReportItem) -> ReportItem:
+    """A node less than the size of the batch implies."""
+    proof = _batch_proof(scene, item)
+    return replace(item, proof=replace(proof, path=proof.path[:-1]))
+
+
+def other_node(scene: Scene, item: ReportItem) -> ReportItem:
+    """One bit of one node: another root."""
+    proof = _batch_proof(scene, item)
+    path, at = list(proof.path), scene.random.randrange(len(proof.path))
+    path[at] = _flip(path[at], scene.random.randrange(32), scene.random.randrange(8))
+    return replace(item, proof=replace(proof, path=tuple(path)))
+
+
+def largest_batch(scene: Scene, item: ReportItem) -> ReportItem:
+    """As large and as deep as the numbers allow: 32 hashes and no more."""
+    proof = _batch_proof(scene, item)
+    path = tuple(scene.random.randbytes(32) for _ in range(LONGEST_PATH))
+    return replace(item, proof=BatchProof(scene.random.randrange(2**31), 2**32 - 1, path, proof.signature))
+
+
+def single_as_batch(scene: Scene, item: ReportItem) -> ReportItem:
+    """The server's true signature over this message alone, relabelled as that of a batch of one or of two."""
+    [alone] = scene.hub.frank([item.content], [item.context])
+    path = scene.random.choice(((), (scene.random.randbytes(32),)))
+    return replace(item, proof=BatchProof(0, 1 + len(path), path, alone.proof.signature))
+
+
+def batch_as_single(scene: Scene, item: ReportItem) -> ReportItem:
+    """The true signature of the batch that this message is in, relabelled as one over the message alone."""
+    return replace(item, proof=SingleProof(_batch_proof(scene, item).signature))
+
+
+def inner_node_as_leaf(scene: Scene, item: ReportItem) -> ReportItem:
+    """A second preimage as far as a report can say it: the message stands a level higher, where an inner node is."""
+    proof = _batch_proof(scene, item)
+    higher = replace(proof, leaf_index=proof.leaf_index >> 1, batch_size=max(2, (proof.batch_size + 1) >> 1))
+    return replace(item, proof=replace(higher, path=proof.path[1:]))
+
+
+def rotated_key(scene: Scene, item: ReportItem) -> ReportItem:
+    """A batch with this very message in it, signed by the server's own key of another period."""
+    period = 3 - item.context.hub_key_id
+    other = scene.random.choice([one for one in scene.chat.items if one != item])
+    leaves = [integrity_tbs(one.server_frank, one.context) for one in (item, other)]
+    return replace(item, proof=sign_batch(scene.hub.signers[period], leaves)[0])
+
+
+def _signature(item: ReportItem) -> bytes:
+    return item.proof.signature
+
+
+def _batch_of(scene: Scene, item: ReportItem) -> list[ReportItem]:
+    """The messages that share this item's signature; for one that was signed alone, a batch is signed now."""
+    batch = [one for one in scene.chat.items if _signature(one) == _signature(item)]
+    if len(batch) > 1:
+        return batch
+    others = [scene.hub.content(scene.chat, _sender(scene, item), f"beside it {n}") for n in (1, 2)]
+    contexts = [msgspec.structs.replace(item.context, room_seq=item.context.room_seq + n) for n in (1, 2)]
+    return scene.hub.frank([item.content, *others], [item.context, *contexts])
+
+
+def _batch_proof(scene: Scene, item: ReportItem) -> BatchProof:
+    """A true proof of this item as one of a batch."""
+    if isinstance(item.proof, BatchProof):
+        return item.proof
+    proof = _batch_of(scene, item)[0].proof
+    assert isinstance(proof, BatchProof)
+    return proof
+
+
 def loose_encoding(_: Scene, item: ReportItem) -> ReportItem:
     """The same words in CBOR that no signer writes: a length in more bytes than it needs."""
     assert item.content[0] == 0x87, "content is an array of seven"
@@ -264,6 +361,16 @@ FORGERIES: dict[Forge, str] = {
     other_suite: "signature",
     other_kind_of_proof: "signature",
     other_leaf: "signature",
+    path_of_another_batch: "signature",
+    proof_of_a_neighbour: "signature",
+    long_path: "signature",
+    short_path: "signature",
+    other_node: "signature",
+    largest_batch: "signature",
+    single_as_batch: "signature",
+    batch_as_single: "signature",
+    inner_node_as_leaf: "signature",
+    rotated_key: "signature",
     loose_encoding: "cbor",
     no_content: "cbor",
     other_server: "room_mismatch",

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kith.protocol.franking import ReportItem
+from kith.protocol import franking
+from kith.protocol.franking import BatchProof, ReportItem, SingleProof
 from kith.protocol.uris import account_uri
 from kith.protocol.wire import Malformed
 from kith.reports import evidence
-from reports.forging import FORGERIES, Forge, Scene, Tally, judge_many, judge_one
+from reports.forging import FORGERIES, LONGEST_PATH, Forge, Scene, Tally, judge_many, judge_one
 
 FORGED_IN_CI = 2_800
 
@@ -63,6 +64,40 @@ def test_a_true_report_is_full_whatever_its_order(seed: int) -> None:
     missing = sum(gap.missing for gap in examined.gaps)
     assert examined.omitted_tail is not None
     assert before + len(items) + missing + examined.omitted_tail == len(scene.chat.items)
+
+
+def test_single_and_batch_proofs_stand_in_one_full_report() -> None:
+    """Every message is verified, whichever way it was signed, under both keys of the server."""
+    scene = Scene(1)
+    for key, texts in ((1, ["alone"]), (1, ["one", "two", "three"]), (2, ["alone too"]), (2, ["four", "five"])):
+        scene.hub.say(scene.chat, scene.them, *texts, hub_key_id=key)
+    items = scene.chat.items[-7:]
+    assert [type(item.proof) for item in items] == [SingleProof, *[BatchProof] * 3, SingleProof, *[BatchProof] * 2]
+    examined = scene.judge(items)
+    assert examined.report_class == "FULL"
+    assert all(exhibit.verified for exhibit in examined.exhibits)
+
+
+def test_a_path_is_bounded_before_anything_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node more than any batch can need is no item; as many as there can be cost that many hashes."""
+    scene = Scene(1)
+    item, node = scene.chat.items[0], bytes(32)
+    hashed: list[bytes] = []
+    honest = franking._node
+
+    def counted(left: bytes, right: bytes) -> bytes:
+        hashed.append(left + right)
+        return honest(left, right)
+
+    monkeypatch.setattr(franking, "_node", counted)
+    for nodes in (LONGEST_PATH + 1, 2_000):
+        deep = replace(item, proof=BatchProof(0, 2**32 - 1, (node,) * nodes, bytes(64)))
+        with pytest.raises(Malformed, match="Message 1 of the report"):
+            evidence.read_items([base64.b64encode(deep.encode()).decode()])
+    assert hashed == []
+    deepest = replace(item, proof=BatchProof(0, 2**32 - 1, (node,) * LONGEST_PATH, bytes(64)))
+    assert [exhibit.flaw for exhibit in scene.judge([deepest]).exhibits] == ["signature"]
+    assert len(hashed) == LONGEST_PATH
 
 
 def test_the_same_message_twice_counts_once() -> None:

@@ -59,7 +59,10 @@ class Hub:
     def __init__(self, seed: int = 1) -> None:
         self.random = random.Random(seed)
         self.hub_keys = {number: self.random.randbytes(32) for number in (1, 2)}
-        self.signer = Ed25519PrivateKey.from_private_bytes(self.random.randbytes(32))
+        self.signers = {
+            number: Ed25519PrivateKey.from_private_bytes(self.random.randbytes(32)) for number in self.hub_keys
+        }
+        """Rotated with the hub key, so that no message of one period is vouched for by the key of another."""
         self.chats: dict[str, Chat] = {}
 
     def new_id(self) -> str:
@@ -68,7 +71,7 @@ class Hub:
 
     def signing_key(self, hub_key_id: int) -> bytes | None:
         """The public key that serves a hub key."""
-        return public_bytes(self.signer) if hub_key_id in self.hub_keys else None
+        return public_bytes(self.signers[hub_key_id]) if hub_key_id in self.signers else None
 
     def chat(self, *members: str) -> Chat:
         """A room with these members from its first message on."""
@@ -94,12 +97,13 @@ class Hub:
         return mimi.encode(mimi.text(words, salt=salt, sender_uri=author, room_uri=room))
 
     def frank(self, contents: list[bytes], contexts: list[Context]) -> list[ReportItem]:
-        """What the server adds to contents that it accepted."""
+        """What the server adds to contents that it accepted, in one batch under one key."""
         franks = [
             server_frank(self.hub_keys[context.hub_key_id], franking_tag(mimi.decode(m).salt, m), context)
             for m, context in zip(contents, contexts, strict=True)
         ]
-        proofs = sign_batch(self.signer, [integrity_tbs(f, c) for f, c in zip(franks, contexts, strict=True)])
+        signer = self.signers[contexts[0].hub_key_id]
+        proofs = sign_batch(signer, [integrity_tbs(f, c) for f, c in zip(franks, contexts, strict=True)])
         return [ReportItem(m, c, f, 1, p) for m, c, f, p in zip(contents, contexts, franks, proofs, strict=True)]
 
     def _context(self, chat: Chat, sender: str, seq: int, hub_key_id: int) -> Context:
