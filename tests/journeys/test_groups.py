@@ -31,6 +31,14 @@ def open_people(person: Person, group: str) -> None:
     person.sees_heading("People")
 
 
+def do_to(admin: Person, group: str, name: str, what: str) -> None:
+    """Something that an admin does to a member of her group."""
+    open_people(admin, group)
+    admin.page.get_by_role("main").get_by_role("button", name=re.compile(f"^{name}")).click()
+    admin.button(re.compile(f"^{what}")).click()
+    expect(admin.page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_a_group_from_the_first_yes_to_the_last_goodbye(meet: Meet) -> None:
     """Two join by invitation, three talk; one is removed and one leaves; each screen is looked at on the way."""
     looks = Looks()
@@ -118,6 +126,16 @@ def test_a_link_into_a_group_shows_facts_first_and_an_admin_lets_in(meet: Meet) 
     dora.open_chat("Reading circle")
     dora.say("Chapter one by Thursday")
     eli.reads("Chapter one by Thursday")
+    do_to(dora, "Reading circle", "Eli Books", "Make admin")
+    eli.say("I can write now")
+    dora.open_chat("Reading circle")
+    dora.reads("I can write now")
+    do_to(dora, "Reading circle", "Eli Books", "Ban Eli Books")
+    eli.sees("You are no longer in this group.")
+    open_people(dora, "Reading circle")
+    dora.page.get_by_text("Group settings").click()
+    dora.button("Lift ban on Eli Books").click()
+    expect(dora.button("Lift ban on Eli Books")).to_have_count(0)
     assert looks.faults == []
 
 
