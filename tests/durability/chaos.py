@@ -1,10 +1,14 @@
 """Real devices and a real server with a TCP proxy between them that delays, drips, forgets, resets and reorders.
 
-    python tests/durability/chaos.py --messages 100000 [--seed N]
+    python tests/durability/chaos.py --messages 100000 [--seed N] [--paced]
 
 The proxy knows bytes, not frames. Per connection it draws: latency with jitter, a drip of a few bytes at a time, a
 moment at which it resets both sides, or at which it goes silent (half open: each side believes in the other). It also
 lets a new connection through before the last bytes of the one before. Devices repeat what was not answered.
+
+Devices send ahead, up to eight messages without an answer, and the server's limits of pace are lifted. With `--paced`
+they bite, and devices have one message under way, as people's clients do: a client that sends ahead and whose
+connection breaks before it hears that one was refused as `limited` has itself put that one behind later ones.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ ROOMS = (4, 20)
 """At least and at most: connections live for a second or two, and hundreds would do nothing but connect."""
 SILENCE_S = 3.0
 """After this long without a byte a device gives its connection up and makes a new one."""
+WINDOWS = (1, 4, 8)
+"""Messages without an answer that a device may have under way."""
 LINGER_S = 2.0
 """How long bytes of a connection that its device has left may still be on their way."""
 
@@ -191,7 +197,7 @@ def forget_answers() -> None:
     ledger_database._open = forgetfully
 
 
-def run(seed: int, messages: int, *, forgetful: bool = False) -> Totals:
+def run(seed: int, messages: int, *, forgetful: bool = False, paced: bool = False) -> Totals:
     """Everything said through the proxy, then everything judged."""
     chance, totals = random.Random(seed), Totals(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -201,12 +207,14 @@ def run(seed: int, messages: int, *, forgetful: bool = False) -> Totals:
         village = build(data, (port, staff_port), rooms)
         warm(data)
         book = diaries(village)
-        server = Forked(data, port, log, forget_answers if forgetful else None)
+        server = Forked(data, port, log, forget_answers if forgetful else None, paced=paced)
         try:
             server.wait_until_up()
             began = time.monotonic()
             each = -(-messages // (2 * rooms))
-            asyncio.run(_through_chaos(server, Devices(village, book, each), chance, totals))
+            asyncio.run(
+                _through_chaos(server, Devices(village, book, each, (1,) if paced else WINDOWS), chance, totals)
+            )
             totals.seconds = time.monotonic() - began
         finally:
             code = server.stop()
@@ -232,15 +240,16 @@ class Devices(NamedTuple):
     village: Village
     book: dict[str, Diary]
     each: int
+    windows: tuple[int, ...]
 
 
 async def _through_chaos(server: Forked, who: Devices, chance: random.Random, totals: Totals) -> None:
-    village, book, each = who
+    village, book, each, windows = who
     proxy = Proxy(server.port, random.Random(chance.random()))
     totals.rss_first_mb = totals.rss_most_mb = rss_mb(server.pid)
     async with proxy.listening() as url:
         devices = [
-            Device(diary, random.Random(chance.random()), window=chance.choice((1, 4, 8)), say=each, patience=SILENCE_S)
+            Device(diary, random.Random(chance.random()), window=chance.choice(windows), say=each, patience=SILENCE_S)
             for diary in book.values()
         ]
         tasks = [asyncio.create_task(device.stay(url)) for device in devices]
@@ -273,9 +282,10 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=new_seed())
     parser.add_argument("--forgetful", action="store_true", help="the control: a server that forgets its answers")
+    parser.add_argument("--paced", action="store_true", help="limits of pace bite, one message under way per device")
     parser.add_argument("--json", action="store_true", help="print the totals for programs")
     asked = parser.parse_args()
-    totals = run(asked.seed, asked.messages, forgetful=asked.forgetful)
+    totals = run(asked.seed, asked.messages, forgetful=asked.forgetful, paced=asked.paced)
     print(json.dumps(asdict(totals)) if asked.json else totals.sentence(), flush=True)
     return int(bool(totals.lost or totals.doubled or totals.wrong))
 

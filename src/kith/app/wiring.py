@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kith.app.files import Occupancy
 from kith.app.jobs import Chore, Jobs, Reaction
 from kith.app.keys import Keys
 from kith.app.settings import Settings, SettingsError
+from kith.app.steady import Watch
 from kith.app.stream import Hub
 from kith.authorities import flows as authorities_flows
 from kith.authorities import limits as authorities_limits
@@ -127,6 +129,7 @@ class Kith:
         self._occupancy = Occupancy(data)
         self.database = Database(data / "kith.db", projectors())
         self.database.create_tables()
+        self.watch = Watch(self.database.clock)
         self.server = ServerFacts(
             name=self.settings.server_name,
             origin=self.settings.origin,
@@ -232,23 +235,31 @@ class Kith:
         def flow(name: str, every_s: float, do: Any, *args: Any) -> Chore:  # noqa: ANN401  a flow and its arguments
             return Chore(name, every_s, lambda: self.database.write(do, *args))
 
+        def for_good(chore: Chore) -> Chore:
+            """Done only while the time can be believed."""
+            return chore._replace(do=partial(self._when_time_is_sure, chore.do))
+
         return [
-            flow("birthdays", HOUR_S, people_flows.advance_bands),
+            for_good(flow("birthdays", HOUR_S, people_flows.advance_bands)),
             flow("key-log-idle", MINUTE_S, key_log.idle),
-            flow("people-retention", HOUR_S, people_retention.sweep),
-            Chore("messaging-retention", MINUTE_S, self._sweep_rooms),
-            flow("messaging-forgetting", HOUR_S, sweeping.forget),
+            for_good(flow("people-retention", HOUR_S, people_retention.sweep)),
+            for_good(Chore("messaging-retention", MINUTE_S, self._sweep_rooms)),
+            for_good(flow("messaging-forgetting", HOUR_S, sweeping.forget)),
             flow("silence-becomes-an-answer", MINUTE_S, safety_flows.look_again, self.settings.rules),
             Chore("cybertipline-check", HOUR_S, self._check_tipline),
             Chore("cybertips", SUBMIT_S, self.submitter.run_once),
             Chore("audit-head", MINUTE_S, self._write_audit_head),
-            flow("behaviour-is-forgotten", HOUR_S, safety_flows.forget_old),
+            for_good(flow("behaviour-is-forgotten", HOUR_S, safety_flows.forget_old)),
             flow("preservation-integrity", HOUR_S, preservation.check_integrity, self.office),
-            flow("preservation-ends", HOUR_S, preservation.end_due),
-            Chore("evidence-ends", HOUR_S, self._forget_evidence),
+            for_good(flow("preservation-ends", HOUR_S, preservation.end_due)),
+            for_good(Chore("evidence-ends", HOUR_S, self._forget_evidence)),
             Chore("hub-key-rotation", MINUTE_S, self._rotate),
             Chore("room-on-the-disk", LOOK_EVERY_S, self._look_at_disk),
         ]
+
+    async def _when_time_is_sure(self, do: Callable[[], Awaitable[object]]) -> None:
+        if self.watch.may_delete(self.database.now()):
+            await do()
 
     async def _sweep_rooms(self) -> None:
         while await self.database.write(sweeping.sweep):  # each flow does a short piece and says if there is more
