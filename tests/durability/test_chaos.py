@@ -8,6 +8,7 @@ from durability.chaos import alone
 from durability.village import new_seed
 
 MESSAGES = 4000
+PACED = 800
 GROWTH_MB = 150
 """More memory than this for so few messages would be a queue without a bound."""
 
@@ -22,6 +23,15 @@ def test_nothing_is_lost_or_doubled_in_chaos() -> None:
     assert totals.acked == totals.messages >= MESSAGES
     assert sum(totals.endings.values()) > 0
     assert totals.rss_most_mb - totals.rss_first_mb < GROWTH_MB, totals.sentence()
+
+
+def test_order_holds_under_limits_of_pace_with_one_message_under_way() -> None:
+    """As people's clients send: what is refused as `limited` goes out again before anything that was said later."""
+    totals = alone(new_seed(), PACED, "--paced")
+    print(totals.sentence())
+    assert (totals.lost, totals.doubled, totals.wrong) == (0, 0, []), totals.sentence()
+    assert totals.acked == totals.messages >= PACED
+    assert sum(totals.endings.values()) > 0
 
 
 def test_a_server_that_forgets_its_answers_is_found_out() -> None:
