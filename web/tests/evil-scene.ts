@@ -11,6 +11,7 @@ import type { Api, DevicesAnswer, PackagesAnswer, RoomAnswer } from '../src/engi
 import type { Message } from '../src/engine/contract';
 import { Directory } from '../src/engine/directory';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
+import { KeyLog } from '../src/engine/key-log';
 import { epochOf, members, MlsEngine, ownLeaf, type Group, type Judge, type KeyPackageSecret } from '../src/engine/mls';
 import { KeyPackages, packageLimits } from '../src/engine/packages';
 import { outboxKey, type OutboxRecord } from '../src/engine/records';
@@ -25,7 +26,9 @@ import {
   encodeDeviceList, encodeManifestEntry, HUB_SIGNING, manifestEntryHash, signCertificate, signDeviceList, type DeviceList, type SignedEntry,
 } from '../src/protocol/identity';
 import { newSeed, signerFromSeed, signWithLabel, type Signer } from '../src/protocol/sign';
+import { keyValue } from '../src/protocol/transparency';
 import { accountUri, deviceUri, roomUri, uuidBytes } from '../src/protocol/uris';
+import { Log } from './log';
 import { account } from './shared';
 
 export const SERVER = 'h.example';
@@ -75,24 +78,29 @@ export class Server {
   hub!: Signer;
   accounts = [ME, THEM];
   kind: 'direct' | 'group' = 'direct';
-  lie: (answer: DevicesAnswer) => Promise<DevicesAnswer> = async (answer) => answer;
+  lie: (answer: DevicesAnswer, size: number) => Promise<DevicesAnswer> = async (answer) => answer;
+  log!: Log;
   uploaded: Bytes[] = [];
 
-  listsDevices(of: string, ...devices: Device[]): void {
+  /** The account signs a new list of its devices, and the log takes it in. */
+  async listsDevices(of: string, ...devices: Device[]): Promise<void> {
     const version = (this.lists.get(of)?.version ?? 0) + 1;
     const entries = devices.map((one) => ({ device: deviceUri(SERVER, one.id), mlsKey: one.key.publicKey, addedMs: 5 }));
-    this.lists.set(of, { account: accountUri(SERVER, of), version, signedMs: 7, entries });
+    const list = { account: accountUri(SERVER, of), version, signedMs: 7, entries };
+    this.lists.set(of, list);
+    const aik = this.aiks.get(of)!;
+    this.log.add(of, keyValue(aik.publicKey, encodeDeviceList(list), await signDeviceList(aik, list)));
   }
 
   /** The honest answer; or the one of a server that holds an identity key of its own. */
-  async devices(of: string, aik = this.aiks.get(of)!, list = this.lists.get(of)!): Promise<DevicesAnswer> {
+  async devices(of: string, aik = this.aiks.get(of)!, list = this.lists.get(of)!, size = 0): Promise<DevicesAnswer> {
     const devices = await Promise.all(list.entries.map(async (entry) => ({
       device: entry.device, mls_key: toBase64(entry.mlsKey), added_ms: entry.addedMs,
       certificate: toBase64(await signCertificate(aik, { account: list.account, ...entry })),
     })));
     return {
       account: of, aik: toBase64(aik.publicKey), device_list: toBase64(encodeDeviceList(list)),
-      device_list_signature: toBase64(await signDeviceList(aik, list)), devices,
+      device_list_signature: toBase64(await signDeviceList(aik, list)), devices, transparency: await this.log.proof(of, size),
     };
   }
 
@@ -104,8 +112,11 @@ export class Server {
 
   api(): Api {
     const api = {
-      devicesOf: async (of: string) => this.lie(await this.devices(of)),
-      wellKnown: async () => ({ manifest: this.manifest.map((one) => ({ entry: toBase64(one.entry), signature: toBase64(one.signature) })) }),
+      devicesOf: async (of: string, size: number) => this.lie(await this.devices(of, this.aiks.get(of), this.lists.get(of), size), size),
+      wellKnown: async () => ({
+        manifest: this.manifest.map((one) => ({ entry: toBase64(one.entry), signature: toBase64(one.signature) })),
+        transparency: await this.log.endorsed(),
+      }),
       room: async () => this.room(),
       rooms: async () => [this.room()],
       claimKeyPackages: async (_room: string, devices: string[]): Promise<PackagesAnswer> => ({
@@ -148,8 +159,8 @@ export class Scene {
   readonly sent: ClientFrame[] = [];
   readonly server = new Server();
   readonly home = new StillHome(new NodeDevice({ origin: 'http://h.example' }));
-  readonly crashes: unknown[] = [];
-  newIdentities = 0;
+  /** What is said outside the thread. */
+  alarms = 0;
   pos = 0;
   seq = 0;
   peer!: Device;
@@ -180,17 +191,16 @@ export class Scene {
     for (const who of [ME, THEM, OUTSIDER]) server.aiks.set(who, await signer());
     server.hub = await signer();
     server.manifest = [await manifestEntry(server.hub, server.hub, [], HUB_ID)];
-    server.listsDevices(ME, this.mine);
-    server.listsDevices(THEM, this.peer);
+    server.log = new Log(await signer(), server.hub);
+    await server.listsDevices(ME, this.mine);
+    await server.listsDevices(THEM, this.peer);
     this.vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), ME, MINE));
-    const log = {
-      asking: <T>(ask: (size: number) => Promise<T>): Promise<T> => ask(0),
-      checkKeys: async () => undefined, hear: async () => undefined, gossip: async () => null,
-    };
     const api = server.api();
-    const self = { account: ME, aik: () => server.aiks.get(ME)!.publicKey };
-    this.directory = new (Directory as unknown as new (...args: unknown[]) => Directory)(api, this.vault, SERVER, self, log);
-    this.directory.onNewIdentity = async () => void this.newIdentities++;
+    const self = { account: ME, device: MINE, aik: () => server.aiks.get(ME)!.publicKey };
+    const log = new KeyLog(home, api, this.vault, self, () => this.directory.manifest());
+    log.onAlarm = () => void this.alarms++;
+    this.directory = new Directory(api, this.vault, SERVER, self, log);
+    this.directory.onNewIdentity = () => void this.alarms++;
     this.#packages = new KeyPackages(home, api, this.vault, this.mine.engine, packageLimits);
     this.threads = new Threads(home, this.vault, this.directory, ME);
     const link = { ready: true, send: (frame: ClientFrame) => this.sent.push(frame) > 0, ack: () => undefined };
@@ -347,7 +357,9 @@ export class Scene {
   }
 
   async hears(frame: Accepted | Refused): Promise<void> {
-    if (this.room.awaits(frame.key)) frame.kind === 'accepted' ? this.room.accepted(frame) : this.room.refused(frame);
+    if (!this.room.awaits(frame.key)) return this.settled();
+    if (frame.kind === 'accepted') this.room.accepted(frame);
+    else this.room.refused(frame);
     await this.settled();
   }
 
@@ -377,7 +389,7 @@ export class Scene {
   async marks(): Promise<number> {
     const rows = await this.rows();
     const odd = rows.filter((row) => row.kind === 'info' || row.kind === 'tombstone' || row.delivery === 'failed').length;
-    return rows.reduce((sum, row) => sum + row.gap_before, odd) + this.newIdentities;
+    return rows.reduce((sum, row) => sum + row.gap_before, odd) + this.alarms;
   }
 
   /** The genuine conversation: a message each way, shown once. */

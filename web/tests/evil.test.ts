@@ -54,8 +54,8 @@ const answered = (change: (answer: Accepted) => Partial<Accepted>, shown: boolea
   assert.equal(await shows(s, 'mine'), shown || !lie);
 };
 /** The server answers so about the other one's devices; nothing follows from it. */
-const aboutTheirKeys = (change: (answer: DevicesAnswer, s: Scene) => Promise<DevicesAnswer> | DevicesAnswer) => async (s: Scene, lie: boolean): Promise<void> => {
-  if (lie) s.server.lie = async (answer) => (answer.account === THEM ? change(answer, s) : answer);
+const aboutTheirKeys = (change: (answer: DevicesAnswer, s: Scene, size: number) => Promise<DevicesAnswer> | DevicesAnswer) => async (s: Scene, lie: boolean): Promise<void> => {
+  if (lie) s.server.lie = async (answer, size) => (answer.account === THEM ? change(answer, s, size) : answer);
   await s.roster();
   assert.equal(s.commits().length, 0);
   s.server.lie = async (answer) => answer;
@@ -65,7 +65,7 @@ const eachDevice = (change: object) => aboutTheirKeys((answer) => ({ ...answer, 
 /** They have a new device, and the server hands out this package for it. */
 const addsTablet = (lied: (tablet: Device, s: Scene) => Promise<Bytes>) => async (s: Scene, lie: boolean): Promise<void> => {
   const tablet = await Device.create(THEM, TABLET);
-  s.server.listsDevices(THEM, s.peer, tablet);
+  await s.server.listsDevices(THEM, s.peer, tablet);
   s.server.packages.set(TABLET, lie ? await lied(tablet, s) : await tablet.keyPackage());
   await s.roster();
   assert.equal(s.commits().length, lie ? 0 : 1);
@@ -74,7 +74,7 @@ const addsTablet = (lied: (tablet: Device, s: Scene) => Promise<Bytes>) => async
 /** The package is the new device's own, and still no good; the next one is. */
 const spoilsTablet = (spoil: (tablet: Device) => Promise<Bytes>) => async (s: Scene, lie: boolean): Promise<void> => {
   const tablet = await Device.create(THEM, TABLET);
-  s.server.listsDevices(THEM, s.peer, tablet);
+  await s.server.listsDevices(THEM, s.peer, tablet);
   s.server.packages.set(TABLET, lie ? await spoil(tablet) : await tablet.keyPackage());
   await s.roster();
   assert.equal(s.commits().length, lie ? 0 : 1);
@@ -248,7 +248,7 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   // ---- commits
   'ghost-member': async (s, lie) => {
     const ghost = lie ? await Device.create(OUTSIDER, GHOST) : await Device.create(THEM, TABLET);
-    if (!lie) s.server.listsDevices(THEM, s.peer, ghost);
+    if (!lie) await s.server.listsDevices(THEM, s.peer, ghost);
     await s.mail('commit', await s.commit(await ghost.keyPackage()));
     assert.equal(await says(s, STRANGER), lie);
     await s.queue('a secret');
@@ -257,7 +257,7 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   },
   'ghost-device': async (s, lie) => {
     const ghost = await Device.create(THEM, GHOST);
-    if (!lie) s.server.listsDevices(THEM, s.peer, ghost);
+    if (!lie) await s.server.listsDevices(THEM, s.peer, ghost);
     await s.mail('commit', await s.commit(await ghost.keyPackage()));
     assert.equal(await says(s, UNLISTED), lie);
     await s.queue('only for listed devices');
@@ -270,7 +270,7 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   },
   'swapped-leaf-key': async (s, lie) => {
     const tablet = await Device.create(THEM, TABLET);
-    s.server.listsDevices(THEM, s.peer, tablet);
+    await s.server.listsDevices(THEM, s.peer, tablet);
     await s.mail('commit', await s.commit(await (lie ? await Device.create(THEM, TABLET) : tablet).keyPackage()));
     assert.equal(await says(s, STRANGER), lie);
   },
@@ -317,6 +317,7 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   },
   'own-commit-mailed-back': async (s, lie) => {
     await s.later(9 * 24 * 3600 * 1000); // our keys are due
+    s.server.log.add(OUTSIDER, utf8('of that day'), s.home.now());
     await s.roster();
     if (lie) await s.mail('commit', s.commits()[0]!.commit as Bytes);
     await s.adopts();
@@ -395,12 +396,12 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   }),
   'forged-certificate': eachDevice({ certificate: toBase64(new Uint8Array(64)) }),
   'swapped-device-key': eachDevice({ mls_key: toBase64(new Uint8Array(32).fill(7)) }),
-  'keys-of-somebody-else': aboutTheirKeys((_answer, s) => s.server.devices(ME)),
+  'keys-of-somebody-else': aboutTheirKeys((_answer, s, size) => s.server.devices(ME, s.server.aiks.get(ME), s.server.lists.get(ME), size)),
   'rolled-back-list': async (s, lie) => {
     const old = s.server.lists.get(THEM)!;
-    s.server.listsDevices(THEM, s.peer);
+    await s.server.listsDevices(THEM, s.peer);
     await s.roster();
-    await aboutTheirKeys(() => s.server.devices(THEM, s.server.aiks.get(THEM)!, old))(s, lie);
+    await aboutTheirKeys((_answer, _s, size) => s.server.devices(THEM, s.server.aiks.get(THEM)!, old, size))(s, lie);
   },
   'two-lists-of-one-version': aboutTheirKeys(async (answer, s) => {
     const other = { ...s.server.lists.get(THEM)!, signedMs: 8 };
@@ -413,11 +414,11 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   },
   'swapped-identity': async (s, lie) => {
     const forger = await signer();
-    await aboutTheirKeys(() => s.server.devices(THEM, forger))(s, lie);
+    await aboutTheirKeys((_answer, _s, size) => s.server.devices(THEM, forger, s.server.lists.get(THEM), size))(s, lie);
   },
   'own-identity-swapped': async (s, lie) => {
     const forger = await signer();
-    if (lie) s.server.lie = async (answer) => (answer.account === ME ? s.server.devices(ME, forger) : answer);
+    if (lie) s.server.lie = async (answer, size) => (answer.account === ME ? s.server.devices(ME, forger, s.server.lists.get(ME), size) : answer);
     await s.roster(ME);
     assert.equal(s.commits().length, 0);
     s.server.lie = async (answer) => answer;
@@ -436,7 +437,7 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   'third-account': async (s, lie) => {
     await s.directory.pinRoster(s.server.room());
     s.server.accounts = lie ? [ME, THEM, OUTSIDER] : [ME, THEM];
-    s.server.listsDevices(OUTSIDER, await Device.create(OUTSIDER, GHOST));
+    await s.server.listsDevices(OUTSIDER, await Device.create(OUTSIDER, GHOST));
     await s.directory.pinRoster(s.server.room());
     await s.roster(OUTSIDER);
     assert.deepEqual((await s.directory.roster(ROOM)).accounts, [ME, THEM]);
@@ -452,7 +453,7 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   // ---- groups
   'group-ghost-member': async (s, lie) => {
     const ghost = await Device.create(OUTSIDER, GHOST);
-    s.server.listsDevices(OUTSIDER, ghost);
+    await s.server.listsDevices(OUTSIDER, ghost);
     await s.mail('commit', await s.commit(lie ? await ghost.keyPackage() : []));
     assert.equal(await says(s, UNLISTED), lie);
     await s.queue('only for members');
@@ -463,7 +464,7 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   },
   'group-ghost-speaks': async (s, lie) => {
     const ghost = await Device.create(OUTSIDER, GHOST);
-    s.server.listsDevices(OUTSIDER, ghost);
+    await s.server.listsDevices(OUTSIDER, ghost);
     if (lie) {
       const { message, secret } = await ghost.engine.newKeyPackage();
       await s.mail('commit', await s.commit(message));
@@ -473,7 +474,7 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   },
   'group-roster-ghost': async (s, lie) => {
     const ghost = await Device.create(OUTSIDER, GHOST);
-    s.server.listsDevices(OUTSIDER, ghost);
+    await s.server.listsDevices(OUTSIDER, ghost);
     s.server.packages.set(GHOST, await ghost.keyPackage());
     if (lie) s.server.accounts = [ME, THEM, OUTSIDER];
     await s.membersChanged();
@@ -505,6 +506,28 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
     await s.directory.refreshManifest();
     await s.message(await s.says('of the first key'));
     await underAnotherKey(s, lie, short, await signer());
+  },
+  'keys-not-in-the-log': aboutTheirKeys((answer) => ({ ...answer, transparency: null })),
+  'dropped-log-entry': async (s, lie) => {
+    const old = s.server.lists.get(THEM)!;
+    await s.server.listsDevices(THEM, s.peer);
+    await aboutTheirKeys((_answer, _s, size) => s.server.devices(THEM, s.server.aiks.get(THEM), old, size))(s, lie);
+  },
+  'forked-log': async (s, lie) => {
+    const fork = s.server.log.fork();
+    await s.roster();
+    s.server.log.add(OUTSIDER, utf8('one'));
+    fork.add(OUTSIDER, utf8('another'));
+    await s.roster();
+    fork.add(OUTSIDER, utf8('more'));
+    await aboutTheirKeys(async (answer, _s, size) => ({ ...answer, transparency: await fork.proof(THEM, size) }))(s, lie);
+  },
+  'rolled-back-log': async (s, lie) => {
+    const old = s.server.log.fork();
+    await s.roster();
+    s.server.log.add(OUTSIDER, utf8('more'));
+    await s.roster();
+    await aboutTheirKeys(async (answer) => ({ ...answer, transparency: await old.proof(THEM, 0) }))(s, lie);
   },
 };
 
