@@ -416,3 +416,51 @@ def test_a_group_has_at_most_so_many_devices(town: Town, club: Club, monkeypatch
     assert "at most 1 devices" in refused(town.commit(ana, club.room, both))
     monkeypatch.undo()
     accepted(town.commit(ana, club.room, both))
+
+
+@pytest.mark.parametrize("fate", ["declined", "blocked", "expired"])
+def test_taking_an_invitation_back_tells_nothing_of_what_became_of_it(town: Town, club: Club, fate: str) -> None:
+    """Declined, ended by a block, expired and never received: gone from the list alike, and a second time 404 alike."""
+    ben = club.person("ben")
+    both = [club.invite("ben").invitation, club.invite("nobody.here").invitation]
+    match fate:
+        case "declined":
+            assert town.do(inviting.decline, ben, both[0]) is None
+        case "blocked":
+            town.do(blocks.block, ben, club.ana)
+        case "expired":
+            town.clock.now += DEFAULTS.request_life_ms
+            town.do(inviting.expire, most=1)  # the other one is due as well, and closed a moment later
+    seen = []
+    for one in both:
+        answers = [town.do(inviting.cancel, club.ana, one) for _ in range(2)]
+        rows = town.ask(lambda r: r.all(store.INVITATIONS_SENT, who=club.ana, since=0, most=10))
+        seen.append((answers, one in {row.invitation for row in rows}))
+    assert seen[0] == seen[1]
+    assert seen[1][1] is False
+
+
+def test_a_no_holds_also_after_the_invitation_was_taken_back(town: Town, club: Club) -> None:
+    """Whoever could make a no forgotten by taking back what it answered would ask again at once."""
+    ben = club.person("ben")
+    first = club.invite("ben").invitation
+    town.do(inviting.decline, ben, first)
+    town.do(inviting.cancel, club.ana, first)
+    club.invite("ben")
+    assert club.waits(ben) == []
+    eve = club.person("eve")
+    town.do(inviting.cancel, club.ana, club.invite("eve").invitation)
+    club.invite("eve")
+    assert len(club.waits(eve)) == 1
+
+
+def test_a_full_group_does_not_tell_who_declined(town: Town, club: Club) -> None:
+    """A place that a no frees stays taken for the inviter, as one that an invitation to nobody takes."""
+    ben, limits = club.person("ben"), replace(DEFAULTS, group_accounts=2)
+    invitation = club.invite("ben").invitation
+    asked = {"handle": "eve", "limits": limits}
+    assert town.do(inviting.invite, club.ana, club.room, **asked).code == "conflict"
+    town.do(inviting.decline, ben, invitation)
+    assert isinstance(town.do(inviting.invite, club.ana, club.room, **asked), Refusal)
+    town.do(inviting.cancel, club.ana, invitation)
+    assert isinstance(town.do(inviting.invite, club.ana, club.room, **asked), inviting.Invited)

@@ -135,6 +135,16 @@ STEPS: tuple[Step, ...] = (
             ),
         ),
     ),
+    Step(
+        "invitations into groups: taken back whatever had become of them, which stays unseen",
+        (
+            "ALTER TABLE invitations ADD COLUMN cancelled_ms BIGINT",
+            (
+                "UPDATE invitations SET cancelled_ms = closed_ms, outcome = NULL, closed_ms = NULL "
+                "WHERE outcome = 'cancelled'"
+            ),
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

@@ -119,7 +119,10 @@ def _invited(tx: Tx, event: GroupInvited) -> None:
 
 
 def _invitation_closed(tx: Tx, event: InvitationClosed) -> None:
-    tx.run(store.INVITATION_CLOSE, id=event.invitation, what=event.outcome, at=tx.now)
+    if event.outcome == "cancelled":
+        tx.run(store.INVITATION_CANCEL, id=event.invitation, at=tx.now)
+    else:
+        tx.run(store.INVITATION_CLOSE, id=event.invitation, what=event.outcome, at=tx.now)
 
 
 def _entered(tx: Tx, event: GroupEntered) -> None:

@@ -112,8 +112,9 @@ invitations = table(
     text("inviter", "who invites"),
     text("target", "who is invited; empty where it reached nobody", null=True),
     number("sent_ms", "when"),
-    text("outcome", "accepted, declined, cancelled, expired or blocked; empty while open", null=True),
+    text("outcome", "accepted, declined, expired or blocked; empty while open", null=True),
     number("closed_ms", "when it got its outcome", null=True),
+    number("cancelled_ms", "when its inviter took it back, whatever had become of it unseen", null=True),
     Index("invitations_by_room", "room", "target"),
     Index("invitations_by_inviter", "inviter", "sent_ms"),
     Index("invitations_by_target", "target"),
@@ -633,25 +634,34 @@ BAN = select(bans).where(and_(bans.c.room == bindparam("id"), bans.c.account == 
 BANS = select(bans).where(bans.c.room == bindparam("id")).order_by(bans.c.since_ms, bans.c.account)
 BAN_GONE = delete(bans).where(and_(bans.c.room == bindparam("id"), bans.c.account == bindparam("who")))
 
+_I_OPEN = and_(_i.outcome.is_(None), _i.cancelled_ms.is_(None))
 INVITATION = select(invitations).where(_i.invitation == bindparam("id"))
-INVITATIONS_OPEN = (
-    select(func.count()).select_from(invitations).where(and_(_i.room == bindparam("id"), _i.outcome.is_(None)))
+# As inviters see it: whatever became of an invitation unseen, it holds its place until they take it back.
+INVITATIONS_SHOWN_OPEN = (
+    select(func.count())
+    .select_from(invitations)
+    .where(
+        and_(
+            _i.room == bindparam("id"),
+            _i.sent_ms > bindparam("since"),
+            _i.cancelled_ms.is_(None),
+            func.coalesce(_i.outcome, "") != "accepted",
+        )
+    )
 )
 INVITED_SINCE = (
     select(func.count())
     .select_from(invitations)
     .where(and_(_i.inviter == bindparam("who"), _i.sent_ms > bindparam("since")))
 )
-INVITED_OPEN = select(_i.invitation).where(
-    and_(_i.room == bindparam("id"), _i.target == bindparam("whom"), _i.outcome.is_(None))
-)
+INVITED_OPEN = select(_i.invitation).where(and_(_i.room == bindparam("id"), _i.target == bindparam("whom"), _I_OPEN))
 INVITED_DECLINED = select(func.max(_i.closed_ms)).where(
     and_(_i.room == bindparam("id"), _i.target == bindparam("whom"), _i.outcome == "declined")
 )
 INVITED_BY = select(_i.invitation).where(and_(_i.target == bindparam("me"), _i.inviter == bindparam("whom"))).limit(1)
 INVITATIONS_RECEIVED = (
     select(invitations)
-    .where(and_(_i.target == bindparam("who"), _i.outcome.is_(None), _i.sent_ms > bindparam("since")))
+    .where(and_(_i.target == bindparam("who"), _I_OPEN, _i.sent_ms > bindparam("since")))
     .order_by(_i.sent_ms.desc())
     .limit(bindparam("most"))
 )
@@ -662,7 +672,7 @@ INVITATIONS_SENT = (
         and_(
             _i.inviter == bindparam("who"),
             _i.sent_ms > bindparam("since"),
-            func.coalesce(_i.outcome, "") != "cancelled",
+            _i.cancelled_ms.is_(None),
         )
     )
     .order_by(_i.sent_ms.desc())
@@ -670,7 +680,7 @@ INVITATIONS_SENT = (
 )
 INVITATIONS_DUE = (
     select(_i.invitation, _i.room)
-    .where(and_(_i.outcome.is_(None), _i.sent_ms <= bindparam("before")))
+    .where(and_(_I_OPEN, _i.sent_ms <= bindparam("before")))
     .order_by(_i.sent_ms)
     .limit(bindparam("most"))
 )
@@ -679,6 +689,7 @@ INVITATION_CLOSE = (
     .where(and_(_i.invitation == bindparam("id"), _i.outcome.is_(None)))
     .values(outcome=bindparam("what"), closed_ms=bindparam("at"))
 )
+INVITATION_CANCEL = update(invitations).where(_i.invitation == bindparam("id")).values(cancelled_ms=bindparam("at"))
 INVITATIONS_BETWEEN = (
     update(invitations)
     .where(
@@ -692,7 +703,9 @@ INVITATIONS_BETWEEN = (
     )
     .values(outcome=bindparam("what"), closed_ms=bindparam("at"))
 )
-FORGET_INVITATIONS = delete(invitations).where(and_(_i.sent_ms < bindparam("before"), _i.closed_ms.is_not(None)))
+FORGET_INVITATIONS = delete(invitations).where(
+    and_(_i.sent_ms < bindparam("before"), func.coalesce(_i.closed_ms, _i.cancelled_ms).is_not(None))
+)
 FORGET_INVITATION_WORDS = delete(invitation_words).where(
     not_(exists(select(_i.invitation).where(_i.invitation == invitation_words.c.invitation)))
 )

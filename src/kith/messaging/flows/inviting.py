@@ -61,7 +61,8 @@ def _own_limits(tx: Tx, inviter: Person, role: str, room: str, limits: Limits) -
         role=role,
         may_start=inviter.standing.can_start_conversations,
         invited_today=int(tx.value(store.INVITED_SINCE, who=inviter.account, since=tx.now - DAY)),
-        accounts=on_roster + int(tx.value(store.INVITATIONS_OPEN, id=room)),
+        accounts=on_roster
+        + int(tx.value(store.INVITATIONS_SHOWN_OPEN, id=room, since=tx.now - limits.request_life_ms)),
         daily_limit=inviter.standing.daily_limit,
     )
     decision = policy.may_invite(about, limits)
@@ -201,7 +202,7 @@ def refusal_of(tx: Tx, account: str, room: str, decision: Decision, *, by: str) 
 
 def _open_for(reader: Reader, account: str, invitation: str, limits: Limits) -> Row | None:
     row = reader.one(store.INVITATION, id=invitation)
-    if row is None or row.target != account or row.outcome is not None:
+    if row is None or row.target != account or row.outcome is not None or row.cancelled_ms is not None:
         return None
     return row if row.sent_ms > reader.now - limits.request_life_ms else None
 
@@ -219,10 +220,11 @@ def decline(tx: Tx, account: str, invitation: str, limits: Limits = DEFAULTS) ->
 def cancel(tx: Tx, account: str, invitation: str) -> Refusal | None:
     """Take an own invitation back; whatever became of it unseen, it looks the same."""
     row = tx.one(store.INVITATION, id=invitation)
-    if row is None or row.inviter != account or row.outcome in ("cancelled", "accepted"):
+    if row is None or row.inviter != account or row.cancelled_ms is not None or row.outcome == "accepted":
         return ABSENT
     tx.append(InvitationClosed(invitation=invitation, room=row.room, outcome="cancelled"))
-    tx.publish(Changed(row.target or NOBODY, "requests"))
+    if row.outcome is None:
+        tx.publish(Changed(row.target or NOBODY, "requests"))
     return None
 
 
