@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
@@ -148,3 +149,69 @@ def test_frames_are_put_together_as_the_standard_says() -> None:
         assert sockets.framed([bytes(size)]) == head + bytes(size)
     assert sockets.framed([bytes(65_536)]) == b"\x82\x7f" + (65_536).to_bytes(8, "big") + bytes(65_536)
     assert sockets.framed([b"a", b"b"]) == b"\x82\1a\x82\1b"
+
+
+def masked(kind: int, payload: bytes = b"", *, last: bool = True) -> bytes:
+    """A client's frame, masked with zeros."""
+    head = bytes(((0x80 if last else 0) | kind, 0x80 | len(payload)))
+    return head + bytes(4) + payload
+
+
+async def opened(town: Town, pair: Pair, url: str) -> tuple[asyncio.StreamReader, Writer]:
+    """A raw stream whose handshake is done."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # so that little fits into the kernel's buffers
+    sock.setblocking(False)  # noqa: FBT003  positional in Python
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", urlsplit(url).port))
+    reader, writer = await asyncio.open_connection(sock=sock)
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: kith\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: kith.v1\r\n"
+        b"Authorization: Bearer " + town.tokens[pair.ana.device].encode() + b"\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+def test_pongs_do_not_pile_up_for_who_reads_nothing(town: Town, pair: Pair) -> None:
+    """Whoever pings and does not read would otherwise fill the server's memory with answers."""
+
+    async def story(hub: Hub, url: str) -> int:
+        _, writer = await opened(town, pair, url)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's own transports have it
+        link: Any = hub._by_device[pair.ana.device]._link
+        largest, flood = 0, masked(9, b"p" * 125) * 500
+        for _ in range(200):  # 13 MB
+            if writer.transport.is_closing() or link._ws.is_disconnected or largest > 1024 * 1024:
+                break
+            writer.write(flood)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            largest = max(largest, link._ws.underlying_transport.get_write_buffer_size())
+        writer.close()
+        return largest
+
+    async def run() -> int:
+        async with serving(town) as (hub, url), asyncio.timeout(60):
+            return await story(hub, url)
+
+    assert asyncio.run(run()) < 1024 * 1024
+
+
+def test_a_message_in_very_many_pieces_ends_its_stream(town: Town, pair: Pair) -> None:
+    """Empty pieces cost their sender six bytes each; a browser sends large pieces, and few."""
+
+    async def run() -> tuple[int, bytes]:
+        async with serving(town) as (hub, url), asyncio.timeout(60):
+            reader, writer = await opened(town, pair, url)
+            link: Any = hub._by_device[pair.ana.device]._link
+            writer.write(masked(2, last=False) + masked(0, last=False) * 4_000)
+            rest = b""
+            with contextlib.suppress(ConnectionError):
+                rest = await reader.read()
+            writer.close()
+            return len(link._parts), rest
+
+    kept, rest = asyncio.run(run())
+    assert kept <= 1_024 + 1
+    assert b"\x03\xf1" in rest  # 1009, too large

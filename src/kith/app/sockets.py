@@ -44,6 +44,10 @@ HEADER_CAP: Final = 16 * 1024
 """Bytes of a request before its headers are complete."""
 MESSAGE_CAP: Final = 1024 * 1024 + 4096
 """Bytes of a WebSocket message; the stream narrows it to 80 KiB for all but commits."""
+PIECES: Final = 1_024
+"""Frames of one message: each costs its receiver more than its sender, and browsers send large ones."""
+CONTROLS: Final = 500
+"""Pings and pongs between two looks at a connection, of which an honest one sends a few."""
 READ_BUFFER: Final = 4 * 1024
 """Initial read buffer of a connection: most frames fit, and an idle device costs little."""
 ALIVE_S: Final = 25.0
@@ -181,7 +185,8 @@ if AVAILABLE:
             self._connection: Connection | None = None
             self._ws: WSTransport | None = None
             self._parts: list[bytes] = []
-            self._quiet = 0
+            self._parts_bytes = 0
+            self._quiet = self._controls = 0
             self._timer: asyncio.TimerHandle | None = None
             self.full = False
 
@@ -199,7 +204,7 @@ if AVAILABLE:
                 ALIVE_S,
                 ALIVE_S,
                 WSAutoPingStrategy.PING_WHEN_IDLE,
-                True,  # answer pings
+                False,  # pings are answered here, and only for who reads the answers
                 MESSAGE_CAP,
                 None,
                 READ_BUFFER,
@@ -237,12 +242,20 @@ if AVAILABLE:
                     transport.send_close(WSCloseCode.OK)
                 transport.disconnect()
                 connection.lost()
-            elif kind == WSMsgType.PONG:
-                return
+            elif kind in (WSMsgType.PING, WSMsgType.PONG):
+                self._control(transport, connection, frame)
             elif _extended(frame) or kind not in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
                 connection.malformed()
             else:
                 self._join(connection, frame)
+
+        def _control(self, transport: WSTransport, connection: Connection, frame: WSFrame) -> None:
+            """Answer a ping (RFC 6455 section 5.5.2 lets go of all but the latest), if its sender reads."""
+            self._controls += 1
+            if self._controls > CONTROLS:
+                connection.end("slow")
+            elif frame.msg_type == WSMsgType.PING and not self.full and not transport.is_close_frame_sent:
+                transport.send_pong(frame.get_payload_as_bytes() if frame.payload_size else b"")
 
         def _join(self, connection: Connection, frame: WSFrame) -> None:
             """Browsers send large messages in several frames (RFC 6455 section 5.4)."""
@@ -250,11 +263,13 @@ if AVAILABLE:
                 connection.malformed()
                 return
             self._parts.append(frame.get_payload_as_bytes() if frame.payload_size else b"")
-            if sum(map(len, self._parts)) > MESSAGE_CAP or len(self._parts) > MESSAGE_CAP // 64:
-                connection.end("")
+            self._parts_bytes += frame.payload_size
+            if self._parts_bytes > MESSAGE_CAP or len(self._parts) > PIECES:
+                self._parts, self._parts_bytes = [], 0
                 self._say_close(1009)
+                connection.end("")
             elif frame.fin:
-                whole, self._parts = b"".join(self._parts), []
+                whole, self._parts, self._parts_bytes = b"".join(self._parts), [], 0
                 connection.received(whole)
 
         def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002  picows' signature
@@ -316,6 +331,7 @@ if AVAILABLE:
         def _check(self) -> None:
             """Ping who has been silent, cut who stays so."""
             self._quiet += 1
+            self._controls = 0
             self._timer = self._loop.call_later(ALIVE_S, self._check)
             if self._quiet > 2:  # noqa: PLR2004  one round of silence, one of waiting for the pong
                 self._abort()
