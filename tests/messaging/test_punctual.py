@@ -161,7 +161,7 @@ async def opened(town: Town, pair: Pair, url: str) -> tuple[asyncio.StreamReader
     """A raw stream whose handshake is done."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # so that little fits into the kernel's buffers
-    sock.setblocking(False)  # noqa: FBT003  positional in Python
+    sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", urlsplit(url).port))
     reader, writer = await asyncio.open_connection(sock=sock)
     writer.write(
