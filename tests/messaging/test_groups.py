@@ -16,9 +16,10 @@ from kith.messaging.flows.writing import Sender
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.messaging.routes import room_of
-from kith.people import blocks, connections
+from kith.people import blocks, connections, enforcement
 from kith.people import facts as people_facts
 from kith.people.connections import grant
+from kith.people.ladder import Step
 from kith.protocol.frames import COMMIT, MESSAGE, ROSTER, WELCOME
 from messaging.mls import Group, Phone
 from messaging.test_handshakes import accepted, refused
@@ -464,3 +465,51 @@ def test_a_full_group_does_not_tell_who_declined(town: Town, club: Club) -> None
     assert isinstance(town.do(inviting.invite, club.ana, club.room, **asked), Refusal)
     town.do(inviting.cancel, club.ana, invitation)
     assert isinstance(town.do(inviting.invite, club.ana, club.room, **asked), inviting.Invited)
+
+
+def impose(town: Town, account: str, what: Any) -> None:
+    """A measure against somebody."""
+    why = {"rule": "spam", "because": "Many declined.", "source": "rule:declines", "facts": {"declined": 12}}
+    town.do(enforcement.impose, account, Step(what=what), **why)
+
+
+def test_a_suspended_admin_reaches_nobody_by_what_the_group_shows(town: Town, club: Club) -> None:
+    """Name and description are read by every member, and a joiner's yes brings somebody in: no way around it."""
+    club.member("ben")
+    link, eve = club.link(), club.person("eve")
+    town.do(joining.join, eve, link.token)
+    words = groups.Words("Write to me at example.org", None)
+    impose(town, club.ana, "suspended")
+    for answer in (
+        town.do(groups.describe, club.ana, club.room, words),
+        town.do(groups.describe, club.ana, club.room, groups.Words(None, None), approval=False),
+        town.do(joining.let_in, club.ana, club.room, eve),
+        town.do(joining.make, club.ana, club.room),
+    ):
+        assert isinstance(answer, Refusal)
+        assert answer.code == "restricted"
+    assert club.role(eve) == "joiner"
+    assert town.do(joining.revoke, club.ana, club.room, link.link) is None
+
+
+def test_who_may_start_no_conversations_brings_nobody_in_by_a_link(town: Town, club: Club) -> None:
+    """A measure against invitations holds for links as well, those made before included."""
+    link = club.link()
+    impose(town, club.ana, "no_new_conversations")
+    made = town.do(joining.make, club.ana, club.room)
+    assert isinstance(made, Refusal)
+    assert made.code == "restricted"
+    eve = club.person("eve")
+    assert town.ask(joining.look, eve, link.token) is None
+    assert town.do(joining.join, eve, link.token).code == "absent"
+
+
+def test_a_joiner_is_let_in_by_the_door_that_asks_again(town: Town, club: Club) -> None:
+    """Giving a role is no yes: what stands between her and the group now would not be asked."""
+    eve = club.person("eve")
+    town.do(joining.join, eve, club.link().token)
+    answer = town.do(roster.give_role, club.ana, club.room, eve, "member")
+    assert isinstance(answer, Refusal)
+    assert club.role(eve) == "joiner"
+    assert town.do(joining.let_in, club.ana, club.room, eve) is None
+    assert club.role(eve) == "member"

@@ -214,8 +214,20 @@ def may_stay(*, protected: bool, vouched: bool) -> Decision:
 
 
 def may_manage(role: str | None) -> Decision:
-    """Name, description, who may write, links, the list of bans, joiners."""
+    """Revoke links, lift bans: what takes nobody any further."""
     return ALLOW if manages(role) else refuse("group-role", "Only admins of this group can do this.")
+
+
+def may_speak_for(role: str | None, *, may_send: bool) -> Decision:
+    """Name, description and rules, which everybody reads, and the yes to joiners. No door around a suspension."""
+    if manages(role) and not may_send:
+        return refuse("standing", "Your account is suspended. See your standing for the reason.")
+    return may_manage(role)
+
+
+def may_make_link(role: str | None, *, may_start: bool) -> Decision:
+    """A link brings people in as invitations do, so it asks for the same standing."""
+    return _standing() if manages(role) and not may_start else may_manage(role)
 
 
 def may_remove(role: str | None, target: str | None) -> Decision:
@@ -230,7 +242,7 @@ def may_remove(role: str | None, target: str | None) -> Decision:
 def may_give_role(  # noqa: PLR0911  a table of rules
     role: str | None, target: str, new: Role, *, oneself: bool, owners: int
 ) -> Decision:
-    """Owners give every role; admins let joiners in. An owner steps down while another one is there."""
+    """Owners give every role; letting a joiner in asks more (`may_enter`). An owner steps down beside another."""
     if not manages(role):
         return refuse("group-role", "Only admins of this group can do this.")
     if oneself:
@@ -240,7 +252,7 @@ def may_give_role(  # noqa: PLR0911  a table of rules
             return refuse("group-rank", "You can't raise your own role.")
         return ALLOW
     if target == "joiner":
-        return ALLOW if new == "member" else refuse("group-rank", "Let them in as a member first.")
+        return refuse("group-rank", "Let them in as a member first.")
     if role != "owner" or target == "owner":
         return refuse("group-rank", "Only an owner changes roles, and never another owner's.")
     return ALLOW

@@ -14,7 +14,7 @@ from kith.messaging import store
 from kith.messaging.flows.roster import enter, inside, no
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import ABSENT, Refusal
-from kith.people import facts
+from kith.people import enforcement, facts
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 """Characters that would let a name reorder the text around it."""
@@ -68,7 +68,7 @@ def describe(
     me, group, profile = inside(tx, account, room), tx.one(store.GROUP, id=room), tx.one(store.GROUP_PROFILE, id=room)
     if me is None or group is None or profile is None:
         return ABSENT
-    decision = policy.may_manage(me.role)
+    decision = policy.may_speak_for(me.role, may_send=enforcement.standing(tx, account).can_send)
     if decision.refused:
         return no(tx, account, room, decision)
     name = profile.name if said.name is None else said.name

@@ -16,7 +16,7 @@ from kith.messaging.flows.requests import TOKEN_BYTES, hash_of
 from kith.messaging.flows.roster import enter, inside, no, seat_of
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import ABSENT, Refusal
-from kith.people import connections, facts
+from kith.people import connections, enforcement, facts
 from kith.people.facts import Card
 
 
@@ -33,7 +33,8 @@ def make(tx: Tx, account: str, room: str, life_ms: int | None = None, limits: Li
     me = inside(tx, account, room)
     if me is None:
         return ABSENT
-    decision = policy.may_manage(me.role)
+    may_start = enforcement.standing(tx, account).can_start_conversations
+    decision = policy.may_make_link(me.role, may_start=may_start)
     if decision.refused:
         return no(tx, account, room, decision)
     if len(tx.all(store.GROUP_LINKS, id=room, now=tx.now)) >= limits.group_links_open:
@@ -86,7 +87,9 @@ def _opened(reader: Reader, account: str, token: str) -> _Opened | None:
     group = None if row is None else reader.one(store.GROUP, id=row.room)
     if row is None or maker is None or group is None:
         return None
-    return _Opened(row.room, row.made_by, bool(group.approval), pair_of(reader, maker, account, row.room))
+    pair = pair_of(reader, maker, account, row.room)
+    pair = pair._replace(inviter_suspended=not maker.standing.can_start_conversations)  # as for an invitation of today
+    return _Opened(row.room, row.made_by, bool(group.approval), pair)
 
 
 def look(reader: Reader, account: str, token: str, limits: Limits = DEFAULTS) -> Seen | None:
@@ -133,7 +136,7 @@ def let_in(tx: Tx, account: str, room: str, joiner: str, limits: Limits = DEFAUL
     me, row = inside(tx, account, room), tx.one(store.PARTICIPANT, id=room, who=joiner)
     if me is None or row is None or row.role != "joiner":
         return ABSENT
-    decision = policy.may_manage(me.role)
+    decision = policy.may_speak_for(me.role, may_send=enforcement.standing(tx, account).can_send)
     if decision.refused:
         return no(tx, account, room, decision)
     maker = facts.load(tx, row.brought_by)
