@@ -513,3 +513,15 @@ def test_a_joiner_is_let_in_by_the_door_that_asks_again(town: Town, club: Club) 
     assert club.role(eve) == "joiner"
     assert town.do(joining.let_in, club.ana, club.room, eve) is None
     assert club.role(eve) == "member"
+
+
+def test_an_id_alone_reaches_nobody(town: Town, club: Club) -> None:
+    """Who was known once and is known under another handle now is not invited by the id that stayed the same."""
+    ben, eve = club.person("ben", knows=club.ana), club.person("eve")
+    town.do(connections.end, club.ana, ben)
+    for account in (ben, eve):
+        sent = town.do(inviting.invite, club.ana, club.room, target=account)
+        assert isinstance(sent, inviting.Invited)
+        assert club.waits(account) == []
+    club.invite("eve")
+    assert len(club.waits(eve)) == 1

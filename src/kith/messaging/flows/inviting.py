@@ -50,6 +50,7 @@ def invite(
     else:
         known = None if target is None or not connections.connected(tx, account, target) else facts.card(tx, target)
         typed = target or "" if known is None else known.handle
+        target = None if known is None else target  # an id outlives a handle: it leads to nobody but contacts
     decision = policy.reach(pair_of(tx, inviter, target, room), limits)
     return _store(tx, me, target or NOBODY, typed.lower(), decision)
 
