@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -265,3 +266,17 @@ def test_a_value_keeps_its_three_parts_apart() -> None:
     assert kt.parse_value(value) == (key(1), b"list", b"signature")
     with pytest.raises(Malformed):
         kt.parse_value(value + b"\0")
+
+
+@pytest.mark.parametrize("greatest", [200_000, 2**53, -1])
+def test_a_number_of_versions_that_cannot_be_costs_nothing(greatest: int) -> None:
+    """A server may name any number: it is refused before as many versions are listed."""
+    entry = kt.Entry(0, 0, kt.NOTHING, (), greatest, ())
+    tracemalloc.start()
+    try:
+        with pytest.raises(kt.Forged):
+            entry.versions(bytes(16), 0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 100_000

@@ -44,6 +44,7 @@ from protocol.franked import (
     seeded,
     uuid,
 )
+from vectors.key_log import key_log
 
 SALT = bytes(range(16))
 EARLIER = b"\x01" + b"\x11" * 31
@@ -477,6 +478,7 @@ FILES: dict[str, Callable[[], Json]] = {
     "content": content,
     "identity": identity,
     "franking_extra": franking_extra,
+    "key_log": key_log,
 }
 
 

@@ -480,6 +480,9 @@ class Entry:
 
     def versions(self, label: bytes, since: int) -> dict[int, bytes]:
         """The commitments of the versions that were looked up; the greatest is proven to be that. Forged, Malformed."""
+        # Before anything is listed: a server may name any number here.
+        if self.greatest is not None and not (0 <= self.greatest <= min(MAX_VERSION, since + VERSIONS_SHOWN)):
+            _forged("the key log shows a number of versions that cannot be")
         asked = wanted(self.greatest, since)
         if len(asked) != len(self.lookups):
             _forged("the key log answers another search than was asked")
