@@ -16,7 +16,7 @@ const skip = program === null ? 'there is no kith program here (set KITH_BIN)' :
 const ACCEPTED = 17;
 const MAIL = 19;
 const WRITERS = 4;
-const WAIT_MS = 60_000;
+const WAIT_MS = 120_000;
 let server: TestServer;
 const people: Person[] = [];
 const folders: string[] = [];
