@@ -53,6 +53,9 @@ CHECKPOINT_PAGES = 24
 EX_IOERR = 74
 PAGE = 4096
 """Where blocks are smaller than SQLite's mapped pages, a full disk may end the process by SIGBUS; no ack is lost."""
+PATIENCE_S = 60
+"""Without one more acknowledgement for so long, a disk is no longer being filled."""
+
 WAITING = 8
 """Answers "read_only" after which a run is over: the server is calm and takes nothing new."""
 
@@ -413,9 +416,13 @@ async def _write_until_full(server: Forked, book: dict[str, Diary], chance: rand
     ]
     tasks = [asyncio.create_task(device.stay(server.url, over)) for device in devices]
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(60):
-            while not over():  # noqa: ASYNC110  the end of a process rings nowhere
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE_S) as patience:
+            accepted = 0
+            while not over():
+                await asyncio.sleep(0.01)  # the end of a process rings nowhere
+                if (now := sum(len(diary.accepted) for diary in book.values())) > accepted:
+                    accepted = now
+                    patience.reschedule(asyncio.get_running_loop().time() + PATIENCE_S)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
