@@ -281,3 +281,25 @@ test('the stored state holds no signature key', async () => {
     assert.ok(!toHex(bytes).includes(toHex(seed)));
   }
 });
+
+test('joining costs hashes in proportion to the room, not to its square', async () => {
+  const [founder, joiner, ...others] = await Promise.all(Array.from({ length: 64 }, (_, i) => device(i + 1, i + 100)));
+  const packages = await Promise.all(others.map((one) => one.engine.newKeyPackage()));
+  const founded = await founder!.engine.createGroup(room, everybody);
+  const made = await founder!.engine.commit(founded, { adds: packages.map((one) => one.message), removes: [] }, everybody);
+  const renewed = await founder!.engine.commit(made.next, { adds: [], removes: [] }, everybody);
+  const { message, secret } = await joiner!.engine.newKeyPackage();
+  const { welcome } = await founder!.engine.commit(renewed.next, { adds: [message], removes: [] }, everybody);
+  const digest = crypto.subtle.digest.bind(crypto.subtle);
+  let hashes = 0;
+  crypto.subtle.digest = (...given) => {
+    hashes++;
+    return digest(...given);
+  };
+  try {
+    await joiner!.engine.join(welcome!, secret, everybody);
+  } finally {
+    crypto.subtle.digest = digest;
+  }
+  assert.ok(hashes < 64 * 8, `${hashes} hashes for 64 leaves`); // every node once or twice
+});
