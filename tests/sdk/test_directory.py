@@ -72,6 +72,16 @@ def standing(directory: Directory, person: Person, device: str = PHONE, accounts
     return directory.standing(accounts, who, person.mls_key, FRESH)
 
 
+def test_all_who_are_not_known_are_asked_for_at_once(directory: Directory) -> None:
+    """A room may have hundreds of people: one turn says whose keys are missing, not each turn one of them."""
+    others = [f"0b0e7c0e-0000-4000-8000-{n:012x}" for n in range(20, 40)]
+    assert directory.learn_keys(ANN, Person().served()) is False
+    with pytest.raises(Missing) as missing:
+        directory.all_known((ANN, *others), {KeysOf(others[0])})
+    assert missing.value.facts == tuple(KeysOf(one) for one in others[1:])
+    directory.all_known((ANN, others[0]), {KeysOf(others[0])})
+
+
 def test_an_honest_answer_is_believed_and_asked_for_first(directory: Directory) -> None:
     """Nothing is assumed: before the answer the fact is missing, afterwards the device is listed."""
     ann = Person()

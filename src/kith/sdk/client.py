@@ -825,8 +825,9 @@ class Client:
                     break
                 except Missing as missing:
                     self._perform(state.effects())
-                    await self._fetch(state, missing.fact)
-                    fresh.add(missing.fact)
+                    for fact in missing.facts:
+                        await self._fetch(state, fact)
+                        fresh.add(fact)
         except (Unreachable, Limited) as error:
             self._later(state.id, error.retry_after_ms or RETRY_MS)
         except RefusedError as error:

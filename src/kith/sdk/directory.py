@@ -63,9 +63,9 @@ Fresh: TypeAlias = Collection[Fact]
 class Missing(Exception):  # noqa: N818 - control flow: the work is repeated once the fact is there
     """Something must be fetched first. Nothing was changed."""
 
-    def __init__(self, fact: Fact) -> None:
-        super().__init__(str(fact))
-        self.fact = fact
+    def __init__(self, *facts: Fact) -> None:
+        super().__init__(", ".join(map(str, facts)))
+        self.facts = facts
 
 
 class Directory:
@@ -170,6 +170,12 @@ class Directory:
         if isinstance(known, Unverified):
             raise known
         return {entry.device_uri: entry.mls_key for entry in known.entries} if known else {}
+
+    def all_known(self, accounts: Collection[str], fresh: Fresh) -> None:
+        """Everybody's lists were fetched at some time. Missing, of all that were not: one turn asks for them all."""
+        unknown = [KeysOf(one) for one in accounts if one not in self._lists and KeysOf(one) not in fresh]
+        if unknown:
+            raise Missing(*unknown)
 
     def standing(self, accounts: Collection[str], who: Identity, key: bytes, fresh: Fresh) -> Standing:
         """Whether this device may be in a room of these accounts. Asks again before it calls a device unlisted."""

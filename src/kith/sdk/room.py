@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
@@ -367,9 +368,10 @@ class Room:
         self.world.vault.put("groups", self.id, new)
 
     def _engine(self) -> MlsClient:
-        return self.world.engine(self._lenient)
+        roster = cache(self._roster)  # read once for all leaves of one operation
+        return self.world.engine(lambda identity, key: self._lenient(roster(), identity, key))
 
-    def _lenient(self, identity: bytes, key: bytes) -> bool:
+    def _lenient(self, roster: Roster, identity: bytes, key: bytes) -> bool:
         """Listed, or unlisted since: that leaf stays in quarantine (nothing is sent) until a commit removes it.
 
         Another key than listed, or a foreign account, never passes.
@@ -379,17 +381,16 @@ class Room:
         except Malformed:
             self._stranger = True
             return False
-        fine = self._standing(who, key) != "refused"
+        fine = self._standing(roster, who, key) != "refused"
         self._stranger = self._stranger or not fine
         return fine
 
-    def _standing(self, who: Identity, key: bytes) -> str:
+    def _standing(self, roster: Roster, who: Identity, key: bytes) -> str:
         """In a group, who is not on its roster is quarantined like an unlisted device: nothing is sent to it.
 
         It is not refused for good: a device that catches up reads of people who came and went meanwhile.
         """
         directory = self.world.directory
-        roster = directory.who(self.id)
         server, _, account = uris.parse_uri(who.account_uri)
         if roster.is_group and server == self.world.server and account not in roster.accounts:
             if RoomFacts(self.id) not in self._fresh:
@@ -399,10 +400,11 @@ class Room:
 
     def _believed(self, who: Identity, key: bytes) -> bool:
         """Whether a message of this leaf is shown: listed now, or of somebody whom this device saw in the group."""
-        if self._standing(who, key) == "listed":
+        roster = self._roster()
+        if self._standing(roster, who, key) == "listed":
             return True
         account = uris.parse_uri(who.account_uri)[2]
-        return account in self._roster().past and self.world.directory.was_listed(account, who, key)
+        return account in roster.past and self.world.directory.was_listed(account, who, key)
 
     def _roster(self) -> Roster:
         return self.world.directory.who(self.id)
@@ -575,12 +577,13 @@ class Room:
         new = {member.leaf for member in added}
         there = {Identity.decode(one.identity).account_uri for one in after if one.leaf not in new}
         said: set[str] = set()
+        roster = self._roster()
         for member in added:
             who = Identity.decode(member.identity)
             own = who.account_uri == self.world.identity.account_uri
-            if self._standing(who, member.signature_key) != "listed":
+            if self._standing(roster, who, member.signature_key) != "listed":
                 said.add(UNLISTED)
-            elif own or not self._roster().is_group:
+            elif own or not roster.is_group:
                 self._info(OWN_DEVICE if own else THEIR_DEVICE, thread)
             else:
                 said.add((MEMBERS_DEVICE if who.account_uri in there else ENTERED).format(self._name(who)))
@@ -657,6 +660,7 @@ class Room:
             for ref in parse_welcome(welcome).refs:
                 package = self.world.vault.get("keys", f"kp/{ref.hex()}", PackageRecord)
                 if package is not None:
+                    self.world.directory.all_known(self._roster().accounts, self._fresh)
                     group = engine.join(welcome, package.secret)
                     return (group, ref, package) if engine.group_id(group) == self._group_id else None
         except Malformed:
@@ -849,11 +853,13 @@ class Room:
 
     def _quarantined(self, group: Group) -> bool:
         """Whether somebody is in the group whom a device list does not name now."""
-        return any(
-            self._standing(Identity.decode(member.identity), member.signature_key) != "listed"
-            for member in self._engine().roster(group)
-            if member.leaf != group.own_leaf
-        )
+        roster = self._roster()
+        others = [
+            (_identity(one), one.signature_key) for one in self._engine().roster(group) if one.leaf != group.own_leaf
+        ]
+        here = {uris.parse_uri(who.account_uri)[2] for who, _ in others}
+        self.world.directory.all_known(here.intersection(roster.accounts), self._fresh)
+        return any(self._standing(roster, who, key) != "listed" for who, key in others)
 
     def _encrypt(self, record: GroupRecord, group: Group, waiting: OutboxRecord) -> None:
         salt = self.world.random(mimi.SALT)
@@ -939,6 +945,7 @@ class Room:
         directory, roster = self.world.directory, self._roster()
         if roster.is_group and RoomFacts(self.id) not in self._fresh:
             raise Missing(RoomFacts(self.id))
+        directory.all_known(roster.accounts, self._fresh)
         # In a group only those are asked for again of whom there was news: it has a hundred people.
         found = {
             device: (account, key)
