@@ -146,3 +146,28 @@ def test_for_strangers_every_group_is_absent(town: Town, calls: Callable[[Phone]
                 assert answers[0][0] == 404, (method, path, answers)
                 seen += 1
     assert seen == 12
+
+
+def test_an_admin_changes_no_group_without_end(town: Town, calls: Callable[[Phone], Call]) -> None:
+    """Each is an event for good and a mail for every device: names, rules, roles, bans and links have a pace."""
+    ana, ben = people(town)
+    call = calls(ana)
+    here = f"/groups/{call('POST', '/groups', {'name': 'Hikers'}).json()['room']}"
+    acts: list[tuple[str, str, dict[str, object] | None]] = [
+        ("PUT", here, {"name": "One"}),
+        ("PUT", here, {"approval": False}),
+        ("PUT", f"{here}/members/{ben.account}", {"role": "admin"}),
+        ("PUT", f"{here}/bans/{ben.account}", None),
+        ("DELETE", f"{here}/bans/{ben.account}", None),
+        ("POST", f"{here}/links", {}),
+    ]
+    before = 0
+    while call(*acts[before % len(acts)]).status_code != 429:
+        before += 1
+        assert before < 1_000
+    assert before >= 60
+    for act in acts:
+        refused = call(*act)
+        assert refused.status_code == 429
+        assert refused.json()["error"]["retry_after_ms"] > 0
+    assert call("POST", f"{here}/leave").status_code == 204

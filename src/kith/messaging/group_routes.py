@@ -20,10 +20,13 @@ from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Refusal
 from kith.messaging.routes import MOST_LISTED, Room, groups_of, problem, room_of
 from kith.people import facts
+from kith.people.buckets import Charge, charge
+from kith.people.server import ServerFacts
 from kith.people.sessions import Session
 
 TheSession = NamedDependency[Session]
 TheDatabase = NamedDependency[Database]
+TheServer = NamedDependency[ServerFacts]
 
 Short = Annotated[str, Meta(max_length=400)]
 Long = Annotated[str, Meta(max_length=4000)]
@@ -33,6 +36,13 @@ Typed = Annotated[str, Meta(min_length=1, max_length=120)]
 def _answer(refusal: Refusal | None) -> None:
     if refusal is not None:
         raise problem(refusal)
+
+
+async def _paced(database: Database, server: ServerFacts, account: str) -> None:
+    """Count a change of a group against the account that makes it."""
+    wait = await database.write(charge, server.ticket_key, (Charge("group", account, server.limits.group),))
+    if wait is not None:
+        raise Problem("limited", "That was changed too often. Wait a little, then go on.", retry_after_ms=wait)
 
 
 def _words(name: str | None, description: str | None) -> Words:
@@ -81,9 +91,10 @@ class GroupChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @put("/groups/{room_id:str}", status_code=204)
 async def change_group(
-    room_id: FromPath[str], data: JSONBody[GroupChange], session: TheSession, database: TheDatabase
+    room_id: FromPath[str], data: JSONBody[GroupChange], session: TheSession, database: TheDatabase, server: TheServer
 ) -> None:
     """Name, description, who may write, whether joiners wait."""
+    await _paced(database, server, session.account)
     said = _words(data.name, data.description)
     rules = {"posting": data.posting, "approval": data.approval}
     _answer(await database.write(groups.describe, session.account, room_id, said, **rules))  # type: ignore[arg-type]
@@ -102,14 +113,16 @@ class NewRole(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @put("/groups/{room_id:str}/members/{account_id:str}", status_code=204)
-async def give_role(
+async def give_role(  # noqa: PLR0917 - Litestar calls by name
     room_id: FromPath[str],
     account_id: FromPath[str],
     data: JSONBody[NewRole],
     session: TheSession,
     database: TheDatabase,
+    server: TheServer,
 ) -> None:
     """Change a role, or let a joiner in."""
+    await _paced(database, server, session.account)
     waits = await database.read(_is_joiner, room_id, account_id)
     if waits and data.role == "member":
         _answer(await database.write(joining.let_in, session.account, room_id, account_id))
@@ -186,17 +199,19 @@ async def show_bans(room_id: FromPath[str], session: TheSession, database: TheDa
 
 @put("/groups/{room_id:str}/bans/{account_id:str}", status_code=204)
 async def ban_member(
-    room_id: FromPath[str], account_id: FromPath[str], session: TheSession, database: TheDatabase
+    room_id: FromPath[str], account_id: FromPath[str], session: TheSession, database: TheDatabase, server: TheServer
 ) -> None:
     """Remove somebody for good."""
+    await _paced(database, server, session.account)
     _answer(await database.write(roster.remove, session.account, room_id, account_id, ban=True))
 
 
 @delete("/groups/{room_id:str}/bans/{account_id:str}", status_code=204)
 async def unban_member(
-    room_id: FromPath[str], account_id: FromPath[str], session: TheSession, database: TheDatabase
+    room_id: FromPath[str], account_id: FromPath[str], session: TheSession, database: TheDatabase, server: TheServer
 ) -> None:
     """Lift a ban."""
+    await _paced(database, server, session.account)
     _answer(await database.write(roster.unban, session.account, room_id, account_id))
 
 
@@ -361,9 +376,10 @@ class LinkMade(msgspec.Struct, frozen=True):
 
 @post("/groups/{room_id:str}/links")
 async def make_link(
-    room_id: FromPath[str], data: JSONBody[NewLink], session: TheSession, database: TheDatabase
+    room_id: FromPath[str], data: JSONBody[NewLink], session: TheSession, database: TheDatabase, server: TheServer
 ) -> LinkMade:
     """A link into a group."""
+    await _paced(database, server, session.account)
     made = await database.write(joining.make, session.account, room_id, data.life_ms)
     if isinstance(made, Refusal):
         raise problem(made)

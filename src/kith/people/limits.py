@@ -64,6 +64,7 @@ class Limits:
     log_address: Rate = rate(300, SECOND, "questions to the public key log from one address")
     log_account: Rate = rate(300, SECOND, "proofs from the key log for one account; each reads some hundred rows")
     profile: Rate = rate(30, MINUTE, "profile, control and device changes by one account")
+    group: Rate = rate(120, 5 * SECOND, "changes of groups by one account; each is an event and a mail to every device")
     block: Rate = rate(100, 10 * SECOND, "blocks by one account; never in the way of somebody whom a crowd is after")
 
 
