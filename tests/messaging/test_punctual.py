@@ -13,9 +13,12 @@ import pytest
 
 from kith.app import sockets
 from kith.app.stream import Hub
+from kith.people import sessions
+from kith.people.server import ServerFacts
 from messaging.conftest import Pair
+from messaging.mls import HOST
 from messaging.town import Town
-from messaging.wire import SOCKETS, online, serving
+from messaging.wire import ORIGIN, SOCKETS, online, serving
 
 Writer = asyncio.StreamWriter
 Attack = Callable[[Writer], Coroutine[Any, Any, None]]
@@ -215,3 +218,37 @@ def test_a_message_in_very_many_pieces_ends_its_stream(town: Town, pair: Pair) -
     kept, rest = asyncio.run(run())
     assert kept <= 1_024 + 1
     assert b"\x03\xf1" in rest  # 1009, too large
+
+
+def test_a_sign_out_during_the_handshake_ends_the_stream(town: Town, pair: Pair) -> None:
+    """Where the upgrade waits for the other side, the session is looked at again when it is done."""
+
+    async def run() -> tuple[int, list[str]]:
+        server = ServerFacts(name=HOST, origin=ORIGIN, ticket_key=b"k" * 32, clock=town.clock)
+        hub = Hub(town.database, server, town.keys)
+        town.database.listeners.append(hub.listener)
+        sent: list[str] = []
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        told.put_nowait({"type": "websocket.connect"})
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+            if message["type"] == "websocket.accept":
+                town.do(sessions.destroy, pair.ana.account, pair.ana.device)
+
+        token = town.tokens[pair.ana.device].encode()
+        scope: Any = {
+            "type": "websocket",
+            "path": "/ws",
+            "headers": [(b"authorization", b"Bearer " + token)],
+            "subprotocols": ["kith.v1"],
+        }
+        serving_ = asyncio.create_task(hub(scope, told.get, send))
+        await asyncio.wait([serving_], timeout=3)
+        open_ = hub.connected
+        told.put_nowait({"type": "websocket.disconnect"})
+        await serving_
+        town.database.listeners.remove(hub.listener)
+        return open_, sent
+
+    assert asyncio.run(run()) == (0, ["websocket.accept", "websocket.close"])

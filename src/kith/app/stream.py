@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import structlog
 from litestar.types import Receive, Scope, Send
 
-from kith.app.connection import Connection, Link, Pace
+from kith.app.connection import CLOSE_CODES, Connection, Link, Pace
 from kith.app.disk import Disk
 from kith.ledger.database import Database
 from kith.ledger.signals import Changed, Delivered, DeviceSignedOut, MailArrived
@@ -177,6 +177,9 @@ class Hub:
         try:
             await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
         except OSError:  # gone before it began
+            return
+        if isinstance(self.admit(scope), Turned):  # signed out while the upgrade waited: nobody would have been told
+            await send({"type": "websocket.close", "code": CLOSE_CODES["signed_out"], "reason": None})
             return
         link = AsgiLink(receive, send)
         await link.run(self.enter(session, link))
