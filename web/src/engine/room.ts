@@ -54,6 +54,8 @@ const REFUSED_RETRY_MS = 30_000;
 /** An empty commit renews our keys after this many messages in one epoch, or this much time. */
 const ROTATE_AFTER_MESSAGES = 1_000;
 const ROTATE_AFTER_MS = 7 * 24 * 3600 * 1000;
+/** Key packages that one question may ask for. */
+const MOST_CLAIMED = 60;
 /** Devices of a room reconcile at different moments, so that they seldom race for one epoch. */
 const JITTER_MS = 1_200;
 
@@ -757,8 +759,11 @@ export class Room {
     if (devices.size === 0) return [];
     const { api, engine } = this.context;
     const ids = [...devices.keys()].map((uri) => parseUri(uri, 'd').id);
-    const answer: PackagesAnswer = await api.claimKeyPackages(this.id, ids);
-    return answer.packages.map((one) => fromBase64(one.key_package)).filter((bytes) => {
+    const packages: PackagesAnswer['packages'] = [];
+    for (let from = 0; from < ids.length; from += MOST_CLAIMED) {
+      packages.push(...(await api.claimKeyPackages(this.id, ids.slice(from, from + MOST_CLAIMED))).packages);
+    }
+    return packages.map((one) => fromBase64(one.key_package)).filter((bytes) => {
       const who = identityOf(engine, bytes);
       if (who === null) return false;
       const listed = devices.get(who.device);
