@@ -60,6 +60,8 @@ def ann(tmp_path: Path) -> Shell:
     return Shell(tmp_path, "ann")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # a dozen programs, one after another
 def test_a_script_signs_up_writes_from_a_pipe_and_exports(meeting: Meeting, tmp_path: Path, ann: Shell) -> None:
     """Two people, nothing but commands; stdout has only what was asked for."""
     ben = Shell(tmp_path, "ben")
