@@ -20,6 +20,7 @@ from kith.ledger import audit, log
 from kith.ledger.database import Database, wall_clock
 from kith.ledger.decision import refuse
 from kith.ledger.failstop import StorageError
+from kith.messaging.flows import delivery
 from kith.messaging.flows.restoring import LEAP
 from kith.messaging.store import heads, mailbox
 
@@ -226,8 +227,7 @@ def test_numbers_given_out_after_the_backup_are_not_given_again(copy: Path, data
     head = database.read_now(lambda reader: reader.one(select(heads)))
     assert head is not None
     assert (head.room_pos, head.room_seq) == (5 + LEAP, 4 + LEAP)
-    row = {"device": "d", "kind": 1, "room": "r", "room_pos": 1, "about": None, "at_ms": 1}
-    database.write_now(lambda tx: tx.put(mailbox, **row))
+    database.write_now(delivery.post, "d", 1, "r", 1)
     assert database.read_now(lambda reader: reader.value(select(mailbox.c.mail))) == LEAP + 1
     assert database.read_now(audit.head).seq == 1
     assert isinstance(database.read_now(audit.verify, None), audit.Intact)

@@ -19,6 +19,8 @@ from kith.ledger import log, migrations, schema
 from kith.ledger.database import Database, StorageError
 from kith.ledger.migrations import BASELINE, STEPS, Step, bring_up, newest, rebuilt, shape, version_of
 from kith.ledger.schema import cursors
+from kith.messaging import store
+from kith.messaging.flows import delivery
 
 RELEASED = Path(__file__).with_name("schema_v1.sql")
 """The tables of version 1, as they were; never changed."""
@@ -88,6 +90,34 @@ def test_a_schema_changed_without_a_step_is_found_out(change: str) -> None:
     changed, fresh = old(":memory:"), old(":memory:")
     changed.execute(change)
     assert shape(changed) != shape(fresh)
+
+
+def test_a_table_that_lies_by_its_key_is_not_one_with_row_ids() -> None:
+    """The control: a step that forgets it is found out."""
+    one, other = apsw.Connection(":memory:"), apsw.Connection(":memory:")
+    one.execute("CREATE TABLE t (a TEXT NOT NULL, PRIMARY KEY (a))")
+    other.execute("CREATE TABLE t (a TEXT NOT NULL, PRIMARY KEY (a)) WITHOUT ROWID")
+    assert shape(one) != shape(other)
+
+
+def test_waiting_mail_and_answers_come_along_and_numbers_go_on(tmp_path: Path) -> None:
+    """Of an old database: nobody's mail, repeat or number is lost, even past a mail that is gone."""
+    before = old(tmp_path / "kith.db")
+    mails = [("phone", 1, "r", 4), ("laptop", 1, "r", 4), ("phone", 4, None, 0)]
+    for device, kind, room, position in mails:
+        asked = "INSERT INTO mailbox (device, kind, room, room_pos, at_ms) VALUES (?, ?, ?, ?, 9)"
+        before.execute(asked, (device, kind, room, position))
+    before.execute("DELETE FROM mailbox WHERE mail = 3")
+    before.execute("INSERT INTO answers (device, turn, submit_key, room_pos, at_ms) VALUES ('phone', 7, x'aa', 4, 9)")
+    before.close()
+    database = Database(tmp_path / "kith.db", log.PROJECTORS)
+    database.create_tables()
+    kept = list(database._writer.execute("SELECT device, mail, kind, room, room_pos FROM mailbox ORDER BY mail"))
+    assert kept == [("phone", 1, 1, "r", 4), ("laptop", 2, 1, "r", 4)]
+    assert database.read_now(lambda reader: reader.value(store.LAST_TURN, whose="phone")) == 7
+    assert database.read_now(lambda reader: reader.any(store.ANSWERED, whose="phone", key_=b"\xaa"))
+    assert [database.write_now(delivery.number_mails, count) for count in (1, 3, 1)] == [4, 5, 8]
+    database.close_now()
 
 
 def test_a_database_from_before_versions_is_brought_up(tmp_path: Path) -> None:

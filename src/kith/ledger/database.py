@@ -53,6 +53,8 @@ RIDE_S = 0.05
 BUSY_RETRY_S = 0.005
 CHECKPOINT_PAGES = 1000
 """Pages in the write-ahead log from which a COMMIT is followed by a checkpoint."""
+CACHE_KIB = 16 * 1024
+"""Pages that the writer keeps in memory, at most: the ends of the trees that every message touches."""
 STATEMENTS = 400
 """Prepared statements kept by each connection; the product has some 250."""
 MINIMUM_SQLITE = (3, 51, 3)  # 3.7.0-3.51.2 are said to have a WAL-reset corruption bug
@@ -619,6 +621,9 @@ def _open(path: str, *, read_only: bool = False) -> apsw.Connection:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("foreign_keys", 1)
+        # What a SAVEPOINT keeps of changed pages serves its batch alone; above 64 KiB it would go to a file.
+        connection.pragma("temp_store", 2)
+        connection.pragma("cache_size", -CACHE_KIB)
         connection.pragma("secure_delete", 1)  # a destroyed key share must not linger in freed pages
         connection.set_busy_timeout(0)
         connection.wal_autocheckpoint(0)

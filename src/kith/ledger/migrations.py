@@ -145,6 +145,34 @@ STEPS: tuple[Step, ...] = (
             ),
         ),
     ),
+    Step(
+        "fewer B-trees for a message: mails and answers lie by their keys",
+        (
+            "CREATE TABLE counters (counter TEXT NOT NULL, given BIGINT NOT NULL, PRIMARY KEY (counter))",
+            "INSERT INTO counters SELECT 'mails', seq FROM sqlite_sequence WHERE name = 'mailbox'",
+            *rebuilt(
+                "mailbox",
+                (
+                    "CREATE TABLE mailbox (device TEXT NOT NULL, mail BIGINT NOT NULL, kind BIGINT NOT NULL, "
+                    "room TEXT, room_pos BIGINT NOT NULL, about TEXT, at_ms BIGINT NOT NULL, "
+                    "PRIMARY KEY (device, mail)) WITHOUT ROWID"
+                ),
+                'SELECT device, mail, kind, room, room_pos, about, at_ms FROM "{old}"',
+            ),
+            "CREATE INDEX mailbox_by_place ON mailbox (room, room_pos, kind)",
+            "CREATE INDEX mailbox_rosters ON mailbox (at_ms) WHERE kind = 4",
+            *rebuilt(
+                "answers",
+                (
+                    "CREATE TABLE answers (device TEXT NOT NULL, submit_key BLOB NOT NULL, turn BIGINT NOT NULL, "
+                    "room_pos BIGINT NOT NULL, at_ms BIGINT NOT NULL, room_seq BIGINT, hub_key_id BIGINT, "
+                    "frank BLOB, proof BLOB, PRIMARY KEY (device, submit_key)) WITHOUT ROWID"
+                ),
+                ('SELECT device, submit_key, turn, room_pos, at_ms, room_seq, hub_key_id, frank, proof FROM "{old}"'),
+            ),
+            "DROP INDEX bodies_by_time",
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 
@@ -168,9 +196,10 @@ def bring_up(connection: apsw.Connection, metadata: MetaData, steps: Sequence[St
             if version > newest(steps):
                 raise StorageError(too_new(version, steps))
             _advance(connection, metadata, steps)
+        lacking = missing(connection, metadata)  # waits too: another process may be writing
     finally:
         connection.set_busy_timeout(0)
-    if lacking := missing(connection, metadata):
+    if lacking:
         raise StorageError(
             f"The database lacks {', '.join(lacking[:5])}: it was not made by a released Kith. Restore a backup of one."
         )
@@ -222,7 +251,8 @@ def shape(connection: apsw.Connection) -> dict[str, str]:
     """
     found = {}
     for table, sql in _tables(connection).items():
-        found[f"table {table}"] = "counts up" if "AUTOINCREMENT" in sql else "plain"
+        by_key = ", by key" if "WITHOUT ROWID" in sql else ""
+        found[f"table {table}"] = ("counts up" if "AUTOINCREMENT" in sql else "plain") + by_key
         for _, name, kind, filled, __, key, hidden in connection.execute(f'PRAGMA table_xinfo("{table}")'):
             found[f"column {table}.{name}"] = f"{kind} {'NOT NULL' if filled else ''} key {key} {hidden}"
         for _, name, unique, origin, partial in list(connection.execute(f'PRAGMA index_list("{table}")')):

@@ -83,7 +83,7 @@ def _audience(reader: Reader, account: str) -> set[str]:
 def _clear(tx: Tx, device: str) -> None:
     """A device that was signed out gets nothing any more, and what waited for it alone is forgotten."""
     for row in tx.all(store.WAITING_PLACES, whose=device):
-        tx.run(store.MAIL_GONE, which=row.mail)
+        tx.run(store.MAIL_GONE, whose=device, which=row.mail)
         if row.kind != ROSTER:
             tx.run(store.BODY_GONE, id=row.room, pos=row.room_pos, what=row.kind)
     tx.run(store.PACKAGES_OF_DEVICE_GONE, whose=device)

@@ -6,10 +6,32 @@ bodies and mailboxes are operational rows that go as soon as they have served.
 
 from __future__ import annotations
 
-from sqlalchemy import Index, and_, bindparam, delete, exists, func, not_, or_, select, update
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Index,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from kith.ledger.schema import data, number, serial, table, text
 from kith.people import store as people
+from kith.protocol.frames import ROSTER
+
+_A_ROSTER: ColumnElement[int] = literal_column(str(ROSTER))
+"""A mail's kind as part of the text: a partial index serves no parameter."""
 
 # --- projections ----------------------------------------------------------------------------------
 
@@ -268,44 +290,52 @@ bodies = table(
     number("hub_key_id", "which key franked it", null=True),
     data("frank", "the server's MAC", null=True),
     data("proof", "the server's signature, or which leaf of which batch it signed", null=True),
-    Index("bodies_by_time", "at_ms"),
     purpose="what still has to be delivered, once for all devices",
     retention="until every device has it, at most 30 days",
     kind="operational",
 )
 
+counters = table(
+    "counters",
+    text("counter", "what is counted: mails", key=True),
+    number("given", "the last number that was given"),
+    purpose="numbers that are never given again",
+    retention="life of the server",
+    kind="operational",
+)
+
 mailbox = table(
     "mailbox",
-    serial("mail", "id of the mail, never used again"),
-    text("device", "for which device"),
+    text("device", "for which device", key=True),
+    number("mail", "id of the mail, never used again", key=True),
     number("kind", "1 message, 2 commit, 3 welcome, 4 roster"),
     text("room", "id of the room; empty for a roster", null=True),
     number("room_pos", "position in the room; 0 for a roster"),
     text("about", "for a roster: the account whose devices changed, or the group whose roster did", null=True),
     number("at_ms", "since when it waits"),
-    Index("mailbox_by_device", "device", "mail"),
-    Index("mailbox_by_room", "device", "room", "room_pos"),
     Index("mailbox_by_place", "room", "room_pos", "kind"),
+    Index("mailbox_rosters", "at_ms", sqlite_where=literal_column("kind") == _A_ROSTER),
     purpose="what each device has not yet said it has",
     retention="until acknowledged, at most 30 days",
     kind="operational",
+    by_key=True,
 )
 
 answers = table(
     "answers",
     text("device", "which device submitted", key=True),
-    number("turn", "counts its accepted submissions", key=True),
-    data("submit_key", "its idempotency key"),
+    data("submit_key", "its idempotency key", key=True),
+    number("turn", "counts its accepted submissions"),
     number("room_pos", "the answer: position"),
     number("at_ms", "accepted time"),
     number("room_seq", "message number", null=True),
     number("hub_key_id", "which key franked it", null=True),
     data("frank", "the server's MAC", null=True),
     data("proof", "the server's signature, or which leaf of which batch it signed", null=True),
-    Index("answers_by_key", "device", "submit_key", unique=True),
     purpose="a repeated submission gets the first answer",
     retention="the last 256 of each device, a few more for a while; none is used after 31 days",
     kind="operational",
+    by_key=True,
 )
 
 batches = table(
@@ -815,27 +845,49 @@ MAIL = (
 BODY = select(_b.body, _b.at_ms, _b.room_seq, _b.hub_key_id, _b.frank, _b.proof).where(
     and_(_b.room == bindparam("id"), _b.room_pos == bindparam("pos"), _b.kind == bindparam("what"))
 )
-UNSENT_BEFORE = (
-    select(_m.mail)
-    .where(
-        and_(
-            _m.device == bindparam("whose"),
-            _m.mail > bindparam("after"),
-            _m.room == bindparam("id"),
-            _m.room_pos < bindparam("pos"),
-        )
-    )
-    .limit(1)
-)
+LOOKED_AT = 1000
+"""Mails of a device that are looked through for those of one room: more than may be under way at a time."""
+
+
+def _first_of_room(which: ColumnElement[bool]) -> Select[Any, Any]:
+    """Of the mails of a device: how many were looked at, and the first position in a room, which is the smallest."""
+    near = select(_m.room, _m.room_pos).where(which).order_by(_m.mail).limit(LOOKED_AT).subquery()
+    first = func.min(case((near.c.room == bindparam("id"), near.c.room_pos)))
+    return select(func.count().label("looked_at"), first.label("first")).select_from(near)
+
+
+WAITS_BEFORE = select(_m.mail).where(and_(_m.device == bindparam("whose"), _m.mail < bindparam("before"))).limit(1)
+FIRST_AFTER = _first_of_room(and_(_m.device == bindparam("whose"), _m.mail > bindparam("after")))
+FIRST_BEFORE = _first_of_room(and_(_m.device == bindparam("whose"), _m.mail < bindparam("before")))
 MAIL_ROW = select(_m.mail, _m.kind, _m.room, _m.room_pos).where(
     and_(_m.mail == bindparam("which"), _m.device == bindparam("whose"))
 )
-MAIL_GONE = delete(mailbox).where(_m.mail == bindparam("which"))
-FIRST_WAITING = select(func.min(_m.room_pos)).where(and_(_m.device == bindparam("whose"), _m.room == bindparam("id")))
+MAIL_GONE = delete(mailbox).where(and_(_m.device == bindparam("whose"), _m.mail == bindparam("which")))
+MAILS_GONE = delete(mailbox).where(
+    and_(_m.room == bindparam("id"), _m.room_pos == bindparam("pos"), _m.kind == bindparam("what"))
+)
+MAILS_NUMBERED = (
+    insert_or(counters)
+    .values(counter="mails", given=bindparam("count"))
+    .on_conflict_do_update(index_elements=["counter"], set_={"given": counters.c.given + bindparam("count")})
+    .returning(counters.c.given)
+)
+FIRST_OF_ALL = select(func.min(_m.room_pos)).where(_m.room == bindparam("id"))
+WAITING_SINCE = select(_m.device).where(and_(_m.room == bindparam("id"), _m.room_pos <= bindparam("pos"))).distinct()
 WAITING_PLACES = select(_m.mail, _m.kind, _m.room, _m.room_pos).where(_m.device == bindparam("whose"))
-OLDEST_MAIL = select(_m.mail, _m.kind, _m.room, _m.room_pos, _m.at_ms).order_by(_m.mail).limit(bindparam("most"))
+OLD_ROSTERS = (
+    select(_m.device, _m.mail)
+    .where(and_(_m.kind == _A_ROSTER, _m.at_ms < bindparam("before")))
+    .limit(bindparam("most"))
+)
 ROSTER_GONE = delete(mailbox).where(
-    and_(_m.device == bindparam("whose"), _m.room.is_(None), _m.about == bindparam("whom"))
+    and_(
+        _m.room.is_(None),
+        _m.room_pos == 0,
+        _m.kind == ROSTER,
+        _m.device == bindparam("whose"),
+        _m.about == bindparam("whom"),
+    )
 )
 MAILBOX_GONE = delete(mailbox).where(_m.device == bindparam("whose"))
 BODY_GONE = delete(bodies).where(
@@ -852,7 +904,10 @@ BODY_GONE = delete(bodies).where(
         ),
     )
 )
-BODIES_OLD = delete(bodies).where(_b.at_ms < bindparam("before"))
+# A row that comes gets a rowid behind all there are.
+OLDEST_BODIES = (
+    select(_b.room, _b.room_pos, _b.kind, _b.at_ms).order_by(literal_column("bodies.rowid")).limit(bindparam("most"))
+)
 
 ANSWER = select(answers).where(and_(answers.c.device == bindparam("whose"), answers.c.submit_key == bindparam("key_")))
 ANSWERED = select(answers.c.turn).where(

@@ -22,6 +22,9 @@ from kith.protocol.frames import MESSAGE, ROSTER
 from kith.protocol.franking import TAG, Context, batch_proofs, frank_and_tbs, sign_single
 from kith.protocol.uris import account_uri, device_uri, room_uri
 
+RING_PIECE: Final = 64
+"""Old answers of a device are dropped this many at a time, because all of its answers are looked through for them."""
+
 
 class Franker(Protocol):
     """Whoever holds the hub's keys."""
@@ -62,7 +65,11 @@ def send(
     leaves = [leaf for leaf in tx.all(store.LEAVES, id=message.room) if leaf.live]
     if head is None or all(leaf.device != sender.device for leaf in leaves):
         return Refusal("invalid", "This device is not in the chat's group yet.")
-    refusal = _stale(message.epoch, head.epoch) or _untagged(message) or overfull(tx, head, leaves, sender, limits)
+    refusal = (
+        _stale(message.epoch, head.epoch)
+        or _untagged(message)
+        or overfull(tx, message.room, head.room_pos, leaves, sender, limits=limits)
+    )
     if refusal is not None:
         return refusal
     recipients = [leaf.device for leaf in leaves if leaf.device != sender.device]
@@ -84,15 +91,19 @@ def _untagged(message: Message) -> Refusal | None:
     return None
 
 
-def overfull(tx: Tx, head: Row, leaves: Iterable[Row], sender: Sender, limits: Limits) -> Refusal | None:
+def overfull(
+    tx: Tx, room: str, position: int, leaves: Iterable[Row], sender: Sender, *, limits: Limits
+) -> Refusal | None:
     """A device that collects nothing must not let a pair of accounts fill the disk."""
-    for leaf in leaves:
-        if not leaf.live or leaf.device == sender.device:
-            continue
-        first = tx.value(store.FIRST_WAITING, whose=leaf.device, id=leaf.room)
-        if first is not None and head.room_pos - int(first) >= limits.backlog:
-            return Refusal("limited", "Very many messages wait here uncollected. Try again later.", None, HOUR)
-    return None
+    others = {leaf.device for leaf in leaves if leaf.live and leaf.device != sender.device}
+    if waiting_since(tx, room, position - limits.backlog).isdisjoint(others):
+        return None
+    return Refusal("limited", "Very many messages wait here uncollected. Try again later.", None, HOUR)
+
+
+def waiting_since(reader: Reader, room: str, position: int) -> set[str]:
+    """Devices that have not collected this position of a room, or an earlier one."""
+    return {row.device for row in reader.all(store.WAITING_SINCE, id=room, pos=position)}
 
 
 def _accept(
@@ -163,8 +174,16 @@ def proof_of(reader: Reader, stored: bytes | None) -> bytes | None:
 
 def post(tx: Tx, device: str, kind: int, room: str | None, position: int, *, about: str | None = None) -> None:
     """Put a mail into a device's mailbox and ring for it."""
-    tx.put(store.mailbox, device=device, kind=kind, room=room, room_pos=position, about=about, at_ms=tx.now)
+    place = {"kind": kind, "room": room, "room_pos": position, "about": about}
+    tx.put(store.mailbox, device=device, mail=number_mails(tx, 1), at_ms=tx.now, **place)
     tx.publish(MailArrived(device))
+
+
+def number_mails(tx: Tx, count: int) -> int:
+    """Ids for some mails, never given before: the first of them, in the order in which mails are posted."""
+    row = tx.one(store.MAILS_NUMBERED, count=count)
+    assert row is not None  # noqa: S101  an upsert returns its row
+    return int(row.given) - count + 1
 
 
 _GROUP = "room/"
@@ -207,30 +226,33 @@ def remember(tx: Tx, device: str, answer: Accepted, limits: Limits = DEFAULTS) -
         frank=answer.server_frank,
         proof=answer.proof,
     )
-    tx.run(store.ANSWERS_OLD, whose=device, up_to=turn - limits.answers_kept)
+    if turn % RING_PIECE == 0:
+        tx.run(store.ANSWERS_OLD, whose=device, up_to=turn - limits.answers_kept)
 
 
 def ack(tx: Tx, account: str, device: str, mails: Sequence[int]) -> None:
     """A device has these mails: their rows go, bodies that nobody waits for go, senders get a hint."""
-    read: dict[str, list[int]] = {}
+    read: dict[str, list[Received]] = {}
     for mail in mails:
         row = tx.one(store.MAIL_ROW, which=mail, whose=device)
         if row is None:
             continue
-        tx.run(store.MAIL_GONE, which=mail)
+        tx.run(store.MAIL_GONE, whose=device, which=mail)
         if row.kind != ROSTER:
             tx.run(store.BODY_GONE, id=row.room, pos=row.room_pos, what=row.kind)
         if row.kind == MESSAGE:
-            read.setdefault(row.room, []).append(row.room_pos)
-    for room, positions in read.items():
-        hint(tx, account, device, room, positions)
+            read.setdefault(row.room, []).append(Received(row.room_pos, mail))
+    for room, received in read.items():
+        other = peer_of(tx, account, room)
+        if other is not None:
+            hint_to(tx, other, device, room, received)
 
 
-def hint(tx: Tx, account: str, device: str, room: str, positions: Sequence[int]) -> None:
-    """Tell whoever else is in the room how far this device has everything, as long as the two are connected."""
-    other = peer_of(tx, account, room)
-    if other is not None:
-        hint_to(tx, other, device, room, positions)
+class Received(NamedTuple):
+    """A message that a device has: where it stands in its room, and the id of its mail."""
+
+    room_pos: int
+    mail: int
 
 
 def peer_of(reader: Reader, account: str, room: str) -> str | None:
@@ -241,11 +263,16 @@ def peer_of(reader: Reader, account: str, room: str) -> str | None:
     return str(place.other if place.one == account else place.one)
 
 
-def hint_to(tx: Tx, other: str, device: str, room: str, positions: Sequence[int]) -> None:
-    """Publish how far this device has everything, when that is news."""
-    waiting = tx.value(store.FIRST_WAITING, whose=device, id=room)
-    upto = max(positions) if waiting is None else int(waiting) - 1
-    if upto >= min(positions):
+def hint_to(tx: Tx, other: str, device: str, room: str, received: Sequence[Received]) -> None:
+    """Publish how far this device has everything, when that is news; nothing where that takes long to find out."""
+    last = max(received)
+    upto = last.room_pos
+    if tx.any(store.WAITS_BEFORE, whose=device, before=last.mail):
+        found = tx.one(store.FIRST_BEFORE, whose=device, before=last.mail, id=room)
+        if found is None or (found.first is None and found.looked_at >= store.LOOKED_AT):
+            return
+        upto = upto if found.first is None else int(found.first) - 1
+    if upto >= min(received).room_pos:
         tx.publish(Delivered(room, upto, other))
 
 
@@ -282,8 +309,14 @@ def body_of(reader: Reader, mail: Mail) -> Body | None:
 
 
 def unsent_before(reader: Reader, device: str, after: int, room: str, position: int) -> bool:
-    """Whether a mail of this room with a smaller position still waits behind this mail id."""
-    return reader.one(store.UNSENT_BEFORE, whose=device, after=after, id=room, pos=position) is not None
+    """Whether a mail of this room with a smaller position may still wait behind this mail id.
+
+    Among very many mails it is not looked for: it counts as there until the device has collected more of them.
+    """
+    found = reader.one(store.FIRST_AFTER, whose=device, after=after, id=room)
+    if found is None or found.first is None:
+        return found is not None and found.looked_at >= store.LOOKED_AT
+    return int(found.first) < position
 
 
 class Audience(NamedTuple):

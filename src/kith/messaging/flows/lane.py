@@ -22,7 +22,7 @@ from kith.ledger.database import Tx
 from kith.messaging import store
 from kith.messaging.envelope import Message, size_bucket
 from kith.messaging.flows import delivery
-from kith.messaging.flows.delivery import Hub, reference
+from kith.messaging.flows.delivery import RING_PIECE, Hub, Received, reference
 from kith.messaging.flows.writing import Sender, judge
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Accepted, Refusal
@@ -34,8 +34,6 @@ ROOMS: Final = 20_000
 """Rooms remembered before all are forgotten: about a kilobyte each."""
 TURNS: Final = 50_000
 """Devices whose place in their ring of answers is remembered."""
-RING_PIECE: Final = 16
-"""Old answers are dropped this many at a time, so that most messages need no DELETE."""
 
 UNRELATED: Final = frozenset(
     table.name
@@ -44,6 +42,7 @@ UNRELATED: Final = frozenset(
         store.mailbox,
         store.envelopes,
         store.batches,
+        store.counters,
         schema.events,
         schema.cursors,
         people.buckets,
@@ -102,8 +101,8 @@ class _Room:
     number: int
     last_ms: int
     leaves: list[str]
-    collected: dict[str, int]
-    """Up to which position each device surely had everything when it was last asked for."""
+    roomy_until: int = 0
+    """Below this position no device can have too much waiting; then it is asked again."""
     may_write: set[str] = field(default_factory=set)
     have_written: set[str] = field(default_factory=set)
     peers: dict[str, str | None] = field(default_factory=dict)
@@ -160,9 +159,11 @@ class Messages:
         self._signer = None
 
     def changed(self, tables: set[str]) -> None:
-        """Somebody else wrote; an answer of a commit moves a device's ring as well."""
+        """Somebody else wrote; an answer of a commit moves a device's ring."""
+        if store.answers.name in tables:
+            self._turns.clear()
         if not tables <= UNRELATED:
-            self.forget()
+            self._rooms.clear()
 
     def release(self, done: Sequence[tuple[object, object]]) -> None:
         """Durable, or failed."""
@@ -191,7 +192,7 @@ class Messages:
         if len(self._rooms) >= ROOMS:
             self._rooms.clear()
         leaves = [leaf.device for leaf in tx.all(store.LEAVES, id=name) if leaf.live]
-        room = _Room(head.epoch, head.room_pos, head.room_seq, head.last_ms, leaves, {})
+        room = _Room(head.epoch, head.room_pos, head.room_seq, head.last_ms, leaves)
         self._rooms[name] = room
         return room
 
@@ -221,17 +222,13 @@ class Messages:
         return True
 
     def _has_space(self, tx: Tx, sender: str, name: str, room: _Room) -> bool:
-        """As `delivery.overfull`. What a device has collected only grows, so it is asked for again when it is due."""
-        for device in room.leaves:
-            if device == sender or room.position - room.collected.get(device, -self._limits.backlog) < (
-                self._limits.backlog
-            ):
-                continue
-            first = tx.value(store.FIRST_WAITING, whose=device, id=name)
-            room.collected[device] = room.position + 1 if first is None else int(first)
-            if room.position - room.collected[device] >= self._limits.backlog:
-                return False
-        return True
+        """As `delivery.overfull`. What is collected only grows, so it is asked for again when it is due."""
+        if room.position < room.roomy_until:
+            return True
+        behind = delivery.waiting_since(tx, name, room.position - self._limits.backlog)
+        first = tx.value(store.FIRST_OF_ALL, id=name)
+        room.roomy_until = (room.position + 1 if first is None else int(first)) + self._limits.backlog
+        return behind.isdisjoint(device for device in room.leaves if device != sender)
 
     def _draft(self, tx: Tx, item: Submission, room: _Room) -> Posted:
         sender, message = item.sender, item.message
@@ -271,18 +268,18 @@ class Messages:
             if posted.recipients:
                 bodies.append((room, position, MESSAGE, body, at, number, hub_key_id, draft.frank, in_store))
                 posted.first_mail = len(mails)
-                mails += [(None, to, MESSAGE, room, position, None, tx.now) for to in posted.recipients]
+                mails += [(to, 0, MESSAGE, room, position, None, tx.now) for to in posted.recipients]
             envelopes.append((None, room, number, account, at, size_bucket(len(body))))
             turn = self._next_turn(tx, device)
-            answers.append((device, turn, key, position, at, number, hub_key_id, draft.frank, in_store))
+            answers.append((device, key, turn, position, at, number, hub_key_id, draft.frank, in_store))
             heads[room] = {"id": room, "pos": position, "seq": number, "at": at}
         tx.run_many(store.HEAD_MOVED, list(heads.values()))
         tx.put_many(store.envelopes, envelopes)
         self._remember(tx, answers)
         if mails:
             tx.put_many(store.bodies, bodies)
-            tx.put_many(store.mailbox, mails)
-            first = tx.last_serial() - len(mails) + 1
+            first = delivery.number_mails(tx, len(mails))
+            tx.put_many(store.mailbox, [(to, mail, *rest) for mail, (to, _, *rest) in enumerate(mails, first)])
             for draft in drafts:
                 draft.posted.first_mail += first
 
@@ -297,24 +294,26 @@ class Messages:
 
     def _remember(self, tx: Tx, answers: Sequence[tuple[object, ...]]) -> None:
         tx.put_many(store.answers, answers)
-        for device, turn, *_ in answers:
+        for device, _, turn, *_ in answers:
             if isinstance(turn, int) and turn % RING_PIECE == 0:
                 tx.run(store.ANSWERS_OLD, whose=device, up_to=turn - self._limits.answers_kept)
 
     def _collect(self, tx: Tx, receipts: Sequence[Receipt]) -> None:
         """Mails go, bodies that nobody waits for go, senders get a hint."""
         mails = [mailed for receipt in receipts for mailed in receipt.mails]
-        tx.run_many(store.MAIL_GONE, [{"which": mailed.mail} for mailed in mails])
+        gone = [{"whose": receipt.device, "which": mailed.mail} for receipt in receipts for mailed in receipt.mails]
+        tx.run_many(store.MAIL_GONE, gone)
         tx.run_many(store.BODY_GONE, [{"id": one.room, "pos": one.room_pos, "what": one.kind} for one in mails])
-        read: dict[tuple[str, str, str], list[int]] = {}
+        read: dict[tuple[str, str, str], list[Received]] = {}
         for receipt in receipts:
             for mailed in receipt.mails:
                 if mailed.kind == MESSAGE:
-                    read.setdefault((receipt.account, receipt.device, mailed.room), []).append(mailed.room_pos)
-        for (account, device, room), positions in read.items():
+                    place = Received(mailed.room_pos, mailed.mail)
+                    read.setdefault((receipt.account, receipt.device, mailed.room), []).append(place)
+        for (account, device, room), received in read.items():
             other = self._peer(tx, account, room)
             if other is not None:
-                delivery.hint_to(tx, other, device, room, positions)
+                delivery.hint_to(tx, other, device, room, received)
 
     def _peer(self, tx: Tx, account: str, name: str) -> str | None:
         room = self._rooms.get(name) or self._visit(tx, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kith.ledger.database import Tx
 from kith.messaging import store
+from kith.messaging.flows.delivery import number_mails
 
 LEAP = 1_000_000
 """Positions and numbers left free in every room: more than were given since any backup one would restore."""
@@ -17,4 +18,5 @@ def leap(tx: Tx) -> None:
     something is missing. A key package that is used twice would betray both its uses; devices bring new ones.
     """
     tx.run(store.HEADS_LEAP, by=LEAP)
+    number_mails(tx, LEAP)
     tx.run(store.UNISSUED_GONE)

@@ -12,7 +12,6 @@ from kith.messaging import store
 from kith.messaging.flows import inviting
 from kith.messaging.flows.requests import expire
 from kith.messaging.limits import DEFAULTS, Limits
-from kith.protocol.frames import ROSTER
 
 MOST = 100
 """Rows that one flow deals with: well under a millisecond."""
@@ -28,12 +27,15 @@ def sweep(tx: Tx, limits: Limits = DEFAULTS) -> bool:
 
 def _old_mail(tx: Tx, limits: Limits) -> bool:
     before = tx.now - limits.mail_life_ms
-    old = [row for row in tx.all(store.OLDEST_MAIL, most=MOST) if row.at_ms < before]
-    for row in old:
-        tx.run(store.MAIL_GONE, which=row.mail)
-        if row.kind != ROSTER:
-            tx.run(store.BODY_GONE, id=row.room, pos=row.room_pos, what=row.kind)
-    return len(old) == MOST
+    bodies = [row for row in tx.all(store.OLDEST_BODIES, most=MOST) if row.at_ms < before]
+    for row in bodies:
+        place = {"id": row.room, "pos": row.room_pos, "what": row.kind}
+        tx.run(store.MAILS_GONE, **place)
+        tx.run(store.BODY_GONE, **place)
+    rosters = tx.all(store.OLD_ROSTERS, before=before, most=MOST)
+    for row in rosters:
+        tx.run(store.MAIL_GONE, whose=row.device, which=row.mail)
+    return MOST in (len(bodies), len(rosters))
 
 
 def _old_envelopes(tx: Tx, limits: Limits) -> bool:
@@ -66,4 +68,3 @@ def forget(tx: Tx, limits: Limits = DEFAULTS) -> None:
     tx.run(store.INVITES_OLD, before=tx.now)
     tx.run(store.PACKAGES_EXPIRED, now=tx.now)
     tx.run(store.GRANTS_OLD, before=tx.now - 2 * DAY)
-    tx.run(store.BODIES_OLD, before=tx.now - limits.mail_life_ms - DAY)
