@@ -71,6 +71,8 @@ def test_a_nearly_full_disk_of_small_blocks_is_no_place_to_start(tmp_path: Path)
         ("POST", "/api/v1/groups/x/leave", False),
         ("DELETE", "/api/v1/requests/x", False),
         ("GET", "/api/v1/rooms", False),
+        ("DELETE", "/api/v1/groups/x/photo", False),
+        ("PUT", "/api/v1/groups/x/photo", True),
         ("POST", "/api/v1/accounts", True),
         ("POST", "/api/v1/requests", True),
         ("POST", "/api/v1/something-of-tomorrow", True),

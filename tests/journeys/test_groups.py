@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from journeys.looks import Looks
 from journeys.person import Meet, Person, connect
+from kith.messaging.pictures import read_picture
+from messaging.pictures import GPS, chunk, png
 
 pytestmark = pytest.mark.browser
 
@@ -39,6 +42,60 @@ def do_to(admin: Person, group: str, name: str, what: str) -> None:
     expect(admin.page.get_by_role("dialog")).to_have_count(0)
 
 
+PLACE = b"59.9127 N 10.7461 E"
+
+
+def photographed() -> bytes:
+    """A wide picture as a camera would leave it: with a block that says where, and words."""
+    place = GPS + PLACE
+    return png(400, 300, extra=chunk(b"eXIf", place[6:]) + chunk(b"tEXt", b"Comment\0" + place))
+
+
+def set_photo(person: Person) -> bytes:
+    """Give the group on the screen a photo. What her device sent, and the server keeps."""
+    picture = photographed()
+    assert PLACE in picture
+    person.page.get_by_text("Group settings").click()
+    person.sees("Where and how it was taken stays on this device.")
+    file: Any = {"name": "choir.png", "mimeType": "image/png", "buffer": picture}
+    person.page.get_by_test_id("group-photo").set_input_files(file)
+    person.sees("Saved.")
+    is_drawn(person.page.get_by_role("main").locator("img").first)
+    room = person.call("GET", "/api/v1/groups")["body"][0]["room"]
+    kept = person.page.evaluate(
+        "async path => [...new Uint8Array(await (await fetch(path)).arrayBuffer())]", f"/api/v1/groups/{room}/photo"
+    )
+    found = read_picture("image/webp", bytes(kept))
+    return found.data
+
+
+def is_drawn(image: Locator) -> None:
+    """A picture is on the screen, square, and its bytes could be read."""
+    expect(image).to_be_visible()
+    expect(image).to_have_js_property("naturalWidth", 256)
+    expect(image).to_have_js_property("naturalHeight", 256)
+
+
+def join_choir(person: Person, looks: Looks, *, connected: bool) -> None:
+    """By the invitation. Of somebody with whom there is no chat, the photo waits until it is wanted."""
+    person.home()
+    person.link(re.compile("^Message requests")).click()
+    person.link(re.compile("^Choir evenings")).click()
+    person.sees("Ann Choir invites you to a group")
+    person.sees("You have a chat" if connected else "You have no chat")
+    if not connected:
+        expect(person.page.locator("main img.veiled")).to_be_visible()
+        expect(person.page.locator("header img")).to_have_count(0)
+    looks.at(person.page, f"invitation-{person.handle}")
+    if not connected:
+        person.button("Show photo").click()
+    is_drawn(person.page.locator("main img"))
+    is_drawn(person.page.locator("header img").last)
+    assert person.call("GET", "/api/v1/groups")["body"] == []
+    person.button("Join").click()
+    person.in_chat()
+
+
 def test_a_group_from_the_first_yes_to_the_last_goodbye(meet: Meet) -> None:
     """Two join by invitation, three talk; one is removed and one leaves; each screen is looked at on the way."""
     looks = Looks()
@@ -46,21 +103,17 @@ def test_a_group_from_the_first_yes_to_the_last_goodbye(meet: Meet) -> None:
     cem = meet("Cem Choir")
     make_group(ann, "Choir evenings")
     looks.at(ann.page, "group-empty")
+    sent = set_photo(ann)
+    looks.at(ann.page, "group-photo")
+    assert all(secret not in sent for secret in (PLACE, b"Exif", b"ICC"))
     ann.button("Invite Ben Choir").click()
     ann.sees("Invitation to Ben Choir sent.")
     ann.fill("Their exact handle", cem.handle)
     ann.button("Invite").click()
     ann.sees(f"Invitation to @{cem.handle} sent.")
-    for person, connected in ((ben, "You have a chat"), (cem, "You have no chat")):
-        person.home()
-        person.link(re.compile("^Message requests")).click()
-        person.link(re.compile("^Choir evenings")).click()
-        person.sees("Ann Choir invites you to a group")
-        person.sees(connected)
-        looks.at(person.page, f"invitation-{person.handle}")
-        assert person.call("GET", "/api/v1/groups")["body"] == []
-        person.button("Join").click()
-        person.in_chat()
+    join_choir(ben, looks, connected=True)
+    join_choir(cem, looks, connected=False)
+    is_drawn(ben.page.locator("header img").last)
     ann.open_chat("Choir evenings")
     ann.say("Welcome, both of you")
     ben.reads("Welcome, both of you")

@@ -55,7 +55,7 @@ Call = Callable[..., Any]
 
 @pytest.fixture
 def calls(town: Town, tmp_path: Path) -> Iterator[Callable[[Phone], Call]]:
-    """`calls(phone)("POST", path, body)` as that phone's person."""
+    """`calls(phone)("POST", path, body)` as that phone's person; `content` and `kind` instead of JSON."""
     key_files.create(tmp_path / "keys", START)
     app = people_app(
         database=town.database,
@@ -69,6 +69,13 @@ def calls(town: Town, tmp_path: Path) -> Iterator[Callable[[Phone], Call]]:
 
         def of(phone: Phone) -> Call:
             headers = {"Authorization": f"Bearer {town.tokens[phone.device]}"}
-            return lambda method, path, body=None: client.request(method, f"/api/v1{path}", json=body, headers=headers)
+
+            def call(method: str, path: str, body: Any = None, content: bytes | None = None, kind: str = "") -> Any:
+                if content is None:
+                    return client.request(method, f"/api/v1{path}", json=body, headers=headers)
+                typed = {**headers, "Content-Type": kind}
+                return client.request(method, f"/api/v1{path}", content=content, headers=typed)
+
+            return call
 
         yield of

@@ -9,6 +9,7 @@ from kith.messaging import group_routes
 from kith.people.connections import grant
 from messaging.conftest import Call
 from messaging.mls import Phone
+from messaging.pictures import WEBP
 from messaging.town import START, Town
 
 NO_ROOM = "7f0c0c8e-0000-4000-8000-000000000000"
@@ -61,6 +62,7 @@ def test_a_group_over_http(town: Town, calls: Callable[[Phone], Call]) -> None:
         "approval": True,
         "role": "owner",
         "created_ms": START,
+        "photo": None,
     }
     here = f"/groups/{room['room']}"
     assert as_ana("POST", f"{here}/invitations", {"account": ben.account}).status_code == 201
@@ -140,12 +142,13 @@ def test_for_strangers_every_group_is_absent(town: Town, calls: Callable[[Phone]
                     filled = path.replace("{room_id:str}", which).replace("{account_id:str}", ana.account)
                     rest = path.removeprefix("/groups/{room_id:str}").replace("{account_id:str}", "")
                     body = bodies.get(rest) if method in ("POST", "PUT") else None
-                    answer = stranger(method, filled.replace("{link_id:str}", NO_ROOM), body)
+                    picture = {"content": WEBP, "kind": "image/webp"} if (method, rest) == ("PUT", "/photo") else {}
+                    answer = stranger(method, filled.replace("{link_id:str}", NO_ROOM), body, **picture)
                     answers.append((answer.status_code, answer.content))
                 assert answers[0] == answers[1], (method, path)
                 assert answers[0][0] == 404, (method, path, answers)
                 seen += 1
-    assert seen == 12
+    assert seen == 15
 
 
 def test_an_admin_changes_no_group_without_end(town: Town, calls: Callable[[Phone], Call]) -> None:

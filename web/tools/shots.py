@@ -30,7 +30,7 @@ POLICY = (
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MAYA, CLOSED, NOT_READY, KAI = (f"00000000-0000-4000-8000-{100 + n:012d}" for n in (0, 5, 4, 6))
 GROUP, NOTICES, LEFT_GROUP = (f"00000000-0000-4000-8000-{150 + n:012d}" for n in range(3))
-INVITATION = "00000000-0000-4000-8000-000000000700"
+INVITATION, STRANGE_INVITATION = "00000000-0000-4000-8000-000000000700", "00000000-0000-4000-8000-000000000701"
 REQUEST = "00000000-0000-4000-8000-000000000400"
 PLAIN_REQUEST = "00000000-0000-4000-8000-000000000401"
 
@@ -196,6 +196,8 @@ SHOTS = [
     Shot("group-person", "adult", f"#/c/{GROUP}/people",
          (lambda page: page.get_by_role("main").get_by_text("Lee").first.click(),)),
     Shot("group-invitation", "teen", f"#/invitations/{INVITATION}"),
+    Shot("group-invitation-stranger", "adult", f"#/invitations/{STRANGE_INVITATION}"),
+    Shot("group-invitation-stranger-shown", "adult", f"#/invitations/{STRANGE_INVITATION}", (button("Show photo"),)),
     Shot("group-invitation-gone", "adult", "#/invitations/none"),
     Shot("group-link", "teen", "#/g/abc"),
     Shot("group-link-asked", "adult", "#/g/abc", (button("Send request to join"),)),

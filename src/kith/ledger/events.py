@@ -279,6 +279,13 @@ class GroupDescribed(Event, frozen=True, kw_only=True, tag="messaging:group:desc
     by: str
 
 
+class GroupPhotoChanged(Event, frozen=True, kw_only=True, tag="messaging:group:photo"):
+    """A group's photo was set, replaced or removed; the bytes are elsewhere. Writer: messaging.flows.photos."""
+
+    room: str
+    by: str
+
+
 class GroupRulesChanged(Event, frozen=True, kw_only=True, tag="messaging:group:rules"):
     """Who may write in a group (`everyone`, `admins`), and whether joiners wait. Writer: messaging.flows.groups."""
 

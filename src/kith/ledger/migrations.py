@@ -173,6 +173,15 @@ STEPS: tuple[Step, ...] = (
             "DROP INDEX bodies_by_time",
         ),
     ),
+    Step(
+        "photos of groups",
+        (
+            (
+                "CREATE TABLE group_photos (room TEXT NOT NULL, version BIGINT NOT NULL, media_type TEXT, "
+                "photo BLOB, PRIMARY KEY (room))"
+            ),
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

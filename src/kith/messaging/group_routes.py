@@ -5,24 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Router, delete, get, post, put
+from litestar import Request, Response, Router, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta
 
 from kith.ledger.database import Database, Reader
 from kith.ledger.problem import Problem, invalid, not_found
 from kith.messaging import group_membership as policy
 from kith.messaging import store
-from kith.messaging.flows import groups, inviting, joining, roster
+from kith.messaging.flows import groups, inviting, joining, photos, roster
 from kith.messaging.flows.groups import Words
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Refusal
+from kith.messaging.pictures import MAX_BYTES, Picture, read_picture
 from kith.messaging.routes import MOST_LISTED, Room, groups_of, problem, room_of
 from kith.people import facts
 from kith.people.buckets import Charge, charge
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
+from kith.protocol.wire import Malformed
 
 TheSession = NamedDependency[Session]
 TheDatabase = NamedDependency[Database]
@@ -98,6 +100,64 @@ async def change_group(
     said = _words(data.name, data.description)
     rules = {"posting": data.posting, "approval": data.approval}
     _answer(await database.write(groups.describe, session.account, room_id, said, **rules))  # type: ignore[arg-type]
+
+
+# --- photos ---
+
+CACHED_S = 24 * 3600
+"""A photo that was asked for by its version stays in the browser that long; longer would outlive a leaving."""
+PICTURE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Disposition": "inline",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+"""Whatever the bytes turn out to be, a browser does nothing with them but draw them."""
+
+
+def _picture(found: photos.Found | None, version: int) -> Response[bytes]:
+    if found is None:
+        raise not_found()
+    caching = f"private, max-age={CACHED_S}, immutable" if version == found.version else "private, no-cache"
+    headers = {**PICTURE_HEADERS, "Cache-Control": caching}
+    return Response(found.picture.data, media_type=found.picture.media_type, headers=headers)
+
+
+@put("/groups/{room_id:str}/photo", status_code=204, request_max_body_size=MAX_BYTES)
+async def set_photo(
+    room_id: FromPath[str],
+    request: Request[Any, Any, Any],
+    session: TheSession,
+    database: TheDatabase,
+    server: NamedDependency[ServerFacts],
+) -> None:
+    """Give the group a photo; the body is the picture itself."""
+    try:
+        picture = read_picture(request.headers.get("content-type", ""), await request.body())
+    except Malformed as flaw:
+        raise invalid(f"{flaw}.") from None
+    await _change_photo(database, server, session, room_id, picture)
+
+
+@delete("/groups/{room_id:str}/photo", status_code=204)
+async def remove_photo(
+    room_id: FromPath[str], session: TheSession, database: TheDatabase, server: NamedDependency[ServerFacts]
+) -> None:
+    """Remove the group's photo."""
+    await _change_photo(database, server, session, room_id, None)
+
+
+async def _change_photo(
+    database: Database, server: ServerFacts, session: Session, room: str, picture: Picture | None
+) -> None:
+    _answer(await database.write(photos.change, session.account, room, picture, key=server.ticket_key))
+
+
+@get("/groups/{room_id:str}/photo", cache_control=None)
+async def show_photo(
+    room_id: FromPath[str], session: TheSession, database: TheDatabase, v: FromQuery[int] = 0
+) -> Response[bytes]:
+    """The photo, for members and invited people; `v` is the version that is wanted."""
+    return _picture(await database.read(photos.seen_by, session.account, room_id), v)
 
 
 @post("/groups/{room_id:str}/leave", status_code=204)
@@ -273,6 +333,7 @@ class ReceivedInvitation(msgspec.Struct, frozen=True, kw_only=True):
     known: int
     created_ms: int
     sent_ms: int
+    photo: int | None
 
 
 class SentInvitation(msgspec.Struct, frozen=True):
@@ -327,6 +388,7 @@ def _received(one: inviting.Waiting) -> ReceivedInvitation:
         known=one.group.known,
         created_ms=one.group.created_ms,
         sent_ms=one.sent_ms,
+        photo=one.group.photo,
     )
 
 
@@ -427,6 +489,7 @@ class LinkSeen(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     by: InviterView
     approval: bool
+    photo: int | None
 
 
 @post("/group-links/look", status_code=200)
@@ -443,7 +506,14 @@ async def look_at_link(data: JSONBody[Token], session: TheSession, database: The
         created_ms=seen.group.created_ms,
         by=InviterView(seen.by, seen.card.handle, seen.card.display_name, seen.connected),
         approval=seen.approval,
+        photo=seen.group.photo,
     )
+
+
+@post("/group-links/photo", status_code=200)
+async def look_at_photo(data: JSONBody[Token], session: TheSession, database: TheDatabase) -> Response[bytes]:
+    """The photo of the group behind a link."""
+    return _picture(await database.read(photos.by_link, session.account, data.token), 0)
 
 
 class JoinedView(msgspec.Struct, frozen=True):
@@ -469,6 +539,9 @@ ROUTES: list[Router] = [
             make_group,
             show_groups,
             change_group,
+            set_photo,
+            remove_photo,
+            show_photo,
             leave_group,
             give_role,
             remove_member,
@@ -485,6 +558,7 @@ ROUTES: list[Router] = [
             show_links,
             revoke_link,
             look_at_link,
+            look_at_photo,
             join_by_link,
         ],
     )

@@ -41,6 +41,8 @@ class Limits:
     group_invitations_per_day: int = limit(60, "invitations in 24 hours", "a school class twice; a spammer many more")
     group_name_characters: int = limit(60, "characters", "it stands in one line of a list")
     group_description_characters: int = limit(500, "characters", "a paragraph")
+    group_photos_at_once: int = limit(10, "photos set in a row", "somebody who tries which one looks best")
+    group_photo_again_ms: int = limit(10 * MINUTE, "ms", "and one more; a photo is not a stream of pictures")
     group_link_life_ms: int = limit(7 * DAY, "ms", "a link that wanders further should have died by then")
     group_link_longest_ms: int = limit(30 * DAY, "ms", "no link lives for ever")
     group_links_open: int = limit(5, "live links of a group", "one for each notice board; more is a leak")

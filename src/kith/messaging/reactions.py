@@ -10,6 +10,7 @@ from kith.ledger.events import (
     GroupDescribed,
     GroupEntered,
     GroupLeft,
+    GroupPhotoChanged,
     GroupRoleChanged,
     GroupRulesChanged,
     IdentitySet,
@@ -43,6 +44,8 @@ def react(tx: Tx, recorded: Recorded) -> None:
             person = facts.load(tx, account)
             roster.ages_changed(tx, account, protected=person is None or person.minor_as_target)
         case GroupEntered(room=room) | GroupDescribed(room=room) | GroupRulesChanged(room=room):
+            _announce(tx, room)
+        case GroupPhotoChanged(room=room):
             _announce(tx, room)
         case GroupLeft(room=room, account=account) | GroupRoleChanged(room=room, account=account):
             _announce(tx, room, account)

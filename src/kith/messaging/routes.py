@@ -241,6 +241,7 @@ class GroupView(msgspec.Struct, frozen=True, kw_only=True):
     approval: bool
     role: Literal["member", "admin", "owner"]
     created_ms: int
+    photo: int | None
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,6 +312,7 @@ def _group(reader: Reader, account: str, row: Any, *, group_info: bool = False) 
         approval=bool(row.approval),
         role=row.role,
         created_ms=row.created_ms,
+        photo=reader.value(store.GROUP_PHOTO_VERSION, id=row.room),
     )
     room = _head(reader, account, row.room, people, group_info=group_info)
     return msgspec.structs.replace(room, kind="group", group=view)

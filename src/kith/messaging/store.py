@@ -157,6 +157,17 @@ group_profiles = table(
     kind="personal",
 )
 
+group_photos = table(
+    "group_photos",
+    text("room", "id of the group", key=True),
+    number("version", "counts its changes, and never starts again, so that no cache shows an old one"),
+    text("media_type", "image/png, image/jpeg or image/webp; empty while it has none", null=True),
+    data("photo", "the picture, a public surface: nothing but pixels; empty while it has none", null=True),
+    purpose="the photo of a group; seen by members, invited people and holders of its links",
+    retention="until it is replaced or removed, or nobody is in the group any more",
+    kind="personal",
+)
+
 invitation_words = table(
     "invitation_words",
     text("invitation", "id of the invitation", key=True),
@@ -580,6 +591,16 @@ GROUP_PROFILE_SET = (
     .where(group_profiles.c.room == bindparam("id"))
     .values(name=bindparam("new_name"), description=bindparam("new_description"))
 )
+GROUP_PHOTO = select(group_photos).where(group_photos.c.room == bindparam("id"))
+GROUP_PHOTO_VERSION = select(group_photos.c.version).where(
+    and_(group_photos.c.room == bindparam("id"), group_photos.c.media_type.is_not(None))
+)
+GROUP_PHOTO_SET = (
+    update(group_photos)
+    .where(group_photos.c.room == bindparam("id"))
+    .values(version=group_photos.c.version + 1, media_type=bindparam("new_type"), photo=bindparam("new_photo"))
+)
+GROUP_PHOTO_GONE = delete(group_photos).where(group_photos.c.room == bindparam("id"))
 GROUP_ROLE = (
     select(_p.role, groups.c.posting)
     .join(groups, groups.c.room == _p.room)

@@ -258,6 +258,7 @@ class Group(Struct, frozen=True):
     approval: bool
     role: str
     created_ms: int
+    photo: int | None = None
 
 
 class Inviter(Struct, frozen=True):
@@ -281,6 +282,7 @@ class ReceivedInvitation(Struct, frozen=True):
     known: int
     created_ms: int
     sent_ms: int
+    photo: int | None = None
 
 
 class SentInvitation(Struct, frozen=True):
@@ -331,6 +333,7 @@ class SeenLink(Struct, frozen=True):
     known: int
     by: Inviter
     approval: bool
+    photo: int | None = None
 
 
 class Joiner(Struct, frozen=True):

@@ -157,11 +157,22 @@ class Api:
 
         While `signing_in` a 401 means wrong credentials, not that this session has ended.
         """
+        content = None if body is None else msgspec.json.encode(body)
+        said = await self._exchange(method, path, content, "application/json", signing_in=signing_in)
+        if kind is None:
+            return None  # type: ignore[return-value]  # the caller asked for nothing
+        try:
+            decoded: T = msgspec.json.decode(said, type=kind)
+        except msgspec.MsgspecError as error:
+            raise Unreachable("This does not answer like a server of Kith. Check the address.") from error
+        return decoded
+
+    async def _exchange(
+        self, method: str, path: str, content: bytes | None, media_type: str, *, signing_in: bool = False
+    ) -> bytes:
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        content = None
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            content = msgspec.json.encode(body)
+        if content is not None:
+            headers["Content-Type"] = media_type
         url = path if path.startswith("/.") else BASE + path
         try:
             async with self._http.stream(method, url, content=content, headers=headers) as answer:
@@ -172,13 +183,7 @@ class Api:
             raise Unreachable(_CANNOT_REACH) from error
         if not answer.is_success:
             raise _refusal(answer.status_code, said, signing_in=signing_in)
-        if kind is None:
-            return None  # type: ignore[return-value]  # the caller asked for nothing
-        try:
-            decoded: T = msgspec.json.decode(said, type=kind)
-        except msgspec.MsgspecError as error:
-            raise Unreachable("This does not answer like a server of Kith. Check the address.") from error
-        return decoded
+        return said
 
     # --- people -------------------------------------------------------------------------------------------------------
 
@@ -338,6 +343,14 @@ class Api:
     async def change_group(self, room: str, changes: dict[str, Any]) -> None:
         """Name, description, posting, approval."""
         await self.call(None, "PUT", _group(room), changes)
+
+    async def group_photo(self, room: str) -> bytes:
+        """A group's photo: PNG, JPEG or WebP."""
+        return await self._exchange("GET", f"{_group(room)}/photo", None, "")
+
+    async def set_group_photo(self, room: str, picture: bytes | None, media_type: str = "image/png") -> None:
+        """Give a group a photo (bare: no EXIF, text or profile; at most 64 KiB, 512 by 512), or remove it (None)."""
+        await self._exchange("DELETE" if picture is None else "PUT", f"{_group(room)}/photo", picture, media_type)
 
     async def invite_to(self, room: str, body: dict[str, str]) -> answers.Invited:
         """Invite a handle or an account into a group."""

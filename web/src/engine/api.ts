@@ -1,7 +1,7 @@
 /** The HTTP half of docs/api.md, with its answers typed and its errors as `Problem`. */
 import type {
-  GroupFacts, GroupInvitation, GroupLink, GroupLinkFacts, GroupPerson, GroupRole, Me, Notice, Participant, ReceivedRequest,
-  ReportCategory, SentGroupInvitation, Standing,
+  GroupFacts, GroupInvitation, GroupLink, GroupLinkFacts, GroupPerson, GroupRole, Me, Notice, Participant, Picture,
+  ReceivedRequest, ReportCategory, SentGroupInvitation, Standing,
 } from './contract';
 import { offline, Problem } from './errors';
 import { Unreachable, type Home } from './home';
@@ -141,6 +141,10 @@ export class Api {
   groups = (): Promise<RoomAnswer[]> => this.call('GET', '/groups');
   createGroup = (body: { name: string; description: string }): Promise<RoomAnswer> => this.call('POST', '/groups', body);
   editGroup = (room: string, body: object): Promise<null> => this.call('PUT', `/groups/${room}`, body);
+  setGroupPhoto = (room: string, picture: Picture): Promise<null> => this.call('PUT', `/groups/${room}/photo`, picture);
+  removeGroupPhoto = (room: string): Promise<null> => this.call('DELETE', `/groups/${room}/photo`);
+  groupPhoto = (room: string, version: number): Promise<Picture> => this.call('GET', `/groups/${room}/photo?v=${version}`);
+  groupLinkPhoto = (token: string): Promise<Picture> => this.call('POST', '/group-links/photo', { token });
   inviteToGroup = (room: string, body: { handle: string } | { account: string }): Promise<unknown> =>
     this.call('POST', `/groups/${room}/invitations`, body);
   groupInvitations = (): Promise<{ received: GroupInvitation[]; sent: SentGroupInvitation[] }> => this.call('GET', '/group-invitations');

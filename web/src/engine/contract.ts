@@ -69,6 +69,8 @@ export interface GroupFacts {
   approval: boolean;
   role: GroupRole;            // mine
   created_ms: Ms;
+  /** version of its photo, public like the name; null: it has none */
+  photo: number | null;
   /** I am not in it any more; the thread stays on this device */
   left: boolean;
 }
@@ -78,13 +80,17 @@ export interface GroupInvitation {
   members: number;
   known: number;              // members that I am connected with
   created_ms: Ms; sent_ms: Ms;
+  photo: number | null;
 }
 export interface SentGroupInvitation { invitation: string; room: string; to: string; sent_ms: Ms; state: 'sent' | 'joined' }
 export interface GroupLink { link: string; by: string; made_ms: Ms; expires_ms: Ms; joined: number }
 export interface GroupLinkFacts {
   name: string; description: string; members: number; known: number; approval: boolean;
   by: { account: string; handle: string; display_name: string; connected: boolean };
+  photo: number | null;
 }
+/** A still picture as PNG, JPEG or WebP. */
+export interface Picture { type: string; bytes: Uint8Array<ArrayBuffer> }
 export interface GroupPerson { account: string; handle: string; display_name: string; since_ms: Ms }
 
 /** What two people compare; `code` is what the QR code holds. */
@@ -187,6 +193,10 @@ export interface Ops {
 
   create_group: [{ name: string; description: string }, { room: string }];
   edit_group: [{ room: string; name?: string; description?: string; posting?: 'everyone' | 'admins'; approval?: boolean }, null];
+  /** What is not pixels is taken out before it leaves this device. null removes the photo. */
+  set_group_photo: [{ room: string; picture: Picture | null }, null];
+  group_photo: [{ room: string; version: number }, Picture];
+  group_link_photo: [{ token: string }, Picture];
   /** The answer never tells whether the invitation reached anybody. */
   invite_to_group: [{ room: string; handle?: string; account?: string }, null];
   group_invitations: [Record<string, never>, { received: GroupInvitation[]; sent: SentGroupInvitation[] }];

@@ -11,7 +11,7 @@ import { labelOf } from '../protocol/transparency';
 import { isUuid } from '../protocol/uris';
 import { Account, readCode } from './account';
 import { Api, type Blocked, type RoomAnswer, type SessionAnswer } from './api';
-import type { Args, Chat, Engine, Happening, Me, Message, Op, Phase, Result, SafetyNumber, SentReport } from './contract';
+import type { Args, Chat, Engine, GroupFacts, Happening, Me, Message, Op, Phase, Result, SafetyNumber, SentReport } from './contract';
 import { Directory, isRefusal } from './directory';
 import { Problem, signedOut } from './errors';
 import type { Home } from './home';
@@ -19,6 +19,7 @@ import { KeyLog } from './key-log';
 import { Link } from './link';
 import { MlsEngine } from './mls';
 import { KeyPackages, packageLimits, type PackageLimits } from './packages';
+import { bare } from './picture';
 import { jsonBody } from './receive';
 import { outboxKey, type FirstMessage, type NewIdentity, type OutboxRecord, type Self, type VerifiedPerson } from './records';
 import { Room, type RoomContext } from './room';
@@ -493,7 +494,7 @@ export class EngineCore implements Engine {
     const who = room.group
       ? { account: '', handle: '', display_name: room.group.name } : { account: other!.account, handle: other!.handle, display_name: other!.display_name };
     return {
-      room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && { ...room.group, left: room.left === true },
+      room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && groupFacts(room.group, room.left === true),
       people: room.accounts, ...who,
       writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread,
       last: thread.last && { text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs },
@@ -726,6 +727,10 @@ export class EngineCore implements Engine {
       return { room };
     },
     edit_group: async ({ room, ...body }) => this.#changed(() => this.#api.editGroup(roomId(room), body)),
+    set_group_photo: async ({ room, picture }) => this.#changed(() =>
+      picture === null ? this.#api.removeGroupPhoto(roomId(room)) : this.#api.setGroupPhoto(roomId(room), bare(picture))),
+    group_photo: async ({ room, version }) => bare(await this.#api.groupPhoto(roomId(room), version)),
+    group_link_photo: async ({ token }) => bare(await this.#api.groupLinkPhoto(token)),
     invite_to_group: async ({ room, handle, account }) => {
       await this.#api.inviteToGroup(roomId(room), account === undefined ? { handle: handle ?? '' } : { account });
       this.#emit({ type: 'requests' });
@@ -856,6 +861,11 @@ function accountId(text: string): string {
   if (!isUuid(text)) throw new Problem('not_found', 'There is no such person.');
   return text;
 }
+
+/** Who left a group is not given its photo any more. */
+const groupFacts = (group: NonNullable<RoomAnswer['group']>, left: boolean): GroupFacts => ({
+  ...group, left, photo: left ? null : (group.photo ?? null),
+});
 
 function roomId(text: string): string {
   if (!isUuid(text)) throw new Problem('not_found', 'There is no such chat.');

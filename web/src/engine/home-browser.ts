@@ -3,7 +3,7 @@ import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import type { Bytes } from '../protocol/bytes';
 import { SUBPROTOCOL } from '../protocol/frames';
 import {
-  storeNames, Unreachable, type Answer, type Backend, type Entry, type Home, type Range, type Socket, type SocketEvents,
+  pictureOf, posted, storeNames, Unreachable, type Answer, type Backend, type Entry, type Home, type Range, type Socket, type SocketEvents,
   type StoreName, type Write,
 } from './home';
 
@@ -93,12 +93,10 @@ export class BrowserHome implements Home {
     const init: RequestInit = {
       method, credentials: 'same-origin', cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     };
-    if (body !== undefined) {
-      init.headers = { 'Content-Type': 'application/json' };
-      init.body = JSON.stringify(body);
-    }
     try {
-      const response = await fetch(path, init);
+      const response = await fetch(path, { ...init, ...posted(body) });
+      const picture = await pictureOf(response);
+      if (picture) return { status: response.status, body: picture };
       const json = response.headers.get('Content-Type')?.includes('json') ?? false;
       return { status: response.status, body: json ? ((await response.json()) as unknown) : null };
     } catch {

@@ -6,7 +6,7 @@ import WebSocket from 'ws';
 import { concat, u32, type Bytes } from '../protocol/bytes';
 import { SUBPROTOCOL } from '../protocol/frames';
 import {
-  storeNames, Unreachable, type Answer, type Backend, type Entry, type Home, type Range, type Socket, type SocketEvents,
+  pictureOf, posted, storeNames, Unreachable, type Answer, type Backend, type Entry, type Home, type Range, type Socket, type SocketEvents,
   type StoreName, type Write,
 } from './home';
 
@@ -173,12 +173,11 @@ export class NodeHome implements Home {
   }
 
   async request(method: string, path: string, body?: unknown): Promise<Answer> {
-    const headers = { ...this.#headers(), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) };
-    const init: RequestInit = { method, headers, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) };
-    if (body !== undefined) init.body = JSON.stringify(body);
+    const { headers, ...content } = posted(body);
+    const init: RequestInit = { method, headers: { ...headers, ...this.#headers() }, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) };
     try {
-      const response = await fetch(this.origin + path, init);
-      return { status: response.status, body: parseBody(await response.text()) };
+      const response = await fetch(this.origin + path, { ...init, ...content });
+      return { status: response.status, body: (await pictureOf(response)) ?? parseBody(await response.text()) };
     } catch (error) {
       throw new Unreachable(error instanceof Error ? error.message : 'no answer');
     }

@@ -2,6 +2,7 @@
  * Where an engine lives. One engine runs in a browser worker and in Node; everything that differs is behind `Home`.
  */
 import type { Bytes } from '../protocol/bytes';
+import type { Picture } from './contract';
 
 /** Stores of the device. Values are sealed (vault.ts), except the few of `keys` that are needed before unlocking. */
 export const storeNames = ['keys', 'groups', 'trees', 'messages', 'outbox', 'meta', 'reports'] as const;
@@ -36,7 +37,24 @@ export interface Socket {
   close(): void;
 }
 
+/** Of a picture `body` is a `Picture`; it goes to the server in the same way. */
 export interface Answer { status: number; body: unknown }
+
+const isPicture = (body: unknown): body is Picture =>
+  typeof body === 'object' && body !== null && 'bytes' in body && body.bytes instanceof Uint8Array;
+
+/** A body and its type as `fetch` takes them: a picture as it is, anything else as JSON. */
+export function posted(body: unknown): { headers: Record<string, string>; body?: BodyInit } {
+  if (body === undefined) return { headers: {} };
+  if (isPicture(body)) return { headers: { 'Content-Type': body.type }, body: body.bytes };
+  return { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+}
+
+/** The picture of an answer, or null when it is something else. */
+export async function pictureOf(response: Response): Promise<Picture | null> {
+  const type = response.headers.get('Content-Type') ?? '';
+  return type.startsWith('image/') ? { type, bytes: new Uint8Array(await response.arrayBuffer()) } : null;
+}
 
 /** The server cannot be reached now. Never a verdict about anything. */
 export class Unreachable extends Error {

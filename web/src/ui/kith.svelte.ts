@@ -5,6 +5,7 @@ import type {
 } from '../engine/contract';
 import { sentence } from './errors';
 import { called } from './names';
+import { Photos } from './photos.svelte';
 import { Resource } from './resource.svelte';
 import type { Route } from './routes';
 
@@ -51,6 +52,7 @@ export class Kith {
   readonly invitations: Resource<Result<'group_invitations'>>;
   readonly notices: Resource<Notice[]>;
   readonly alarms: Resource<KeyAlarm[]>;
+  readonly photos: Photos;
   /** Terms and standards; loaded by the screens that show them. */
   readonly terms: Resource<Result<'terms'>>;
 
@@ -61,6 +63,7 @@ export class Kith {
     this.notices = new Resource(() => engine.call('notices', {}));
     this.alarms = new Resource(() => engine.call('alarms', {}));
     this.terms = new Resource(() => engine.call('terms', {}));
+    this.photos = new Photos(engine);
     engine.on((happening) => this.#hear(happening));
   }
 
@@ -133,6 +136,7 @@ export class Kith {
         return this.#enter(happening.phase);
       case 'connection':
         this.connection = happening.state;
+        if (happening.state === 'online') this.photos.retry();
         return;
       case 'chats':
         return void this.chats.load();
@@ -157,6 +161,7 @@ export class Kith {
     this.me = null;
     this.drafts.clear();
     this.chats.value = this.requests.value = this.invitations.value = this.notices.value = this.alarms.value = undefined;
+    this.photos.forget();
   }
 }
 

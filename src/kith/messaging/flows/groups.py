@@ -90,6 +90,8 @@ class Shown(NamedTuple):
     created_ms: int
     members: int
     known: int
+    photo: int | None
+    """Version of its photo, when it has one."""
 
 
 def shown(reader: Reader, viewer: str, room: str) -> Shown | None:
@@ -99,4 +101,5 @@ def shown(reader: Reader, viewer: str, room: str) -> Shown | None:
     if group is None or profile is None or not members:
         return None
     known = int(reader.value(store.KNOWN_INSIDE, id=room, me=viewer))
-    return Shown(profile.name, profile.description, group.created_ms, members, known)
+    photo = reader.value(store.GROUP_PHOTO_VERSION, id=room)
+    return Shown(profile.name, profile.description, group.created_ms, members, known, photo)

@@ -135,14 +135,23 @@ class Waiting(NamedTuple):
 def waiting(reader: Reader, account: str, most: int, limits: Limits = DEFAULTS) -> list[Waiting]:
     """Invitations that could be accepted now; others are not shown."""
     since = reader.now - limits.request_life_ms
-    found = []
-    for row in reader.all(store.INVITATIONS_RECEIVED, who=account, since=since, most=most):
-        card, group = facts.card(reader, row.inviter), shown(reader, account, row.room)
-        if card is None or group is None or _judged(reader, account, row, limits)[0].refused:
-            continue
-        known = connections.connected(reader, account, row.inviter)
-        found.append(Waiting(row.invitation, row.room, row.inviter, card, known, group, row.sent_ms))
-    return found
+    rows = reader.all(store.INVITATIONS_RECEIVED, who=account, since=since, most=most)
+    return [one for row in rows if (one := _waiting(reader, account, row, limits)) is not None]
+
+
+def _waiting(reader: Reader, account: str, row: Row, limits: Limits) -> Waiting | None:
+    card, group = facts.card(reader, row.inviter), shown(reader, account, row.room)
+    if card is None or group is None or _judged(reader, account, row, limits)[0].refused:
+        return None
+    known = connections.connected(reader, account, row.inviter)
+    return Waiting(row.invitation, row.room, row.inviter, card, known, group, row.sent_ms)
+
+
+def invited_into(reader: Reader, account: str, room: str, limits: Limits = DEFAULTS) -> bool:
+    """Whether she is shown an invitation into this group now (`waiting`), and so what the group shows of itself."""
+    ids = [row.invitation for row in reader.all(store.INVITED_OPEN, id=room, whom=account)]
+    rows = [row for one in ids if (row := _open_for(reader, account, one, limits)) is not None]
+    return any(_waiting(reader, account, row, limits) is not None for row in rows)
 
 
 def _judged(reader: Reader, account: str, row: Row, limits: Limits) -> tuple[Decision, policy.Pair | None]:

@@ -67,6 +67,7 @@ def links_of(reader: Reader, account: str, room: str) -> list[Row] | None:
 class Seen(NamedTuple):
     """What the holder of a link is told before she says yes."""
 
+    room: str
     group: Shown
     by: str
     card: Card
@@ -103,7 +104,8 @@ def look(reader: Reader, account: str, token: str, limits: Limits = DEFAULTS) ->
     card, group = facts.card(reader, opened.by), shown(reader, account, opened.room)
     if card is None or group is None:
         return None
-    return Seen(group, opened.by, card, connections.connected(reader, account, opened.by), opened.approval)
+    known = connections.connected(reader, account, opened.by)
+    return Seen(opened.room, group, opened.by, card, known, opened.approval)
 
 
 class Joined(NamedTuple):

@@ -63,7 +63,10 @@ def end(tx: Tx, seat: Seat, how: str, by: str) -> None:
     head = tx.one(store.HEAD_NUMBERS, id=seat.room)
     if head is not None and any(row.account == seat.account for row in tx.all(store.MEMBERSHIP_OPEN, id=seat.room)):
         tx.append(MembershipEnded(room=seat.room, account=seat.account, last_seq=head.room_seq))
-    heir = policy.successor(_standings(tx, seat.room))
+    left = _standings(tx, seat.room)
+    if not any(one.role in policy.INSIDE for one in left):
+        tx.run(store.GROUP_PHOTO_GONE, id=seat.room)  # nobody could remove it any more
+    heir = policy.successor(left)
     if heir is not None:
         tx.append(GroupRoleChanged(room=seat.room, account=heir, role="owner", by=seat.account))
 

@@ -2,7 +2,7 @@
  * A scripted engine in memory, for looking at screens. It keeps what is done to it until the page is closed.
  * Only `fake.html` uses it; nothing of it is in the product build.
  */
-import type { Args, Chat, Engine, EngineError, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Phase, Result, SafetyNumber } from '../../engine/contract';
+import type { Args, Chat, Engine, EngineError, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Phase, Picture, Result, SafetyNumber } from '../../engine/contract';
 import {
   chats, DAY, groups, groupThread, invitations, me, MY_ACCOUNT, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
 } from './worlds';
@@ -16,6 +16,25 @@ const REASONS: Partial<Record<WorldName, string>> = {
   removed: 'You were signed out on this device.', insecure: 'Kith needs a secure connection (https).',
 };
 const refused = (code: string, message: string, rest: Partial<EngineError> = {}): EngineError => ({ code, message, ...rest });
+
+/** A painted landscape, another for each seed. */
+async function hills(seed: string): Promise<Picture> {
+  const canvas = new OffscreenCanvas(128, 128);
+  const paint = canvas.getContext('2d')!;
+  const hue = [...seed].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 360;
+  const ground = (color: string, x: number, y: number, size: number): void => {
+    paint.fillStyle = color;
+    paint.beginPath();
+    paint.arc(x, y, size, 0, 7);
+    paint.fill();
+  };
+  ground(`hsl(${hue} 60% 85%)`, 64, 64, 128);
+  ground('#fff3b0', 90, 40, 16);
+  ground(`hsl(${hue + 90} 35% 55%)`, 30, 140, 70);
+  ground(`hsl(${hue + 110} 40% 40%)`, 100, 150, 70);
+  const blob = await canvas.convertToBlob({ type: 'image/png' });
+  return { type: 'image/png', bytes: new Uint8Array(await blob.arrayBuffer()) };
+}
 
 export class FakeEngine implements Engine {
   #listeners = new Set<(happening: Happening) => void>();
@@ -205,7 +224,7 @@ export class FakeEngine implements Engine {
 
     create_group: async ({ name, description }) => {
       const group: GroupFacts = {
-        name, description, posting: 'everyone', approval: false, role: 'owner', created_ms: Date.now(), left: false,
+        name, description, posting: 'everyone', approval: false, role: 'owner', created_ms: Date.now(), photo: null, left: false,
       };
       const mine = { account: this.#me.account_id, handle: this.#me.handle, display_name: this.#me.display_name, role: 'owner' as const };
       const room = crypto.randomUUID();
@@ -220,6 +239,11 @@ export class FakeEngine implements Engine {
     edit_group: async ({ room, ...change }) => this.#regroup(room, (chat) => ({
       ...chat, display_name: change.name ?? chat.display_name, group: chat.group && { ...chat.group, ...change },
     })),
+    set_group_photo: async ({ room, picture }) => this.#regroup(room, (chat) => ({
+      ...chat, group: chat.group && { ...chat.group, photo: picture && (chat.group.photo ?? 0) + 1 },
+    })),
+    group_photo: async ({ room }) => hills(room),
+    group_link_photo: async ({ token }) => hills(token),
     invite_to_group: async () => null,
     group_invitations: async () => ({ received: this.world === 'empty' ? [] : invitations(this.now), sent: [] }),
     accept_group: async () => { throw refused('not_found', 'There is nothing here, or it is not yours to see.'); },
@@ -240,7 +264,7 @@ export class FakeEngine implements Engine {
     make_group_link: async () => ({ link: 'https://chat.example/#/g/AbCdEfGh', expires_ms: Date.now() + 7 * DAY }),
     revoke_group_link: async () => null,
     look_at_group_link: async () => ({
-      name: 'Saturday hall', description: 'Who opens, who brings what', members: 12, known: 3, approval: true,
+      name: 'Saturday hall', description: 'Who opens, who brings what', members: 12, known: 3, approval: true, photo: 1,
       by: { account: this.#me.account_id, handle: 'maya', display_name: 'Maya Lindqvist', connected: true },
     }),
     join_by_group_link: async () => ({ room: this.#chats[0]!.room, state: 'asked' }),

@@ -98,7 +98,7 @@ export function groups(now: number): Chat[] {
     room: uuid(150 + n), kind: 'group', account: '', handle: '', display_name: name, unread: 0, blocked: false, deleted: false,
     group: {
       name, description: n === 0 ? 'Who opens the hall, who brings what, and who stays to tidy up' : '', posting: n === 1 ? 'admins' : 'everyone',
-      approval: n === 0, role, created_ms: now - 80 * DAY, left,
+      approval: n === 0, role, created_ms: now - 80 * DAY, photo: n === 0 ? 1 : null, left,
     },
     people: [
       { account: MY_ACCOUNT, handle: 'robin', display_name: 'Robin Field', role },
@@ -119,7 +119,11 @@ export function invitations(now: number): GroupInvitation[] {
   return [{
     invitation: uuid(700), room: uuid(160), name: 'Reading on Thursdays', description: 'Short books, long talks. Bring a biscuit.',
     inviter: { account: uuid(201), handle: 'dana', display_name: 'דנה לוי!', connected: true }, members: 14, known: 2,
-    created_ms: now - 300 * DAY, sent_ms: now - 3 * HOUR,
+    created_ms: now - 300 * DAY, sent_ms: now - 3 * HOUR, photo: 1,
+  }, {
+    invitation: uuid(701), room: uuid(161), name: 'Big prizes', description: '',
+    inviter: { account: uuid(310), handle: 'prizes4u', display_name: 'Prizes', connected: false }, members: 90, known: 0,
+    created_ms: now - DAY, sent_ms: now - 5 * HOUR, photo: 1,
   }];
 }
 
