@@ -141,11 +141,11 @@ class Ground:
         with mounts.mounted(self._image, self.at):
             yield
 
-    def serve(self, plant: Callable[[], None] | None = None) -> Forked:
+    def serve(self, plant: Callable[[], None] | None = None, *, paced: bool = False) -> Forked:
         """Start a server on it."""
         self.log.unlink(missing_ok=True)
         self.log.touch()
-        return Forked(self.data, self.port, self.log, plant)
+        return Forked(self.data, self.port, self.log, plant, paced=paced)
 
     def judge(self, book: dict[str, Diary], about: str) -> None:
         """Compare the disk with what the devices know."""
@@ -380,7 +380,9 @@ def full_disks(folder: Path, totals: Totals, runs: int) -> None:
             filler = ground.at / "filler"
             leave = chance.randrange(0, 1_500_000) if reserve else chance.randrange(12_500_000, 14_000_000)
             _fill(filler, ground.at, leave=leave if number else 0)
-            server = ground.serve(_checkpoint_at(chance.choice((1000, 60))))
+            server = ground.serve(
+                _checkpoint_at(chance.choice((1000, 60))), paced=True
+            )  # or the reserve is gone at once
             asyncio.run(_write_until_full(server, book, chance))
             calm = server.ended() is None and any(diary.waiting for diary in book.values())
             code = server.stop() if calm else server.wait(5)

@@ -36,7 +36,7 @@ class Diary:
     faults: list[str] = field(default_factory=list)
     """What must never be seen, the moment that it was."""
     put_off: set[int] = field(default_factory=set)
-    """Messages refused for want of space: those behind them, sent already, may have been accepted first."""
+    """Messages that were refused for a while: those behind them, sent already, may have been accepted first."""
     waiting: int = 0
     """How often the server said that it takes nothing new for now."""
     repeats: int = 0
@@ -144,9 +144,8 @@ class Device:
                     if key not in repeated:  # a repeat gets the first answer, whose place may be long past
                         self._in_order(last, position)
             case frames.Refused(key=key, code="limited" | "read_only" as code, retry_after_ms=wait):
-                if code == "read_only":
-                    self.diary.waiting += 1
-                    self.diary.put_off.add(under_way[key])
+                self.diary.waiting += code == "read_only"
+                self.diary.put_off.add(under_way[key])
                 await asyncio.sleep(min(wait or 100, LONGEST_WAIT_MS) / 1000)
                 await self._submit(socket, under_way[key], under_way)
             case frames.Refused() as refused:

@@ -7,7 +7,7 @@ import pytest
 from durability.chaos import alone
 from durability.village import new_seed
 
-MESSAGES = 4000
+MESSAGES = 10_000
 PACED = 800
 GROWTH_MB = 150
 """More memory than this for so few messages would be a queue without a bound."""
@@ -36,5 +36,5 @@ def test_order_holds_under_limits_of_pace_with_one_message_under_way() -> None:
 
 def test_a_server_that_forgets_its_answers_is_found_out() -> None:
     """The control: repeats are then accepted again, and seen twice."""
-    totals = alone(new_seed(), 1000, "--forgetful")
+    totals = alone(new_seed(), 3000, "--forgetful")
     assert totals.doubled > 0 or totals.wrong, totals.sentence()
