@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import apsw
@@ -221,3 +222,17 @@ def test_updates_run_with_their_facts(tmp_path: Path) -> None:
     database.write_now(put, "a", 1)
     database.write_now(lambda tx: tx.run(MOVE, name="a", to=9))
     assert database.read_now(lambda r: r.value(POSITION, name="a")) == 9
+
+
+def test_a_command_waits_for_a_server_that_is_writing(tmp_path: Path) -> None:
+    """`kith staff add` beside a busy server: the other's transaction ends first, then this one begins."""
+    database = made(tmp_path)
+    server = apsw.Connection(database.path)
+    server.execute("BEGIN IMMEDIATE")
+    ends = threading.Timer(0.3, server.execute, ("COMMIT",))
+    ends.start()
+    database.write_now(put, "a", 1)
+    ends.join()
+    server.close()
+    assert database.read_now(lambda reader: reader.value(select(cursors.c.position))) == 1
+    database.close_now()

@@ -51,6 +51,8 @@ LINGER_S = 0.003
 RIDE_S = 0.05
 """How long what need not be durable soon waits for a batch to ride on."""
 BUSY_RETRY_S = 0.005
+BUSY_PATIENCE_MS = 30_000
+"""How long a command waits for the server, which holds the lock for milliseconds."""
 CHECKPOINT_PAGES = 1000
 """Pages in the write-ahead log from which a COMMIT is followed by a checkpoint."""
 CACHE_KIB = 16 * 1024
@@ -386,11 +388,18 @@ class Database:
             raise self.fail(failure) from failure
 
     def write_now(self, flow: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one flow in a transaction of its own, for the command line and tests."""
+        """Run one flow in a transaction of its own, for the command line and tests.
+
+        A server that writes at this moment is waited for; raises apsw.BusyError if it does not let go.
+        """
         if self.failed is not None:
             raise self.failed
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.set_busy_timeout(BUSY_PATIENCE_MS)
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+            finally:
+                self._writer.set_busy_timeout(0)
             tx = Tx(self._writer, self.now(), self.projectors)
             try:
                 answer = flow(tx, *args, **kwargs)
