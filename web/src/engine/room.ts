@@ -86,6 +86,8 @@ export class Room {
   #cancelRetry: (() => void) | null = null;
   #notBefore = 0;
   #lonely = false;
+  /** Leaves were to be brought in line while something was under way: then right after it. */
+  #owed = false;
   #warned = false;
   #stopped = false;
   readonly #uri: string;
@@ -625,6 +627,10 @@ export class Room {
     if (home.now() < this.#notBefore) return this.#retry(this.#notBefore - home.now());
     const loaded = await this.#load();
     if (loaded?.record.pending) return this.#sendCommit(loaded.record);
+    if (this.#owed) {
+      await this.#reconcile();
+      if (this.#inFlight !== null) return;
+    }
     const next = (await this.outbox()).find((record) => record.stage !== 'failed');
     if (next?.sealed) return this.#sendMessage(next);
     if (!next) return;
@@ -837,7 +843,7 @@ export class Room {
         this.#notBefore = 0;
         await this.#reconcile();
         await this.#pump();
-        await done();
+        if (!this.#owed) await done();
       });
     });
   }
@@ -879,7 +885,8 @@ export class Room {
   async #reconcile(): Promise<void> {
     const { link, home } = this.context;
     const loaded = await this.#load();
-    if (!loaded?.group || loaded.record.broken !== null || loaded.record.pending || !link.ready || this.#inFlight !== null) return;
+    this.#owed = Boolean(loaded?.record.pending) || !link.ready || this.#inFlight !== null;
+    if (this.#owed || !loaded?.group || loaded.record.broken !== null) return;
     const roster = await this.#freshRoster();
     const listed = await this.#listedDevices(roster);
     const { group } = loaded;
