@@ -423,3 +423,23 @@ test('a page that begins behind a line of the engine or a tombstone shows no gap
   assert.deepEqual((await s.threads.page(room, undefined, 1)).messages.map((row) => [row.text, row.gap_before]), [['five', 0]]);
   s.home.close();
 });
+
+test('leaves that had to go while a message was under way go right after it', async () => {
+  const s = await scene();
+  const after = s.home.after.bind(s.home);
+  s.home.after = (ms, work) => after(Math.min(ms, 10), work);
+  const extra = await device(them, account(34));
+  const kp = await extra.engine.newKeyPackage();
+  const add = await s.peer.engine.commit(s.theirs, { adds: [kp.message], removes: [] }, anybody);
+  s.theirs = add.next;
+  await s.mail('commit', add.commit);
+  await s.write('under way');
+  assert.equal(s.submits().length, 1);
+  s.standings.set(extra.device, 'unlisted');
+  await new Promise<void>((done) => s.room.reconcileSoon(async () => done()) ?? after(200, () => done()));
+  assert.equal(s.commits().length, 0);
+  await s.accepts(await s.answer(s.submits().at(-1)!));
+  await s.settled();
+  assert.equal(s.commits().length, 1);
+  s.home.close();
+});
