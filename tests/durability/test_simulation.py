@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 def test_no_seed_breaks_an_invariant() -> None:
     """Loss, duplicates, broken connections, crashes, clock jumps: all arrives once, in order, in its epoch."""
-    half_the_dose()
+    half_the_dose(0)
 
 
 @pytest.mark.parametrize(("plant", "seed"), CAUGHT_BY.items())

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 def test_no_other_seed_breaks_an_invariant_either() -> None:
     """As in test_simulation.py; tests are handed to workers by file."""
-    half_the_dose()
+    half_the_dose(5000)
 
 
 def test_the_same_seed_gives_the_same_trace_in_any_order_and_process() -> None:
@@ -43,4 +43,5 @@ def elsewhere(first: int) -> list[str]:
 def test_a_clock_of_its_own_in_the_server_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: where the real clock and chance come through, some trace differs."""
     monkeypatch.setattr(simulation, "deterministic", simulation.left_to_chance)
-    assert traces(range(SEEDS)) != traces(range(SEEDS))
+    first = traces(range(SEEDS))
+    assert any(traces(range(SEEDS)) != first for _ in range(10)), "on a quiet machine two runs may well be alike"
