@@ -110,10 +110,50 @@ export interface Chat {
   writable: boolean;          // false: one fixed sentence, whatever the cause
   ready: boolean;             // false: waiting for a device of the other side ("Messages wait here until …")
   unread: number;
-  last: { text: string; mine: boolean; at_ms: Ms } | null;
+  /** `files`: what the message carries besides its words */
+  last: { text: string; mine: boolean; at_ms: Ms; files?: FileKind[] } | null;
   blocked: boolean;           // by me
   deleted: boolean;           // thread deleted here; reportable copies may remain
 }
+
+export type FileKind = 'photo' | 'video' | 'voice' | 'file';
+/**
+ * here: on this device, whole and verified. remote: the server has it, as far as is known. gone: expired or deleted there.
+ * broken: what came is not what was sent, and nothing of it is shown.
+ */
+export type FileState = 'here' | 'remote' | 'gone' | 'broken';
+/** What the sender says of a file, checked for form only: a size may be a lie until the bytes are here. */
+export interface FileView {
+  part: number;               // with the message's id: which file
+  kind: FileKind;
+  name: string;               // safe to show and to save under; '' when it has none
+  type: string;               // media type, lower case, without parameters
+  size: number;               // bytes of the file itself
+  alt: string;                // what it shows, in words
+  width: number | null;
+  height: number | null;
+  thumbhash: Uint8Array | null;
+  duration_ms: Ms | null;
+  waveform: Uint8Array | null; // one byte for each bar
+  poster: Picture | null;     // the still picture of a video
+  state: FileState;
+}
+/** A file to be sent, as it leaves this device: whatever must not go with it was taken out before. */
+export interface Outgoing {
+  bytes: Blob;
+  kind: FileKind;
+  name: string;
+  type: string;
+  alt: string;
+  width: number | null;
+  height: number | null;
+  thumbhash: Uint8Array | null; // at most 32 bytes
+  duration_ms: Ms | null;
+  waveform: Uint8Array | null; // at most 64 bytes
+  poster: Picture | null;     // at most 12 KiB
+}
+/** Files that one message carries at most. */
+export const MOST_FILES = 10;
 
 export type DeliveryState = 'waiting' | 'sent' | 'delivered' | 'failed';
 /** A message as the thread shows it. `kind` other than text never carries content. */
@@ -126,9 +166,11 @@ export interface Message {
   sender: string;             // account id
   sender_name: string;        // as far as it is known here; '' for own messages and lines of the engine
   kind: 'text' | 'unsupported' | 'tombstone' | 'info';
-  text: string;               // '' for tombstones
-  reply_to: { id: string; text: string; mine: boolean; name: string } | null;
+  text: string;               // '' for tombstones; the caption when there are files
+  files: FileView[];
+  reply_to: { id: string; text: string; mine: boolean; name: string; files?: FileKind[] } | null;
   delivery: DeliveryState | null;
+  failure?: string;           // why it failed, when there is a sentence for it
   gap_before: number;         // messages the server should have delivered just before this one and did not
 }
 
@@ -219,7 +261,18 @@ export interface Ops {
 
   chats: [Record<string, never>, Chat[]];
   thread: [{ room: string; before_seq?: number; limit?: number }, { messages: Message[]; more: boolean }];
-  send: [{ room: string; text: string; reply_to?: string }, Message];
+  /** With files the words may be empty. What is sent is kept sealed on this device until it is up, also through a reload. */
+  send: [{ room: string; text: string; reply_to?: string; files?: Outgoing[] }, Message];
+  /** Takes back a message that still waits, or failed: its files are uploaded no further and forgotten. */
+  cancel_message: [{ room: string; id: string }, null];
+  /**
+   * One file, whole and verified, fetched if it is not here. The blob's type is that of a picture, film or sound that is
+   * safe to show, found out from its bytes; anything else is `application/octet-stream`, to be saved only.
+   */
+  file: [{ room: string; id: string; part: number }, { blob: Blob }];
+  /** Where to play from while it is still being fetched (see media.ts); null where that cannot be done. */
+  play: [{ room: string; id: string; part: number }, { url: string } | null];
+  stop_playing: [{ url: string }, null];
   retry: [{ room: string; id: string }, null];
   mark_read: [{ room: string }, null];
   delete_thread: [{ room: string }, null];
@@ -245,7 +298,9 @@ export type Happening =
   | { type: 'standing' }
   | { type: 'notices' }
   | { type: 'reports' }
-  | { type: 'alarms' };
+  | { type: 'alarms' }
+  /** Bytes of a file that went up or came down; told at most a few times a second, and at the end. */
+  | { type: 'transfer'; room: string; id: string; part: number; done: number; total: number };
 
 /** An error a person can read. `code` is the API's, or one of the engine's own. */
 export interface EngineError { code: string; message: string; retry_after_ms?: number; decision?: string }

@@ -541,6 +541,7 @@ export class EngineCore implements Engine {
 
   async #send(args: Args<'send'>): Promise<Message> {
     const session = this.#need();
+    if (args.files && args.files.length > 0) throw new Problem('invalid', 'Files cannot be sent from here yet.');
     if (args.text.trim() === '') throw new Problem('invalid', 'Write something first.');
     if (args.text.length > MAX_TEXT_CHARACTERS) throw new Problem('too_large', 'That message is too long. Split it in two.');
     const record = await this.#outgoing(session, roomId(args.room), args.text, replyId(args.reply_to));
@@ -782,6 +783,10 @@ export class EngineCore implements Engine {
     thread: ({ room, before_seq, limit }) => this.#need().threads.page(roomId(room), before_seq, limit),
     send: (args) => this.#send(args),
     retry: (args) => this.#retry(args),
+    cancel_message: async () => { throw noFile(); },
+    file: async () => { throw noFile(); },
+    play: async () => { throw noFile(); },
+    stop_playing: async () => null,
     mark_read: async ({ room }) => {
       const session = this.#need();
       if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) this.#emit({ type: 'chats' });
@@ -866,6 +871,8 @@ function accountId(text: string): string {
 const groupFacts = (group: NonNullable<RoomAnswer['group']>, left: boolean): GroupFacts => ({
   ...group, left, photo: left ? null : (group.photo ?? null),
 });
+
+const noFile = (): Problem => new Problem('not_found', 'There is no such file.');
 
 function roomId(text: string): string {
   if (!isUuid(text)) throw new Problem('not_found', 'There is no such chat.');

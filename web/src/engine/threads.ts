@@ -61,7 +61,7 @@ export class Threads {
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, mine: row.mine, sender: row.sender,
       sender_name: await this.#nameOf(row),
-      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text,
+      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: [],
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
       gap_before: gap,
@@ -90,7 +90,7 @@ export class Threads {
   async unsent(record: OutboxRecord): Promise<Message> {
     return {
       id: record.id, room: record.room, at_ms: record.createdMs, seq: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
-      text: record.text, reply_to: await this.#quote(record.room, record.replyTo),
+      text: record.text, files: [], reply_to: await this.#quote(record.room, record.replyTo),
       delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0,
     };
   }

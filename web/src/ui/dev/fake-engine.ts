@@ -2,7 +2,7 @@
  * A scripted engine in memory, for looking at screens. It keeps what is done to it until the page is closed.
  * Only `fake.html` uses it; nothing of it is in the product build.
  */
-import type { Args, Chat, Engine, EngineError, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Phase, Picture, Result, SafetyNumber } from '../../engine/contract';
+import type { Args, Chat, Engine, EngineError, FileView, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Outgoing, Phase, Picture, Result, SafetyNumber } from '../../engine/contract';
 import {
   chats, DAY, groups, groupThread, invitations, me, MY_ACCOUNT, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
 } from './worlds';
@@ -36,7 +36,20 @@ async function hills(seed: string): Promise<Picture> {
   return { type: 'image/png', bytes: new Uint8Array(await blob.arrayBuffer()) };
 }
 
+/** What a file looks like in a thread once it was chosen. */
+const shown = ({ bytes, ...facts }: Outgoing, part: number): FileView => ({ ...facts, part, size: bytes.size, state: 'here' });
+
+async function paintedHills(seed: string): Promise<Outgoing> {
+  const { type, bytes } = await hills(seed);
+  return {
+    bytes: new Blob([bytes], { type }), kind: 'photo', name: `${seed}.png`, type, alt: 'Hills in the evening', width: 128, height: 128,
+    thumbhash: null, duration_ms: null, waveform: null, poster: null,
+  };
+}
+
 export class FakeEngine implements Engine {
+  /** Files by room, message and part. */
+  #files = new Map<string, Blob>();
   #listeners = new Set<(happening: Happening) => void>();
   #me: Me;
   #chats: Chat[];
@@ -274,18 +287,19 @@ export class FakeEngine implements Engine {
       const all = this.#threads.get(room) ?? [];
       return { messages: all.slice(-limit), more: all.length > limit };
     },
-    send: async ({ room, text, reply_to }) => {
+    send: async ({ room, text, reply_to, files = [] }) => {
       if (text === 'refuse me') throw refused('not_allowed', "You can't message this account.");
       const all = this.#threads.get(room) ?? [];
       const answered = all.find((message) => message.id === reply_to);
       const offline = this.world === 'offline';
       const message: Message = {
         id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1, mine: true, sender: MY_ACCOUNT, sender_name: '',
-        kind: 'text', text, gap_before: 0, delivery: text === 'fail me' ? 'failed' : offline ? 'waiting' : 'sent',
+        kind: 'text', text, files: files.map(shown), gap_before: 0, delivery: text === 'fail me' ? 'failed' : offline ? 'waiting' : 'sent',
         reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine, name: '' } : null,
       };
       this.#threads.set(room, [...all, message]);
-      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, last: { text, mine: true, at_ms: Date.now() } } : chat));
+      files.forEach(({ bytes }, part) => this.#files.set(`${message.id}/${part}`, bytes));
+      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, last: { text, mine: true, at_ms: Date.now(), files: files.map(({ kind }) => kind) } } : chat));
       this.#tell({ type: 'chats' });
       return message;
     },
@@ -294,6 +308,24 @@ export class FakeEngine implements Engine {
       this.#threads.set(room, retried);
       return null;
     },
+    cancel_message: async ({ room, id }) => {
+      this.#threads.set(room, (this.#threads.get(room) ?? []).filter((message) => message.id !== id));
+      this.#tell({ type: 'thread', room });
+      return null;
+    },
+    file: async ({ room, id, part }) => {
+      const view = this.#threads.get(room)?.find((message) => message.id === id)?.files[part];
+      if (!view || view.state === 'gone') throw refused('gone', 'This file is no longer on the server.');
+      if (view.state === 'broken') throw refused('broken', 'This file arrived damaged, so it is not shown.');
+      const blob = this.#files.get(`${id}/${part}`) ?? (await paintedHills(`${id}${part}`)).bytes;
+      for (const done of [0.25, 0.5, 1]) {
+        await new Promise((resolve) => setTimeout(resolve, view.state === 'here' ? 0 : 300));
+        this.#tell({ type: 'transfer', room, id, part, done: done * view.size, total: view.size });
+      }
+      return { blob };
+    },
+    play: async () => null,
+    stop_playing: async () => null,
     mark_read: async ({ room }) => {
       this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, unread: 0 } : chat));
       this.#tell({ type: 'chats' });

@@ -1,5 +1,7 @@
 /** The synthetic people and states that the scripted engine can play. Nobody here is real; every word is benign. */
-import type { Chat, GroupInvitation, GroupRole, Me, Measure, Message, Notice, ReceivedRequest, SentReport, SentRequest } from '../../engine/contract';
+import type {
+  Chat, FileView, GroupInvitation, GroupRole, Me, Measure, Message, Notice, ReceivedRequest, SentReport, SentRequest,
+} from '../../engine/contract';
 
 export const WORLDS = [
   'signed-out', 'adult', 'teen', 'empty', 'restricted', 'suspended', 'offline', 'locked', 'removed', 'unsupported',
@@ -129,6 +131,12 @@ export function invitations(now: number): GroupInvitation[] {
 
 interface Line { text: string; mine?: boolean; at: number; over?: Partial<Message> }
 
+const file = (part: number, over: Partial<FileView>): FileView => ({
+  part, kind: 'photo', name: 'hills.png', type: 'image/png', size: 48_000, alt: 'Hills in the evening', width: 128, height: 128,
+  thumbhash: null, duration_ms: null, waveform: null, poster: null, state: 'here', ...over,
+});
+const bars = Uint8Array.from({ length: 48 }, (_, n) => 40 + Math.round(180 * Math.abs(Math.sin(n / 3))));
+
 const SCRIPT: Line[] = [
   { text: 'Hi Robin, is the hall open on Saturday?', at: 3 * DAY + 2 * HOUR },
   { text: 'I can bring the nets', at: 3 * DAY + 2 * HOUR - MINUTE },
@@ -138,6 +146,14 @@ const SCRIPT: Line[] = [
   { text: 'Someone sent me https://xn--pple-43d.com/login and http://аpple.com, odd, isn’t it', at: 25 * HOUR - MINUTE },
   { text: '', at: 24 * HOUR, over: { kind: 'tombstone' } },
   { text: '', at: 23 * HOUR, over: { kind: 'unsupported' } },
+  { text: 'From the weekend', at: 22 * HOUR, over: { files: [0, 1, 2, 3].map((n) => file(n, { state: n === 2 ? 'remote' : 'here', size: 48_000 * (n + 1) })) } },
+  { text: '', at: 21 * HOUR, mine: true, over: { files: [file(0, { kind: 'voice', name: '', type: 'audio/webm', alt: '', duration_ms: 14_200, waveform: bars, width: null, height: null })] } },
+  { text: '', at: 20 * HOUR, over: { files: [file(0, { kind: 'video', name: 'lake.webm', type: 'video/webm', alt: 'The lake', duration_ms: 31_000, width: 1280, height: 720, size: 7_400_000, state: 'remote' })] } },
+  {
+    text: '', at: 19 * HOUR,
+    over: { files: [file(0, { kind: 'file', name: 'Timetable, second draft.pdf', type: 'application/pdf', alt: '', size: 212_000, width: null, height: null, state: 'remote' })] },
+  },
+  { text: '', at: 18 * HOUR, over: { files: [file(0, { state: 'gone' }), file(1, { state: 'broken' })] } },
   { text: 'Looks good. Shall I ask the others?', mine: true, at: 5 * HOUR, over: { delivery: 'delivered' } },
   {
     text: 'Please do 🙏🏽', at: 4 * HOUR,
@@ -160,7 +176,7 @@ export function groupThread(chat: Chat, now: number): Message[] {
 export function thread(chat: Chat, now: number): Message[] {
   return SCRIPT.map(({ text, mine = false, at, over = {} }, n) => ({
     id: `${chat.room}:${n}`, room: chat.room, at_ms: now - at, seq: n + 1, mine, sender: mine ? MY_ACCOUNT : chat.account, sender_name: '',
-    kind: 'text', text, reply_to: null, delivery: mine ? 'sent' : null, gap_before: 0, ...over,
+    kind: 'text', text, files: [], reply_to: null, delivery: mine ? 'sent' : null, gap_before: 0, ...over,
   }));
 }
 
