@@ -110,8 +110,11 @@ export interface Chat {
   writable: boolean;          // false: one fixed sentence, whatever the cause
   ready: boolean;             // false: waiting for a device of the other side ("Messages wait here until …")
   unread: number;
-  /** `files`: what the message carries besides its words */
-  last: { text: string; mine: boolean; at_ms: Ms; files?: FileKind[] } | null;
+  /**
+   * The newest thing to tell of it; `text` of a reaction (to a message of mine) is its symbol, '' where there are no words.
+   * `files`: what the message carries besides its words.
+   */
+  last: { kind: LastKind; text: string; mine: boolean; at_ms: Ms; files?: FileKind[] } | null;
   blocked: boolean;           // by me
   deleted: boolean;           // thread deleted here; reportable copies may remain
 }
@@ -155,7 +158,14 @@ export interface Outgoing {
 /** Files that one message carries at most. */
 export const MOST_FILES = 10;
 
+export type LastKind = 'text' | 'unsupported' | 'deleted' | 'reaction';
 export type DeliveryState = 'waiting' | 'sent' | 'delivered' | 'failed';
+/** A symbol under a message: how many chose it, whether I did, and the names of the others as far as they are known. */
+export interface Reaction { symbol: string; count: number; mine: boolean; names: string[] }
+/** A change of mine to an earlier message that the server has not accepted yet; `retry` and `delete_message` take its id. */
+export interface Change { id: string; what: 'edit' | 'delete' | 'react'; failed: boolean }
+/** An earlier wording of an edited message, oldest first. */
+export interface Version { text: string; at_ms: Ms }
 /** A message as the thread shows it. `kind` other than text never carries content. */
 export interface Message {
   id: string;                 // message id (hex); for unsent ones the outbox key
@@ -165,10 +175,18 @@ export interface Message {
   mine: boolean;
   sender: string;             // account id
   sender_name: string;        // as far as it is known here; '' for own messages and lines of the engine
-  kind: 'text' | 'unsupported' | 'tombstone' | 'info';
-  text: string;               // '' for tombstones; the caption when there are files
+  kind: 'text' | 'unsupported' | 'tombstone' | 'info' | 'deleted';
+  text: string;               // '' for tombstones and deleted messages; the caption when there are files
   files: FileView[];
-  reply_to: { id: string; text: string; mine: boolean; name: string; files?: FileKind[] } | null;
+  /** `id` and `seq` of the answered message as the thread holds it; seq null: it is not here. */
+  reply_to: { id: string; text: string; mine: boolean; name: string; files?: FileKind[]; seq: number | null; deleted: boolean } | null;
+  edited: boolean;
+  reactions: Reaction[];
+  /** How often it was passed on, as its sender's device says; 0: written here. */
+  forwarded: number;
+  /** What I may still do to it for everybody in the chat; by the time it is done, the engine decides. */
+  may: { edit: boolean; delete: boolean };
+  change: Change | null;
   delivery: DeliveryState | null;
   failure?: string;           // why it failed, when there is a sentence for it
   gap_before: number;         // messages the server should have delivered just before this one and did not
@@ -274,6 +292,16 @@ export interface Ops {
   play: [{ room: string; id: string; part: number }, { url: string } | null];
   stop_playing: [{ url: string }, null];
   retry: [{ room: string; id: string }, null];
+  /** New words for an own message; one that has not left yet just leaves with the new ones. */
+  edit: [{ room: string; id: string; text: string }, null];
+  /** `everyone`: also for the others, who may have seen it. Otherwise here only; an unsent message or change is dropped. */
+  delete_message: [{ room: string; id: string; everyone: boolean }, null];
+  /** My one reaction to a message; null takes it back. */
+  react: [{ room: string; id: string; symbol: string | null }, null];
+  /** To at most 5 chats; what was passed on 5 times, to one at a time. */
+  forward: [{ room: string; id: string; rooms: string[] }, null];
+  /** What an edited message said before, oldest first; the present words are not among them. */
+  versions: [{ room: string; id: string }, Version[]];
   mark_read: [{ room: string }, null];
   delete_thread: [{ room: string }, null];
 

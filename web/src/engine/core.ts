@@ -11,7 +11,7 @@ import { labelOf } from '../protocol/transparency';
 import { isUuid } from '../protocol/uris';
 import { Account, readCode } from './account';
 import { Api, type Blocked, type RoomAnswer, type SessionAnswer } from './api';
-import type { Args, Chat, Engine, GroupFacts, Happening, Me, Message, Op, Phase, Result, SafetyNumber, SentReport } from './contract';
+import type { Args, Chat, Engine, GroupFacts, Happening, LastKind, Me, Message, Op, Phase, Result, SafetyNumber, SentReport } from './contract';
 import { Directory, isRefusal } from './directory';
 import { Problem, signedOut } from './errors';
 import type { Home } from './home';
@@ -497,7 +497,7 @@ export class EngineCore implements Engine {
       room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && groupFacts(room.group, room.left === true),
       people: room.accounts, ...who,
       writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread,
-      last: thread.last && { text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs },
+      last: thread.last && { kind: lastKind(thread.last.kind), text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs },
       blocked: blocks.some((one) => one.account === who.account), deleted: thread.deleted,
     };
   }
@@ -787,6 +787,7 @@ export class EngineCore implements Engine {
     file: async () => { throw noFile(); },
     play: async () => { throw noFile(); },
     stop_playing: async () => null,
+    ...messageOps(),
     mark_read: async ({ room }) => {
       const session = this.#need();
       if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) this.#emit({ type: 'chats' });
@@ -861,6 +862,14 @@ export class EngineCore implements Engine {
     return { me: await this.#me() };
   }
 }
+
+/** Not possible yet. */
+function messageOps(): Pick<Handlers, 'edit' | 'delete_message' | 'react' | 'forward' | 'versions'> {
+  const later = async (): Promise<never> => { throw new Problem('invalid', 'That is not possible here yet.'); };
+  return { edit: later, delete_message: later, react: later, forward: later, versions: later };
+}
+
+const lastKind = (kind: string): LastKind => (kind === 'unsupported' || kind === 'deleted' || kind === 'reaction' ? kind : 'text');
 
 function accountId(text: string): string {
   if (!isUuid(text)) throw new Problem('not_found', 'There is no such person.');

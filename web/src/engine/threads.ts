@@ -64,7 +64,7 @@ export class Threads {
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: [],
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
-      gap_before: gap,
+      gap_before: gap, edited: row.edited === true, reactions: [], forwarded: 0, may: { edit: false, delete: false }, change: null,
     };
   }
 
@@ -78,7 +78,7 @@ export class Threads {
     if (id === null) return null;
     const key = await this.vault.get<string>('meta', `mid/${id}`);
     const row = key === null || !key.startsWith(`${room}/`) ? null : await this.vault.get<MessageRecord>('messages', key);
-    return { id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false, name: await this.#nameOf(row) };
+    return { id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false, name: await this.#nameOf(row), seq: row?.seq ?? null, deleted: false };
   }
 
   async #unsent(room: string): Promise<Message[]> {
@@ -92,6 +92,7 @@ export class Threads {
       id: record.id, room: record.room, at_ms: record.createdMs, seq: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
       text: record.text, files: [], reply_to: await this.#quote(record.room, record.replyTo),
       delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0,
+      edited: false, reactions: [], forwarded: 0, may: { edit: false, delete: false }, change: null,
     };
   }
 

@@ -4,8 +4,9 @@
  */
 import type { Args, Chat, Engine, EngineError, FileView, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Outgoing, Phase, Picture, Result, SafetyNumber } from '../../engine/contract';
 import {
-  chats, DAY, groups, groupThread, invitations, me, MY_ACCOUNT, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
+  chats, DAY, groups, groupThread, invitations, me, MY_ACCOUNT, plain, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
 } from './worlds';
+import { deletedForAll, deletedHere, edited, reacted } from './fake-words';
 
 type Doing = { [K in Op]: (args: Args<K>) => Promise<Result<K>> };
 const PHASES: Partial<Record<WorldName, Phase>> = {
@@ -295,11 +296,12 @@ export class FakeEngine implements Engine {
       const message: Message = {
         id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1, mine: true, sender: MY_ACCOUNT, sender_name: '',
         kind: 'text', text, files: files.map(shown), gap_before: 0, delivery: text === 'fail me' ? 'failed' : offline ? 'waiting' : 'sent',
-        reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine, name: '' } : null,
+        reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine, name: '', seq: answered.seq, deleted: false } : null,
+        ...plain(true),
       };
       this.#threads.set(room, [...all, message]);
       files.forEach(({ bytes }, part) => this.#files.set(`${message.id}/${part}`, bytes));
-      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, last: { text, mine: true, at_ms: Date.now(), files: files.map(({ kind }) => kind) } } : chat));
+      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, last: { kind: 'text', text, mine: true, at_ms: Date.now(), files: files.map(({ kind }) => kind) } } : chat));
       this.#tell({ type: 'chats' });
       return message;
     },
@@ -326,6 +328,24 @@ export class FakeEngine implements Engine {
     },
     play: async () => null,
     stop_playing: async () => null,
+    edit: async ({ room, id, text }) => this.#rewrite(room, (messages) => edited(messages, id, text)),
+    delete_message: async ({ room, id, everyone }) =>
+      this.#rewrite(room, (messages) => (everyone ? deletedForAll(messages, id) : deletedHere(messages, id))),
+    react: async ({ room, id, symbol }) => this.#rewrite(room, (messages) => reacted(messages, id, symbol)),
+    forward: async ({ room, id, rooms }) => {
+      const source = this.#threads.get(room)?.find((message) => message.id === id);
+      for (const to of source ? rooms : []) {
+        this.#rewrite(to, (messages) => [...messages, {
+          ...source!, id: `${to}:${messages.length}`, room: to, at_ms: Date.now(), seq: messages.length + 1, mine: true, sender: MY_ACCOUNT,
+          sender_name: '', reply_to: null, delivery: 'sent', gap_before: 0, ...plain(true), forwarded: source!.forwarded + 1,
+        }]);
+      }
+      return null;
+    },
+    versions: async () => [
+      { text: 'Yes, from ten. I have the key to the shed too', at_ms: this.now - 3 * DAY },
+      { text: 'Yes, from half past nine. I have the key to the shed', at_ms: this.now - 3 * DAY + 60_000 },
+    ],
     mark_read: async ({ room }) => {
       this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, unread: 0 } : chat));
       this.#tell({ type: 'chats' });
@@ -352,6 +372,12 @@ export class FakeEngine implements Engine {
     },
     reports: async () => this.#reports,
   };
+
+  #rewrite(room: string, change: (messages: readonly Message[]) => Message[]): null {
+    this.#threads.set(room, change(this.#threads.get(room) ?? []));
+    this.#tell({ type: 'thread', room });
+    return null;
+  }
 
   #answer(request: string): null {
     this.#received = this.#received.filter((known) => known.request !== request);

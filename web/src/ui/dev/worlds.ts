@@ -88,7 +88,7 @@ export function chats(now: number): Chat[] {
   ];
   return people.map(({ handle, name, unread = 0, at, last, mine = false, over = {} }, n) => ({
     room: uuid(100 + n), kind: 'direct' as const, group: null, people: [], account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, unread,
-    last: { text: last, mine, at_ms: now - at }, blocked: false, deleted: false, ...over,
+    last: { kind: 'text' as const, text: last, mine, at_ms: now - at }, blocked: false, deleted: false, ...over,
   }));
 }
 
@@ -108,7 +108,7 @@ export function groups(now: number): Chat[] {
         account: uuid(200 + at), handle: `person${at}`, display_name, role: (['owner', 'admin', 'member'] as const)[Math.min(at, 2)]!,
       })),
     ],
-    writable: true, ready: true, last: { text: 'See you at nine', mine: false, at_ms: now - 4 * HOUR }, ...over,
+    writable: true, ready: true, last: { kind: 'text', text: 'See you at nine', mine: false, at_ms: now - 4 * HOUR }, ...over,
   });
   return [
     group(0, 'Saturday hall 🏸', 'owner', { unread: 3 }),
@@ -157,7 +157,7 @@ const SCRIPT: Line[] = [
   { text: 'Looks good. Shall I ask the others?', mine: true, at: 5 * HOUR, over: { delivery: 'delivered' } },
   {
     text: 'Please do 🙏🏽', at: 4 * HOUR,
-    over: { gap_before: 2, reply_to: { id: 'x', text: 'Looks good. Shall I ask the others?', mine: true, name: '' } },
+    over: { gap_before: 2, reply_to: { id: 'x', text: 'Looks good. Shall I ask the others?', mine: true, name: '', seq: null, deleted: false } },
   },
   { text: 'الملعب مفتوح يوم السبت!', at: 3 * HOUR },
   { text: `A longer thought. ${'It keeps going because we want to see how a long message folds. '.repeat(40)}`, at: 2 * HOUR },
@@ -173,10 +173,15 @@ export function groupThread(chat: Chat, now: number): Message[] {
   });
 }
 
+/** What every message says of changes when nobody changed it. */
+export const plain = (mine: boolean): Pick<Message, 'edited' | 'reactions' | 'forwarded' | 'may' | 'change'> => ({
+  edited: false, reactions: [], forwarded: 0, may: { edit: mine, delete: mine }, change: null,
+});
+
 export function thread(chat: Chat, now: number): Message[] {
   return SCRIPT.map(({ text, mine = false, at, over = {} }, n) => ({
     id: `${chat.room}:${n}`, room: chat.room, at_ms: now - at, seq: n + 1, mine, sender: mine ? MY_ACCOUNT : chat.account, sender_name: '',
-    kind: 'text', text, files: [], reply_to: null, delivery: mine ? 'sent' : null, gap_before: 0, ...over,
+    kind: 'text', text, files: [], reply_to: null, delivery: mine ? 'sent' : null, gap_before: 0, ...plain(mine), ...over,
   }));
 }
 
