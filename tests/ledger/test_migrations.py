@@ -132,6 +132,24 @@ def test_a_database_from_before_versions_is_brought_up(tmp_path: Path) -> None:
     database.close_now()
 
 
+def test_receipts_begin_on_only_for_adults_who_never_were_protected(tmp_path: Path) -> None:
+    """What the step writes is what a replay of the ledger would: off below 18, and off for whose age ever changed."""
+    before = old(tmp_path / "kith.db")
+    bands = {"ana": "18+", "mia": "13-15", "zoe": "unknown", "grown": "18+"}
+    for account, band in bands.items():
+        row = "INSERT INTO accounts VALUES (?, ?, NULL, 1, 1, 'everyone', '1', 0)"
+        before.execute(row, (account, band))
+    moved = '{"type":"people:band:changed","account":"grown","band":"18+","next_band_ms":null,"because":"month"}'
+    before.execute("INSERT INTO events (at_ms, kind, body) VALUES (1, 'people:band:changed', ?)", (moved,))
+    before.close()
+    database = Database(tmp_path / "kith.db", log.PROJECTORS)
+    database.create_tables()
+    asked = "SELECT account, read_receipts, typing FROM accounts ORDER BY account"
+    found = list(database._writer.execute(asked))
+    assert found == [("ana", 1, 1), ("grown", 0, 0), ("mia", 0, 0), ("zoe", 0, 0)]
+    database.close_now()
+
+
 def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
     """An older Kith must not write what it does not understand."""
     newer = apsw.Connection(str(tmp_path / "kith.db"))

@@ -157,7 +157,7 @@ def test_a_body_that_does_not_say_it_is_json_is_refused(caller: Caller) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
         answer = caller.raw("PUT", "/me/controls", b'{"requests":"nobody"}', kind)
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid")
-    assert caller.call("GET", "/me").json()["controls"] == {"requests": "everyone"}
+    assert caller.call("GET", "/me").json()["controls"]["requests"] == "everyone"
     said = caller.raw("PUT", "/me/controls", b'{"requests":"nobody"}', "application/json; charset=utf-8")
     assert said.status_code == 204
     assert caller.call("DELETE", "/sessions/current").status_code == 204
@@ -219,10 +219,25 @@ def test_controls_and_name_are_changed(caller: Caller) -> None:
     assert caller.call("PUT", "/me/controls", {"requests": "nobody"}).status_code == 204
     assert caller.call("PUT", "/me/profile", {"display_name": "  Ana   Béa "}).status_code == 204
     me = caller.call("GET", "/me").json()
-    assert me["controls"] == {"requests": "nobody"}
+    assert me["controls"] == {"requests": "nobody", "read_receipts": True, "typing": True}
     assert me["display_name"] == "Ana Béa"
     assert [p["id"] for p in me["protections"] if p["changeable"]] == ["requests-closed"]
-    assert caller.call("PUT", "/me/controls", {"requests": "friends"}).status_code == 400
+    assert caller.call("PUT", "/me/controls", {"read_receipts": False, "typing": None}).status_code == 204
+    me = caller.call("GET", "/me").json()
+    assert me["controls"] == {"requests": "nobody", "read_receipts": False, "typing": True}
+    assert [p["id"] for p in me["protections"] if p["changeable"]] == ["requests-closed", "read-receipts-off"]
+    for wrong in ({"requests": "friends"}, {"typing": "yes"}, {"read_receipts": 2}, {"last_seen": False}):
+        assert caller.call("PUT", "/me/controls", wrong).status_code == 400, wrong
+
+
+def test_a_minor_starts_unseen_and_may_choose_otherwise(caller: Caller) -> None:
+    """Neither read receipts nor typing before she says so, and no word that nudges."""
+    me = caller.sign_up("mia", year=2011).json()["me"]
+    assert me["controls"] == {"requests": "everyone", "read_receipts": False, "typing": False}
+    assert [p["id"] for p in me["protections"] if p["changeable"]] == ["read-receipts-off", "typing-off"]
+    assert caller.call("PUT", "/me/controls", {"read_receipts": True}).status_code == 204
+    exported = caller.call("GET", "/me/export").json()
+    assert exported["account"]["controls"] == {"requests": "everyone", "read_receipts": True, "typing": False}
 
 
 def test_being_seen_is_known_to_the_hour_only(caller: Caller, world: World) -> None:

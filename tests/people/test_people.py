@@ -39,6 +39,7 @@ from kith.people.projections import PROJECTORS
 from people.conftest import START, Caller, Clock, World
 
 TEEN = Placed("16-17", START + DAY)
+OPEN = facts.Controls(read_receipts=True, typing=True)
 
 
 # --- connections and blocks -----------------------------------------------------------------------
@@ -182,15 +183,72 @@ def test_a_lowered_age_stays_unreviewed_through_a_birthday(world: World) -> None
 
 def test_protections_are_listed_with_their_end() -> None:
     """A minor's name the month they end and cannot be changed; an adult has the ones that everybody has."""
-    teens = protections.protections("16-17", START, "everyone")
-    adults = protections.protections("18+", None, "everyone")
+    teens = protections.protections("16-17", START, OPEN)
+    adults = protections.protections("18+", None, OPEN)
     assert {p.id: p.until_ms for p in teens if p.until_ms} == dict.fromkeys(
         ("unconnected-adults", "groups-by-contacts", "contacts-hidden", "age-hidden"), START
     )
     assert not any(p.changeable for p in teens)
     assert {p.id for p in adults} == {p.id for p in teens if p.until_ms is None}
-    unknown = protections.protections("unknown", None, "everyone")
+    unknown = protections.protections("unknown", None, OPEN)
     assert {p.id for p in unknown} == {p.id for p in teens}
+
+
+def test_what_is_switched_off_is_listed_as_changeable() -> None:
+    """Receipts, typing and a closed door: each line stands for one switch."""
+    shown = protections.protections("18+", None, facts.Controls("nobody"))
+    assert [p.id for p in shown if p.changeable] == ["requests-closed", "read-receipts-off", "typing-off"]
+
+
+# --- what others see of reading and writing -------------------------------------------------------
+
+
+def seen(world: World, account: str) -> tuple[bool, bool]:
+    """Whether others see that she has read, and that she writes."""
+    controls = world.ask(facts.load, account).controls
+    return controls.read_receipts, controls.typing
+
+
+@pytest.mark.parametrize(("band", "on"), [("13-15", False), ("16-17", False), ("unknown", False), ("18+", True)])
+def test_reading_and_writing_are_seen_of_adults_only_unless_chosen(world: World, band: Any, on: bool) -> None:
+    """Off for minors and for whom no age is known; each switch is her own to change."""
+    ana = world.account("ana", Placed(band, None))
+    assert seen(world, ana) == (on, on)
+    world.do(flows.set_controls, ana, read_receipts=not on)
+    assert seen(world, ana) == (not on, on)
+    world.do(flows.set_controls, ana, typing=not on)
+    assert seen(world, ana) == (not on, not on)
+    assert world.ask(facts.load, ana).controls.requests == "everyone"
+
+
+@pytest.mark.parametrize("band", ["13-15", "16-17", "unknown"])
+def test_an_age_corrected_below_eighteen_switches_them_off_at_once(world: World, band: Any) -> None:
+    """And her later choice to have them stays."""
+    ana = world.account("ana")
+    world.do(flows.correct_band, ana, Placed(band, None), reviewed=False)
+    assert seen(world, ana) == (False, False)
+    world.do(flows.set_controls, ana, typing=True)
+    world.do(flows.correct_band, ana, Placed("13-15", None), reviewed=True)
+    assert seen(world, ana) == (False, True)
+
+
+def test_a_birthday_changes_neither_way(world: World) -> None:
+    """The protections of a minor are kept until she opts out."""
+    mia, kim = world.account("mia", TEEN), world.account("kim", TEEN)
+    world.do(flows.set_controls, kim, read_receipts=True)
+    world.clock.now += DAY
+    assert world.do(flows.advance_bands) == 2
+    assert seen(world, mia) == (False, False)
+    assert seen(world, kim) == (True, False)
+
+
+def test_choosing_what_is_already_so_writes_nothing(world: World) -> None:
+    """No event, no doorbell."""
+    ana = world.account("ana")
+    count = len(world.events())
+    world.do(flows.set_controls, ana, "everyone", read_receipts=True, typing=True)
+    world.do(flows.set_controls, "nobody-at-all", "everyone")
+    assert len(world.events()) == count
 
 
 # --- devices --------------------------------------------------------------------------------------
@@ -347,7 +405,7 @@ def test_standards_have_unique_ids_and_short_sentences() -> None:
     ids = [standard.id for standard in standards.STANDARDS]
     assert len(ids) == len(set(ids)) == len(standards.BY_ID)
     texts = [s.text for s in standards.STANDARDS] + [t.text for t in standards.TERMS]
-    texts += [p.text for p in protections.protections("13-15", START, "nobody")]
+    texts += [p.text for p in protections.protections("13-15", START, facts.Controls("nobody"))]
     for text in texts:
         assert all(len(sentence.split()) <= 25 for sentence in re.split(r"[.?]\s*", text)), text
         assert not re.search(
@@ -405,7 +463,8 @@ def test_replaying_the_ledger_rebuilds_every_projection(world: World, tmp_path: 
     world.clock.now += 2 * DAY
     world.do(flows.advance_bands)
     world.do(flows.correct_band, marco, Placed("unknown", None), reviewed=False)
-    world.do(flows.set_controls, ana, "nobody")
+    world.do(flows.set_controls, ana, "nobody", typing=False)
+    world.do(flows.set_controls, mia, read_receipts=True)
     world.do(sessions.destroy, ana, phone)
     live = _projections(world.database)
     assert all(live.values())  # the control: every table has something to lose

@@ -91,10 +91,15 @@ class KeyLogIdle(Event, frozen=True, kw_only=True, tag="people:key-log:idle"):
 
 
 class ControlsChanged(Event, frozen=True, kw_only=True, tag="people:controls:changed"):
-    """Who may send a person requests: her choice, or closed on turning 18. Writer: people.flows."""
+    """What a person lets others do and see: her choice, or closed on turning 18. Writer: people.flows.
+
+    What is None stays as it was.
+    """
 
     account: str
-    requests: str
+    requests: str | None = None
+    read_receipts: bool | None = None
+    typing: bool | None = None
 
 
 class ConnectionGranted(Event, frozen=True, kw_only=True, tag="people:connection:granted"):

@@ -182,6 +182,17 @@ STEPS: tuple[Step, ...] = (
             ),
         ),
     ),
+    Step(
+        "what others see of reading and writing: on for adults who were never protected as minors",
+        (
+            "ALTER TABLE accounts ADD COLUMN read_receipts BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE accounts ADD COLUMN typing BIGINT NOT NULL DEFAULT 0",
+            (
+                "UPDATE accounts SET read_receipts = 1, typing = 1 WHERE band = '18+' AND account NOT IN "
+                "(SELECT json_extract(body, '$.account') FROM events WHERE kind = 'people:band:changed')"
+            ),
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kith.ledger.database import Reader
+from kith.ledger.database import Reader, Row
 from kith.people import ages, enforcement, handles, store
 from kith.people.ages import Band
 from kith.people.limits import DEFAULT, Limits
@@ -14,9 +14,16 @@ from kith.people.standing import Standing
 
 
 class Controls(msgspec.Struct, frozen=True):
-    """Who may send her requests: `everyone` (within her protections) or `nobody`."""
+    """What she lets others do and see.
+
+    `requests`: who may send her requests, `everyone` (within her protections) or `nobody`. `read_receipts` and
+    `typing`: whether her devices tell others what she has read and that she is writing; whoever does not tell is not
+    shown it either.
+    """
 
     requests: str = "everyone"
+    read_receipts: bool = False
+    typing: bool = False
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +62,14 @@ def load(reader: Reader, account: str, limits: Limits = DEFAULT) -> Person | Non
         created_ms=row.created_ms,
         minor_as_target=ages.protected(row.band),
         minor_as_actor=ages.acts_as_minor(row.band, confirmed=bool(row.band_confirmed)),
-        controls=Controls(row.requests),
+        controls=controls(row),
         standing=enforcement.standing(reader, account, limits),
     )
+
+
+def controls(row: Row) -> Controls:
+    """The controls in a row of `accounts`."""
+    return Controls(row.requests, bool(row.read_receipts), bool(row.typing))
 
 
 def by_handle(reader: Reader, handle_text: str) -> str | None:

@@ -6,7 +6,7 @@ Hashing, signature checks and parsing were done before; a refusal is a value.
 from __future__ import annotations
 
 import hmac
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -23,12 +23,13 @@ from kith.ledger.events import (
     TermsAccepted,
 )
 from kith.ledger.signals import Changed
-from kith.people import ages, device_lists, devices, handles, key_log, sessions, store
+from kith.people import ages, device_lists, devices, facts, handles, key_log, sessions, store
 from kith.people.ages import Placed
 from kith.people.device_lists import CertifiedDevice, SignedList
 from kith.people.limits import DEFAULT, Limits
 from kith.people.projections import LOWERED
 
+T = TypeVar("T")
 Way = Literal["sign-up", "sign-in", "recovery"]
 
 
@@ -212,12 +213,32 @@ def _sign_list(tx: Tx, account: str, listed: SignedList, live: list[devices.Devi
     return None
 
 
-def set_controls(tx: Tx, account: str, requests: Literal["everyone", "nobody"]) -> None:
-    """Choose who may send requests (within her protections)."""
+def set_controls(
+    tx: Tx,
+    account: str,
+    requests: Literal["everyone", "nobody"] | None = None,
+    *,
+    read_receipts: bool | None = None,
+    typing: bool | None = None,
+) -> None:
+    """Choose who may send requests (within her protections), and what others see; None leaves a choice as it is."""
     row = tx.one(store.ACCOUNT, id=account)
-    if row is not None and row.requests != requests:
-        tx.append(ControlsChanged(account=account, requests=requests))
+    if row is None:
+        return
+    now = facts.controls(row)
+    changed = ControlsChanged(
+        account=account,
+        requests=_other_than(now.requests, requests),
+        read_receipts=_other_than(now.read_receipts, read_receipts),
+        typing=_other_than(now.typing, typing),
+    )
+    if changed != ControlsChanged(account=account):
+        tx.append(changed)
         tx.publish(Changed(account, "standing"))
+
+
+def _other_than(now: T, wanted: T | None) -> T | None:
+    return None if wanted == now else wanted
 
 
 def set_display_name(tx: Tx, account: str, name: str) -> None:

@@ -32,6 +32,7 @@ LOWERED = "lowered"
 
 
 def _account(tx: Tx, event: AccountCreated) -> None:
+    seen_by_others = int(event.band == "18+")  # minors' rule 13, and 4 for an unknown age
     tx.put(
         store.accounts,
         account=event.account,
@@ -40,6 +41,8 @@ def _account(tx: Tx, event: AccountCreated) -> None:
         band_confirmed=1,
         created_ms=tx.now,
         requests="everyone",
+        read_receipts=seen_by_others,
+        typing=seen_by_others,
         terms_version="",
         has_identity=0,
     )
@@ -60,7 +63,16 @@ def _band(tx: Tx, event: BandChanged) -> None:
 
 
 def _controls(tx: Tx, event: ControlsChanged) -> None:
-    tx.run(store.ACCOUNT_REQUESTS, id=event.account, who=event.requests)
+    row = tx.one(store.ACCOUNT, id=event.account)
+    if row is None:
+        return
+    tx.run(
+        store.ACCOUNT_CONTROLS,
+        id=event.account,
+        who=row.requests if event.requests is None else event.requests,
+        receipts=row.read_receipts if event.read_receipts is None else int(event.read_receipts),
+        writing=row.typing if event.typing is None else int(event.typing),
+    )
 
 
 def _identity(tx: Tx, event: IdentitySet) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kith.people.ages import Band, adult_from, protected
+from kith.people.facts import Controls
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +34,21 @@ _FOR_EVERYONE = (
     ("you-say-yes", "Nobody can write to you or see when you're here before you say yes."),
 )
 _CLOSED = "Nobody new can send you requests. You can change this at any time."
+_UNREAD = "Nobody sees what you've read, and you don't see it of others. You can change this at any time."
+_UNTYPED = "Nobody sees when you're writing, and you don't see it of others. You can change this at any time."
 
 
-def protections(band: Band, next_band_ms: int | None, requests: str) -> tuple[Protection, ...]:
-    """Everything that protects somebody of this band with this setting."""
+def protections(band: Band, next_band_ms: int | None, controls: Controls) -> tuple[Protection, ...]:
+    """Everything that protects somebody of this band with these settings."""
     until = adult_from(band, next_band_ms)
     minors = _FOR_MINORS if protected(band) else ()
-    closed = (Protection(id="requests-closed", text=_CLOSED, changeable=True),) if requests == "nobody" else ()
+    chosen = (
+        ("requests-closed", _CLOSED, controls.requests == "nobody"),
+        ("read-receipts-off", _UNREAD, not controls.read_receipts),
+        ("typing-off", _UNTYPED, not controls.typing),
+    )
     return (
         *(Protection(id=name, text=text, until_ms=until) for name, text in minors),
-        *closed,
+        *(Protection(id=name, text=text, changeable=True) for name, text, on in chosen if on),
         *(Protection(id=name, text=text) for name, text in _FOR_EVERYONE),
     )

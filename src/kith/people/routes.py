@@ -183,9 +183,11 @@ class WaitingDevices(msgspec.Struct, frozen=True):
 
 
 class NewControls(Body, frozen=True):
-    """Who may send requests."""
+    """Who may send requests, and what others see; what is left out, or null, stays as it is."""
 
-    requests: Literal["everyone", "nobody"]
+    requests: Literal["everyone", "nobody"] | None = None
+    read_receipts: bool | None = None
+    typing: bool | None = None
 
 
 class NewProfile(Body, frozen=True):
@@ -542,9 +544,10 @@ def _password_hash(reader: Reader, account: str) -> str:
 async def put_controls(
     session: TheSession, data: JSONBody[NewControls], database: TheDatabase, server: TheServer
 ) -> None:
-    """Choose who may send requests."""
+    """Choose who may send requests, and what others see."""
     await _within(database, server, Charge("profile", session.account, server.limits.profile))
-    await database.write(flows.set_controls, session.account, data.requests)
+    chosen = msgspec.structs.asdict(data)
+    await database.write(flows.set_controls, session.account, **chosen)
 
 
 @put("/me/profile", status_code=204)

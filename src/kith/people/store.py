@@ -6,7 +6,7 @@ them. Names, keys, addresses and secrets stand in tables of their own, so that t
 
 from __future__ import annotations
 
-from sqlalchemy import Index, and_, bindparam, case, delete, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Index, and_, bindparam, case, delete, func, null, or_, select, update
 
 from kith.ledger.schema import data, number, table, text
 
@@ -20,6 +20,8 @@ accounts = table(
     number("band_confirmed", "1 unless the band was corrected and nobody has reviewed it yet"),
     number("created_ms", "when it was made"),
     text("requests", "who may send requests: everyone or nobody"),
+    number("read_receipts", "1 when others may see what was read, and she may see it of them"),
+    number("typing", "1 when others may see that she is writing, and she may see it of them"),
     text("terms_version", "the version of terms and standards accepted last"),
     number("has_identity", "1 once an identity key is stored"),
     purpose="the account itself: its age band, controls and age",
@@ -286,13 +288,29 @@ buckets = table(
 
 # --- statements -----------------------------------------------------------------------------------
 
+
+def _off_for_new_minors(seen: ColumnElement[int]) -> ColumnElement[int]:
+    """What others see of somebody ends when she comes under the protections of minors; her later choices stay."""
+    protected = and_(accounts.c.band == "18+", bindparam("new_band") != "18+")
+    return case((protected, 0), else_=seen)
+
+
 ACCOUNT = select(accounts).where(accounts.c.account == bindparam("id"))
 ACCOUNT_BAND = (
     update(accounts)
     .where(accounts.c.account == bindparam("id"))
-    .values(band=bindparam("new_band"), band_ends_ms=bindparam("new_ends"), band_confirmed=bindparam("confirmed"))
+    .values(
+        band=bindparam("new_band"),
+        band_ends_ms=bindparam("new_ends"),
+        band_confirmed=bindparam("confirmed"),
+        **{seen.name: _off_for_new_minors(seen) for seen in (accounts.c.read_receipts, accounts.c.typing)},
+    )
 )
-ACCOUNT_REQUESTS = update(accounts).where(accounts.c.account == bindparam("id")).values(requests=bindparam("who"))
+ACCOUNT_CONTROLS = (
+    update(accounts)
+    .where(accounts.c.account == bindparam("id"))
+    .values(requests=bindparam("who"), read_receipts=bindparam("receipts"), typing=bindparam("writing"))
+)
 ACCOUNT_TERMS = update(accounts).where(accounts.c.account == bindparam("id")).values(terms_version=bindparam("version"))
 ACCOUNT_IDENTITY = update(accounts).where(accounts.c.account == bindparam("id")).values(has_identity=1)
 BANDS_DUE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kith.ledger.database import Reader
-from kith.people import devices, enforcement, sessions, standards, store
+from kith.people import devices, enforcement, facts, sessions, standards, store
 from kith.people.ages import Band
 from kith.people.facts import Controls
 from kith.people.protections import Protection, protections
@@ -110,6 +110,7 @@ def me(reader: Reader, session: Session, server: ServerFacts) -> Me:
     card = reader.one(store.CARD, id=session.account)
     if row is None or card is None:
         raise LookupError(f"the session of {session.device} has no account")
+    chosen = facts.controls(row)
     return Me(
         account_id=session.account,
         device_id=session.device,
@@ -120,8 +121,8 @@ def me(reader: Reader, session: Session, server: ServerFacts) -> Me:
         server_name=server.name,
         has_identity=bool(row.has_identity),
         device_registered=devices.registered_device(reader, session.device) is not None,
-        controls=Controls(row.requests),
-        protections=protections(row.band, row.band_ends_ms, row.requests),
+        controls=chosen,
+        protections=protections(row.band, row.band_ends_ms, chosen),
         standing=standing(reader, session.account, server),
         terms_version=row.terms_version,
     )

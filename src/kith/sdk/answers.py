@@ -43,9 +43,11 @@ class Protection(Struct, frozen=True):
 
 
 class Controls(Struct, frozen=True):
-    """Who may send requests: `everyone` (within the protections) or `nobody`."""
+    """Who may send requests (`everyone` within the protections, or `nobody`), and what others see."""
 
     requests: str = "everyone"
+    read_receipts: bool = False
+    typing: bool = False
 
 
 class Me(Struct, frozen=True):

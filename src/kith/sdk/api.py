@@ -251,9 +251,9 @@ class Api:
         body = {"current": current, "new": new, "sign_out_others": sign_out_others}
         await self.call(None, "POST", "/me/password", body)
 
-    async def controls(self, requests: str) -> None:
-        """Who may send requests."""
-        await self.call(None, "PUT", "/me/controls", {"requests": requests})
+    async def controls(self, **chosen: str | bool | None) -> None:
+        """Who may send requests, and what others see: `requests`, `read_receipts`, `typing`; None stays as it is."""
+        await self.call(None, "PUT", "/me/controls", chosen)
 
     async def profile(self, display_name: str) -> None:
         """The name that others see."""

@@ -1228,7 +1228,7 @@ class Client:
 
     async def accept_requests_of(self, who: Accepts) -> None:
         """Who may send requests from now on; whoever may not gets the same answer as ever."""
-        await self.api.controls(who)
+        await self.api.controls(requests=who)
 
     async def rename(self, display_name: str) -> None:
         """Set the name that others see."""

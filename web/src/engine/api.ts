@@ -1,6 +1,6 @@
 /** The HTTP half of docs/api.md, with its answers typed and its errors as `Problem`. */
 import type {
-  GroupFacts, GroupInvitation, GroupLink, GroupLinkFacts, GroupPerson, GroupRole, Me, Notice, Participant, Picture,
+  Controls, GroupFacts, GroupInvitation, GroupLink, GroupLinkFacts, GroupPerson, GroupRole, Me, Notice, Participant, Picture,
   ReceivedRequest, ReportCategory, SentGroupInvitation, Standing,
 } from './contract';
 import { offline, Problem } from './errors';
@@ -113,7 +113,7 @@ export class Api {
   putDeviceList = (body: { device_list: string; device_list_signature: string }): Promise<null> =>
     this.call('PUT', '/me/device-list', body);
   password = (body: { current: string; new: string; sign_out_others: boolean }): Promise<null> => this.call('POST', '/me/password', body);
-  controls = (requests: 'everyone' | 'nobody'): Promise<null> => this.call('PUT', '/me/controls', { requests });
+  controls = (chosen: Partial<Controls>): Promise<null> => this.call('PUT', '/me/controls', chosen);
   profile = (display_name: string): Promise<null> => this.call('PUT', '/me/profile', { display_name });
   standing = (): Promise<Standing> => this.call('GET', '/me/standing');
   appeal = (measure: string, text: string): Promise<unknown> =>

@@ -39,11 +39,13 @@ export interface Me {
   server_name: string;
   has_identity: boolean;
   device_registered: boolean;
-  controls: { requests: 'everyone' | 'nobody' };
+  controls: Controls;
   protections: Protection[];
   standing: Standing;
   terms_version: string;
 }
+/** Who may send requests; whether others see what was read and that one is writing (off: neither is seen of others). */
+export interface Controls { requests: 'everyone' | 'nobody'; read_receipts: boolean; typing: boolean }
 export interface Notice { id: string; rule: string; about: string | null; text: string; since_ms: Ms }
 export interface ReceivedRequest {
   request: string; account: string; handle: string; display_name: string;
@@ -220,7 +222,8 @@ export interface Ops {
   sign_out: [Record<string, never>, null];
   me: [Record<string, never>, Me];
   set_display_name: [{ display_name: string }, Me];
-  set_controls: [{ requests: 'everyone' | 'nobody' }, Me];
+  /** What is left out stays as it is. */
+  set_controls: [Partial<Controls>, Me];
   change_password: [{ current: string; new: string; sign_out_others: boolean }, null];
   devices: [Record<string, never>, Device[]];
   remove_device: [{ id: string }, Device[]];

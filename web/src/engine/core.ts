@@ -608,8 +608,8 @@ export class EngineCore implements Engine {
       await this.#api.profile(display_name);
       return this.#me();
     },
-    set_controls: async ({ requests }) => {
-      await this.#api.controls(requests);
+    set_controls: async (chosen) => {
+      await this.#api.controls(chosen);
       return this.#me();
     },
     change_password: (body) => this.#api.password(body),

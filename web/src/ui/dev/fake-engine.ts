@@ -176,7 +176,7 @@ export class FakeEngine implements Engine {
     },
     me: async () => this.#me,
     set_display_name: async ({ display_name }) => (this.#me = { ...this.#me, display_name }),
-    set_controls: async (controls) => (this.#me = { ...this.#me, controls }),
+    set_controls: async (controls) => (this.#me = { ...this.#me, controls: { ...this.#me.controls, ...controls } }),
     change_password: async ({ current }) => {
       if (current === 'wrong') throw refused('unauthenticated', "That isn't your current password.");
       return null;

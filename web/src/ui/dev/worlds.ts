@@ -48,7 +48,7 @@ export function me(world: WorldName, now: number): Me {
   const person: Me = {
     account_id: MY_ACCOUNT, device_id: uuid(2), handle: teen ? 'noa.s' : 'robin', display_name: teen ? 'Noa' : 'Robin Field',
     band: teen ? '13-15' : '18+', joined_ms: now - 90 * DAY, server_name: 'kith.localhost', has_identity: true,
-    device_registered: true, controls: { requests: 'everyone' }, terms_version: '1', standing: OPEN,
+    device_registered: true, controls: { requests: 'everyone', read_receipts: !teen, typing: !teen }, terms_version: '1', standing: OPEN,
     protections: teen ? protections(now) : [],
   };
   if (world === 'restricted') {
