@@ -255,9 +255,11 @@ def _one_fails(ground: Ground, call: str, error: str, n: int, *, forgiving: bool
     said = ground.log.read_text()
     stopped = code == EX_IOERR and "Storage failed" in said
     totals.stopped += stopped
-    must_stop = code != 0 or (call in MUST_STOP and "must stop" in failures)
-    if injected and not forgiving and not stopped and must_stop:
-        totals.wrong.append(f"{about}: it ended with {code} and said {said[-200:]!r}")
+    if injected and not forgiving:
+        if "Traceback" in said:
+            totals.wrong.append(f"{about}: a traceback: {said[-300:]}")
+        if not stopped and (code != 0 or (call in MUST_STOP and "must stop" in failures)):
+            totals.wrong.append(f"{about}: it ended with {code} and said {said[-200:]!r}")
     if not injected and code != 0:
         totals.wrong.append(f"{about}: nothing failed, yet it ended with {code}")
     with ground.remounted():

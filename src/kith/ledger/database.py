@@ -584,6 +584,7 @@ class Database:
     def fail(self, failure: BaseException, batch: Sequence[_Released] = ()) -> StorageError:
         """Fail-stop: nobody in doubt is answered with success, nothing more is done, and the process ends."""
         error = self.failed = StorageError(failstop.sentence(failure, self.path))
+        self._on_failure(error)  # the process ends here; what follows is for who takes failures otherwise
         self._forget()
         waiting = [*self._queue, *self._riders]
         self._queue.clear()
@@ -598,7 +599,6 @@ class Database:
                 _settle(left.done, None, error)
             else:
                 left.lane.release([(left.item, error)])
-        self._on_failure(error)
         return error
 
 
