@@ -374,7 +374,7 @@ export class Scene {
   // ---- what is seen -----------------------------------------------------------------------------------------------
 
   async rows(): Promise<Message[]> {
-    return (await this.threads.page(ROOM, undefined, 500)).messages;
+    return (await this.threads.page(ROOM, { limit: 500 })).messages;
   }
 
   async texts(): Promise<string[]> {

@@ -415,12 +415,12 @@ test('a page that begins behind a line of the engine or a tombstone shows no gap
   await s.room.note('A line of the engine.');
   const three = await s.says('three');
   await s.mail('message', three.body, three.hub);
-  assert.deepEqual((await s.threads.page(room, undefined, 1)).messages.map((row) => [row.text, row.gap_before]), [['three', 0]]);
+  assert.deepEqual((await s.threads.page(room, { limit: 1 })).messages.map((row) => [row.text, row.gap_before]), [['three', 0]]);
   const lost = await s.says('lost');
   await s.mail('message', utf8('nothing that opens'), lost.hub);
   const five = await s.says('five');
   await s.mail('message', five.body, five.hub);
-  assert.deepEqual((await s.threads.page(room, undefined, 1)).messages.map((row) => [row.text, row.gap_before]), [['five', 0]]);
+  assert.deepEqual((await s.threads.page(room, { limit: 1 })).messages.map((row) => [row.text, row.gap_before]), [['five', 0]]);
   s.home.close();
 });
 

@@ -161,6 +161,7 @@ SHOTS = [
     Shot("request-blocked", "adult", f"#/requests/{REQUEST}", (button("Block"),)),
     Shot("request-report", "adult", f"#/requests/{REQUEST}", (button("Report"), button("Scam or asking for money"))),
     Shot("thread", "adult", f"#/c/{MAYA}"),
+    Shot("thread-long", "long", f"#/c/{MAYA}"),
     Shot("thread-teen", "teen", f"#/c/{MAYA}"),
     Shot("thread-options", "adult", f"#/c/{MAYA}", (press_first_bubble,)),
     Shot("thread-reply", "adult", f"#/c/{MAYA}", (press_first_bubble, button("Reply"), type_long)),

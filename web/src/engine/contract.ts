@@ -100,6 +100,9 @@ export interface SafetyNumber { groups: string[]; code: string; verified_ms: Ms 
 /** log: the server shows different logs. own: keys for my account that I did not make. device: one was added. */
 export interface KeyAlarm { id: string; kind: 'log' | 'own' | 'clock' | 'device' }
 
+/** Where a message stands in its chat. Places sort as texts do; one outlives its message, so it can be asked for later. */
+export type Place = string;
+
 /** A chat as the list shows it. */
 export interface Chat {
   room: string;
@@ -112,6 +115,8 @@ export interface Chat {
   writable: boolean;          // false: one fixed sentence, whatever the cause
   ready: boolean;             // false: waiting for a device of the other side ("Messages wait here until …")
   unread: number;
+  /** the place at which what is not read begins; null: all of it is read */
+  unread_from: Place | null;
   /**
    * The newest thing to tell of it; `text` of a reaction (to a message of mine) is its symbol, '' where there are no words.
    * `files`: what the message carries besides its words.
@@ -174,6 +179,7 @@ export interface Message {
   room: string;
   at_ms: Ms;                  // hub's accepted time; local time while waiting
   seq: number | null;         // room_seq
+  place: Place | null;        // null while it is not accepted yet
   mine: boolean;
   sender: string;             // account id
   sender_name: string;        // as far as it is known here; '' for own messages and lines of the engine
@@ -193,6 +199,8 @@ export interface Message {
   failure?: string;           // why it failed, when there is a sentence for it
   gap_before: number;         // messages the server should have delivered just before this one and did not
 }
+
+export interface Stretch { messages: Message[]; more: boolean; newer: boolean }
 
 /** One row of "here is exactly what we'll send". */
 export interface ReportRow { seq: number; mine: boolean; at_ms: Ms; text: string; verified: boolean; gap_before: number }
@@ -281,7 +289,11 @@ export interface Ops {
   join_by_group_link: [{ token: string }, { room: string; state: 'joined' | 'asked' }];
 
   chats: [Record<string, never>, Chat[]];
-  thread: [{ room: string; before_seq?: number; limit?: number }, { messages: Message[]; more: boolean }];
+  /**
+   * A stretch of a chat, oldest first: the newest, what is before a place, or what begins at one. `more`: there are older
+   * ones. `newer`: there are newer ones; without them what was not accepted yet comes last.
+   */
+  thread: [{ room: string; before?: Place; from?: Place; limit?: number }, Stretch];
   /** With files the words may be empty. What is sent is kept sealed on this device until it is up, also through a reload. */
   send: [{ room: string; text: string; reply_to?: string; files?: Outgoing[] }, Message];
   /** Takes back a message that still waits, or failed: its files are uploaded no further and forgotten. */

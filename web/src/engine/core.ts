@@ -24,6 +24,7 @@ import { jsonBody } from './receive';
 import { outboxKey, type FirstMessage, type NewIdentity, type OutboxRecord, type Self, type VerifiedPerson } from './records';
 import { Room, type RoomContext } from './room';
 import { Threads } from './threads';
+import { placeAfter } from './stretch';
 import { rootKey, Unsealable, Vault } from './vault';
 
 export interface CoreOptions { packages?: Partial<PackageLimits> }
@@ -497,6 +498,7 @@ export class EngineCore implements Engine {
       room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && groupFacts(room.group, room.left === true),
       people: room.accounts, ...who,
       writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread,
+      unread_from: thread.unread === 0 ? null : placeAfter(thread.readSeq),
       last: thread.last && { kind: lastKind(thread.last.kind), text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs },
       blocked: blocks.some((one) => one.account === who.account), deleted: thread.deleted,
     };
@@ -780,7 +782,7 @@ export class EngineCore implements Engine {
       const chats = (await Promise.all(rooms.map((room) => this.#chat(session, room, blocks)))).filter((chat) => chat !== null);
       return chats.sort((a, b) => (b.last?.at_ms ?? 0) - (a.last?.at_ms ?? 0));
     },
-    thread: ({ room, before_seq, limit }) => this.#need().threads.page(roomId(room), before_seq, limit),
+    thread: ({ room, ...where }) => this.#need().threads.page(roomId(room), where),
     send: (args) => this.#send(args),
     retry: (args) => this.#retry(args),
     cancel_message: async () => { throw noFile(); },

@@ -31,8 +31,8 @@ class IndexedBackend implements Backend {
     return found instanceof Uint8Array ? found : null;
   }
 
-  async range(store: StoreName, { prefix, before, reverse, limit }: Range): Promise<Entry[]> {
-    const span = IDBKeyRange.bound(prefix, before ?? prefix + LAST, false, true);
+  async range(store: StoreName, { prefix, from, before, reverse, limit }: Range): Promise<Entry[]> {
+    const span = IDBKeyRange.bound(from ?? prefix, before ?? prefix + LAST, false, true);
     const transaction = (await this.#database()).transaction(store);
     const found: Entry[] = [];
     let cursor = await transaction.store.openCursor(span, reverse ? 'prev' : 'next');

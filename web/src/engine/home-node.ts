@@ -28,8 +28,8 @@ function emptyTables(): Tables {
   return Object.fromEntries(storeNames.map((name) => [name, new Map<string, Bytes>()])) as Tables;
 }
 
-export function inRange(key: string, { prefix, before }: Range): boolean {
-  return key.startsWith(prefix) && (before === undefined || key < before);
+export function inRange(key: string, { prefix, from, before }: Range): boolean {
+  return key.startsWith(prefix) && (from === undefined || key >= from) && (before === undefined || key < before);
 }
 
 /** Tables in memory, each transaction appended to a journal file first. A torn last record is dropped at the next start. */

@@ -12,8 +12,8 @@ export type StoreName = (typeof storeNames)[number];
 export interface Write { store: StoreName; key: string; value: Bytes | null }
 export interface Entry { key: string; value: Bytes }
 
-/** Keys from `prefix`, optionally only those before `before`, in order or newest first. */
-export interface Range { prefix: string; before?: string; reverse?: boolean; limit?: number }
+/** Keys from `prefix`, optionally only those at or after `from` and before `before`, in order or newest first. */
+export interface Range { prefix: string; from?: string; before?: string; reverse?: boolean; limit?: number }
 
 /** Durable storage of bytes under opaque keys. */
 export interface Backend {

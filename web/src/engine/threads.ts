@@ -2,19 +2,19 @@
 import { toBase64, type Bytes } from '../protocol/bytes';
 import { decodeContent, textOf } from '../protocol/content';
 import { encodeReportItem, verifyFrank } from '../protocol/franking';
-import type { Message, ReportPreview, ReportRow } from './contract';
+import type { Message, Place, ReportPreview, ReportRow, Stretch } from './contract';
 import type { Directory } from './directory';
 import type { Home } from './home';
 import { frankOf } from './receive';
 import {
   newThread, padded, type KeptMessage, type MessageRecord, type OutboxRecord, type Thread,
 } from './records';
+import { placeOf, readStretch, type Where } from './stretch';
 import type { Vault } from './vault';
 
 export const REPORT_ITEMS = 30;
 /** How long messages of a deleted thread stay reportable, and nothing else. */
 export const KEPT_MS = 30 * 24 * 3600 * 1000;
-const PAGE = 50;
 const QUOTE_CHARACTERS = 140;
 
 export class Threads {
@@ -29,37 +29,31 @@ export class Threads {
     return (await this.vault.get<Thread>('meta', `thread/${room}`)) ?? newThread();
   }
 
-  /** Newest last. `before_seq` pages back; unsent messages come with the newest page. */
-  async page(room: string, beforeSeq?: number, limit = PAGE): Promise<{ messages: Message[]; more: boolean }> {
-    if (beforeSeq !== undefined) return this.#stored(room, limit, beforeSeq);
+  /** Newest last. A stretch that reaches the end has the unsent messages after it. */
+  async page(room: string, where: Where = {}): Promise<Stretch> {
+    if (where.before !== undefined) return this.#stored(room, where);
     for (;;) {
       const waiting = await this.#unsent(room);
-      const { messages, more } = await this.#stored(room, limit);
+      const stretch = await this.#stored(room, where);
+      if (stretch.newer) return stretch;
       const still = await this.#unsent(room);
       // One that was accepted between the reads is in neither of them, and would vanish for a moment: read again.
-      if (waiting.every(({ id }) => still.some((one) => one.id === id))) return { messages: [...messages, ...still], more };
+      if (waiting.every(({ id }) => still.some((one) => one.id === id))) return { ...stretch, messages: [...stretch.messages, ...still] };
     }
   }
 
-  async #stored(room: string, limit: number, beforeSeq?: number): Promise<{ messages: Message[]; more: boolean }> {
+  async #stored(room: string, where: Where): Promise<Stretch> {
     const thread = await this.thread(room);
-    const range = { prefix: `${room}/`, reverse: true, limit: limit + 1 };
-    const before = beforeSeq === undefined ? {} : { before: `${room}/${padded(beforeSeq)}` };
-    const found = (await this.vault.range<MessageRecord>('messages', { ...range, ...before })).reverse();
-    const more = found.length > limit;
-    const page = (more ? found.slice(1) : found).map(({ value }) => value);
-    return { messages: await this.#shown(room, page, more ? reached(found[0]!) : null, thread), more };
+    const { rows, above, newer } = await readStretch(this.vault, room, where, isShown);
+    const gaps = gapsBefore(rows.map(({ value }) => value), above ? reached(above) : thread.baseSeq - 1);
+    const shown = rows.map((row, i) => ({ ...row, gap: gaps[i]! })).filter(({ value }) => isShown(value));
+    const messages = await Promise.all(shown.map(({ key, value, gap }) => this.#message(room, value, placeOf(key), gap, thread)));
+    return { messages, more: above !== null, newer };
   }
 
-  async #shown(room: string, rows: MessageRecord[], before: number | null, thread: Thread): Promise<Message[]> {
-    const gaps = gapsBefore(rows, before ?? thread.baseSeq - 1);
-    const shown = rows.map((row, i) => ({ row, gap: gaps[i]! })).filter(({ row }) => row.kind !== 'effect');
-    return Promise.all(shown.map(({ row, gap }) => this.#message(room, row, gap, thread)));
-  }
-
-  async #message(room: string, row: MessageRecord, gap: number, thread: Thread): Promise<Message> {
+  async #message(room: string, row: MessageRecord, place: Place, gap: number, thread: Thread): Promise<Message> {
     return {
-      id: row.id, room, at_ms: row.atMs, seq: row.seq, mine: row.mine, sender: row.sender,
+      id: row.id, room, at_ms: row.atMs, seq: row.seq, place, mine: row.mine, sender: row.sender,
       sender_name: await this.#nameOf(row),
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: [],
       reply_to: await this.#quote(room, row.replyTo),
@@ -89,7 +83,7 @@ export class Threads {
   /** What was written here and is not accepted yet. */
   async unsent(record: OutboxRecord): Promise<Message> {
     return {
-      id: record.id, room: record.room, at_ms: record.createdMs, seq: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
+      id: record.id, room: record.room, at_ms: record.createdMs, seq: null, place: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
       text: record.text, files: [], reply_to: await this.#quote(record.room, record.replyTo),
       delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0,
       edited: false, reactions: [], forwarded: 0, may: { edit: false, delete: false }, change: null,
@@ -166,6 +160,9 @@ export class Threads {
     return true;
   }
 }
+
+/** Edits, reactions and the like change other rows and are none themselves. */
+const isShown = (row: MessageRecord): boolean => row.kind !== 'effect';
 
 /**
  * How many messages are missing before each row. `before` is the sequence number of the row just above the page.

@@ -2,9 +2,9 @@
  * A scripted engine in memory, for looking at screens. It keeps what is done to it until the page is closed.
  * Only `fake.html` uses it; nothing of it is in the product build.
  */
-import type { Args, Chat, Engine, EngineError, FileView, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Outgoing, Phase, Picture, Result, SafetyNumber } from '../../engine/contract';
+import type { Args, Chat, Engine, EngineError, FileView, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Outgoing, Phase, Picture, Result, SafetyNumber, Stretch } from '../../engine/contract';
 import {
-  chats, DAY, groups, groupThread, invitations, me, MY_ACCOUNT, plain, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
+  chats, DAY, groups, groupThread, invitations, me, longThread, MY_ACCOUNT, placed, plain, QUIET, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
 } from './worlds';
 import { deletedForAll, deletedHere, edited, reacted } from './fake-words';
 
@@ -37,6 +37,18 @@ async function hills(seed: string): Promise<Picture> {
   return { type: 'image/png', bytes: new Uint8Array(await blob.arrayBuffer()) };
 }
 
+/** The part of a thread that was asked for. */
+function stretchOf(all: Message[], { before, from, limit = 50 }: { before?: string; from?: string; limit?: number }): Stretch {
+  const place = (message: Message): string => message.place ?? '~';
+  if (from !== undefined) {
+    const at = all.findIndex((message) => place(message) >= from);
+    const messages = at < 0 ? [] : all.slice(at, at + limit);
+    return { messages, more: at > 0 || (at < 0 && all.length > 0), newer: at >= 0 && at + limit < all.length };
+  }
+  const older = before === undefined ? all : all.filter((message) => place(message) < before);
+  return { messages: older.slice(-limit), more: older.length > limit, newer: older.length < all.length };
+}
+
 /** What a file looks like in a thread once it was chosen. */
 const shown = ({ bytes, ...facts }: Outgoing, part: number): FileView => ({ ...facts, part, size: bytes.size, state: 'here' });
 
@@ -67,6 +79,7 @@ export class FakeEngine implements Engine {
     this.#me = me(world, now);
     this.#chats = empty ? [] : [...chats(now), ...groups(now)];
     for (const chat of this.#chats) this.#threads.set(chat.room, chat.group ? groupThread(chat, now) : thread(chat, now));
+    if (world === 'long') this.#threads.set(this.#chats[0]!.room, longThread(this.#chats[0]!, now));
     if (this.#chats[5]) this.#threads.set(this.#chats[5].room, []);
     this.#received = empty ? [] : received(now);
     this.#sent = empty ? [] : sent(now);
@@ -199,7 +212,7 @@ export class FakeEngine implements Engine {
       const room = `room-${request}`;
       const { account, handle, display_name } = from;
       this.#chats = [
-        { room, kind: 'direct', group: null, people: [], account, handle, display_name, writable: true, ready: true, unread: 0, last: null, blocked: false, deleted: false },
+        { room, kind: 'direct', group: null, people: [], account, handle, display_name, writable: true, ready: true, ...QUIET, last: null, blocked: false, deleted: false },
         ...this.#chats,
       ];
       this.#received = this.#received.filter((known) => known !== from);
@@ -244,7 +257,7 @@ export class FakeEngine implements Engine {
       const room = crypto.randomUUID();
       this.#chats = [{
         room, kind: 'group', group, people: [mine], account: '', handle: '', display_name: name, writable: true, ready: true,
-        unread: 0, last: null, blocked: false, deleted: false,
+        ...QUIET, last: null, blocked: false, deleted: false,
       }, ...this.#chats];
       this.#threads.set(room, []);
       this.#tell({ type: 'chats' });
@@ -284,17 +297,15 @@ export class FakeEngine implements Engine {
     join_by_group_link: async () => ({ room: this.#chats[0]!.room, state: 'asked' }),
 
     chats: async () => this.#chats,
-    thread: async ({ room, limit = 50 }) => {
-      const all = this.#threads.get(room) ?? [];
-      return { messages: all.slice(-limit), more: all.length > limit };
-    },
+    thread: async ({ room, ...where }) => stretchOf(this.#threads.get(room) ?? [], where),
     send: async ({ room, text, reply_to, files = [] }) => {
       if (text === 'refuse me') throw refused('not_allowed', "You can't message this account.");
       const all = this.#threads.get(room) ?? [];
       const answered = all.find((message) => message.id === reply_to);
       const offline = this.world === 'offline';
       const message: Message = {
-        id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1, mine: true, sender: MY_ACCOUNT, sender_name: '',
+        id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1,
+        place: offline ? null : placed(all.length + 1), mine: true, sender: MY_ACCOUNT, sender_name: '',
         kind: 'text', text, files: files.map(shown), gap_before: 0, delivery: text === 'fail me' ? 'failed' : offline ? 'waiting' : 'sent',
         reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine, name: '', seq: answered.seq, deleted: false } : null,
         ...plain(true),
@@ -347,7 +358,7 @@ export class FakeEngine implements Engine {
       { text: 'Yes, from half past nine. I have the key to the shed', at_ms: this.now - 3 * DAY + 60_000 },
     ],
     mark_read: async ({ room }) => {
-      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, unread: 0 } : chat));
+      this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, unread: 0, unread_from: null } : chat));
       this.#tell({ type: 'chats' });
       return null;
     },

@@ -5,7 +5,7 @@ import type {
 
 export const WORLDS = [
   'signed-out', 'adult', 'teen', 'empty', 'restricted', 'suspended', 'offline', 'locked', 'removed', 'unsupported',
-  'insecure', 'needs-identity', 'needs-recovery', 'failing', 'slow', 'starting',
+  'insecure', 'needs-identity', 'needs-recovery', 'failing', 'slow', 'starting', 'long',
 ] as const;
 export type WorldName = (typeof WORLDS)[number];
 export const isWorld = (name: string): name is WorldName => WORLDS.some((world) => world === name);
@@ -70,6 +70,9 @@ const protections = (now: number) => {
   ];
 };
 
+/** A chat in which nothing is new and nothing was set. */
+export const QUIET = { unread: 0, unread_from: null };
+
 interface Extra { handle: string; name: string; unread?: number; at: number; last: string; mine?: boolean; over?: Partial<Chat> }
 
 export function chats(now: number): Chat[] {
@@ -87,7 +90,8 @@ export function chats(now: number): Chat[] {
     { handle: 'old.chat', name: 'Jo Park', at: 20 * DAY, last: 'bye', over: { deleted: true, writable: false } },
   ];
   return people.map(({ handle, name, unread = 0, at, last, mine = false, over = {} }, n) => ({
-    room: uuid(100 + n), kind: 'direct' as const, group: null, people: [], account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, unread,
+    room: uuid(100 + n), kind: 'direct' as const, group: null, people: [], account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, ...QUIET, unread,
+    unread_from: unread > 0 ? placed(SCRIPT.length + 1 - unread) : null,
     last: { kind: 'text' as const, text: last, mine, at_ms: now - at }, blocked: false, deleted: false, ...over,
   }));
 }
@@ -97,7 +101,7 @@ const NAMES = ['Maya Lindqvist', 'דנה לוי!', 'Maximiliana Konstantinopolit
 /** Groups: one of mine, one in which only admins write, one that I left. */
 export function groups(now: number): Chat[] {
   const group = (n: number, name: string, role: GroupRole, over: Partial<Chat>, left = false): Chat => ({
-    room: uuid(150 + n), kind: 'group', account: '', handle: '', display_name: name, unread: 0, blocked: false, deleted: false,
+    room: uuid(150 + n), kind: 'group', account: '', handle: '', display_name: name, ...QUIET, blocked: false, deleted: false,
     group: {
       name, description: n === 0 ? 'Who opens the hall, who brings what, and who stays to tidy up' : '', posting: n === 1 ? 'admins' : 'everyone',
       approval: n === 0, role, created_ms: now - 80 * DAY, photo: n === 0 ? 1 : null, left,
@@ -111,7 +115,7 @@ export function groups(now: number): Chat[] {
     writable: true, ready: true, last: { kind: 'text', text: 'See you at nine', mine: false, at_ms: now - 4 * HOUR }, ...over,
   });
   return [
-    group(0, 'Saturday hall 🏸', 'owner', { unread: 3 }),
+    group(0, 'Saturday hall 🏸', 'owner', { unread: 3, unread_from: placed(SCRIPT.length - 2) }),
     group(1, 'School notices with a very long name that goes on and on', 'member', { writable: false }),
     group(2, 'Old choir', 'member', { writable: false }, true),
   ];
@@ -178,9 +182,22 @@ export const plain = (mine: boolean): Pick<Message, 'edited' | 'reactions' | 'fo
   edited: false, reactions: [], forwarded: 0, may: { edit: mine, delete: mine }, change: null,
 });
 
+/** How places look in this world: they sort as texts do. */
+export const placed = (seq: number): string => seq.toString().padStart(8, '0');
+
+/** Ten thousand messages, one every ten minutes, every third of them mine. */
+export function longThread(chat: Chat, now: number): Message[] {
+  const count = 10_000;
+  const [theirs, , mine] = thread(chat, now);
+  return Array.from({ length: count }, (_, n) => ({
+    ...(n % 3 === 0 ? mine! : theirs!), id: `${chat.room}:${n}`, at_ms: now - (count - n) * 10 * MINUTE, seq: n + 1,
+    place: placed(n + 1), text: `Message ${n + 1} of many: ${'and then some more words '.repeat(n % 5)}`,
+  }));
+}
+
 export function thread(chat: Chat, now: number): Message[] {
   return SCRIPT.map(({ text, mine = false, at, over = {} }, n) => ({
-    id: `${chat.room}:${n}`, room: chat.room, at_ms: now - at, seq: n + 1, mine, sender: mine ? MY_ACCOUNT : chat.account, sender_name: '',
+    id: `${chat.room}:${n}`, room: chat.room, at_ms: now - at, seq: n + 1, place: placed(n + 1), mine, sender: mine ? MY_ACCOUNT : chat.account, sender_name: '',
     kind: 'text', text, files: [], reply_to: null, delivery: mine ? 'sent' : null, gap_before: 0, ...plain(mine), ...over,
   }));
 }

@@ -1,6 +1,8 @@
 /** Keeps the place in a thread: at the end while a person reads the end, where they were while they read above. */
 
 const NEAR_PX = 80;
+/** How close to either end of what is loaded more is asked for. */
+const MORE_PX = 600;
 
 export const nearEnd = (log: HTMLElement): boolean => log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_PX;
 
@@ -8,20 +10,36 @@ export function toEnd(log: HTMLElement): void {
   log.scrollTop = log.scrollHeight;
 }
 
-/** Follows the end while the reader is there; `onaway` hears when they are not. */
-export function followEnd(log: HTMLElement, onaway: (away: boolean) => void): () => void {
+export type End = 'top' | 'bottom';
+
+/** Follows the end while the reader is there and `follows()`; `onmoved` hears where they are: at the end, and near what is not loaded. */
+export function followEnd(log: HTMLElement, follows: () => boolean, onmoved: (atEnd: boolean, near: End | null) => void): () => void {
   let following = true;
   const watch = (): void => {
     following = nearEnd(log);
-    onaway(!following);
+    const below = log.scrollHeight - log.scrollTop - log.clientHeight;
+    onmoved(following, log.scrollTop < MORE_PX ? 'top' : below < MORE_PX ? 'bottom' : null);
   };
-  const grown = new ResizeObserver(() => following && toEnd(log));
+  const grown = new ResizeObserver(() => following && follows() && toEnd(log));
   grown.observe(log);
   for (const child of log.children) grown.observe(child);
   log.addEventListener('scroll', watch, { passive: true });
-  toEnd(log);
   return () => {
     grown.disconnect();
     log.removeEventListener('scroll', watch);
   };
+}
+
+/** Changes what is loaded without moving what is read: the first row in sight stays where it is. */
+export async function stayPut(log: HTMLElement, change: () => Promise<unknown>): Promise<void> {
+  const above = log.getBoundingClientRect().top;
+  const anchor = [...log.querySelectorAll('li')].find((row) => row.getBoundingClientRect().bottom > above);
+  const before = anchor?.getBoundingClientRect().top ?? 0;
+  await change();
+  if (anchor?.isConnected) log.scrollTop += anchor.getBoundingClientRect().top - before;
+}
+
+/** Brings a row into sight, a quarter from the top, with the end in sight when the row is near it. */
+export function bringUp(log: HTMLElement, row: Element): void {
+  log.scrollTop += row.getBoundingClientRect().top - log.getBoundingClientRect().top - log.clientHeight / 4;
 }

@@ -1,9 +1,9 @@
 /** The open thread: what is loaded of it, what is selected, what is being answered. */
-import type { Message } from '../../engine/contract';
+import type { Message, Stretch } from '../../engine/contract';
 import type { Kith } from '../kith.svelte';
 import { Resource } from '../resource.svelte';
-
-const PAGE = 50;
+import { marked, UNMARKED, type Mark } from './unread';
+import { afterLast, firstPlace, MOST, PAGE, renewed, withEarlier, withLater } from './window';
 
 /** Asked for once there is something to keep, never at start-up; whatever the answer, nothing changes here. */
 async function keepStorage(): Promise<void> {
@@ -13,11 +13,20 @@ async function keepStorage(): Promise<void> {
 export class Thread {
   selected = $state<string | null>(null);
   replyTo = $state.raw<Message | null>(null);
-  readonly page: Resource<{ messages: Message[]; more: boolean }>;
-  #limit = PAGE;
+  /** The end of the chat is in sight. */
+  atEnd = $state(false);
+  /** Where the line "New messages" stands. */
+  mark = $state.raw<Mark>(UNMARKED);
+  readonly page: Resource<Stretch>;
+  /** How the stretch on the page is asked for next; moves change it for one time. */
+  #next: (() => Promise<Stretch>) | null = null;
 
   constructor(private readonly kith: Kith, readonly room: string) {
-    this.page = new Resource(() => kith.engine.call('thread', { room, limit: this.#limit }));
+    this.page = new Resource(async () => {
+      const next = this.#next ?? (() => this.#again());
+      this.#next = null;
+      return renewed(this.page.value, await next());
+    });
   }
 
   /** Loads now and again whenever the engine says that the thread changed; returns how to stop. */
@@ -28,15 +37,67 @@ export class Thread {
     });
   }
 
-  earlier(): Promise<void> {
-    this.#limit += PAGE;
+  #ask(where: { before?: string; from?: string; limit?: number } = {}): Promise<Stretch> {
+    return this.kith.engine.call('thread', { room: this.room, limit: PAGE, ...where });
+  }
+
+  /** The same stretch as it is now; at its end it goes on with what arrived. */
+  async #again(): Promise<Stretch> {
+    const window = this.page.value;
+    const from = window && firstPlace(window);
+    if (!window || from == null) return this.#open();
+    const fresh = await this.#ask({ from, limit: MOST });
+    if (!fresh.newer || window.newer) return { ...fresh, messages: fresh.messages.slice(0, window.newer ? window.messages.length : MOST) };
+    return this.#ask({ limit: MOST / 2 }); // more arrived than the window holds: follow the end
+  }
+
+  /** The newest messages; with more unread ones than that, the first of those. */
+  async #open(): Promise<Stretch> {
+    const unread = this.kith.chat(this.room);
+    if (!unread?.unread_from || unread.unread < PAGE) return this.#ask();
+    return this.#around(unread.unread_from);
+  }
+
+  async #around(place: string): Promise<Stretch> {
+    const [above, below] = await Promise.all([this.#ask({ before: place, limit: PAGE / 2 }), this.#ask({ from: place })]);
+    return { messages: [...above.messages, ...below.messages], more: above.more, newer: below.newer };
+  }
+
+  #move(next: () => Promise<Stretch>): Promise<void> {
+    this.#next = next;
     return this.page.load();
   }
 
-  /** Reading counts only while the page is in sight. */
-  async markRead(): Promise<void> {
-    const unread = this.kith.chat(this.room)?.unread ?? 0;
-    if (unread === 0 || document.visibilityState !== 'visible') return;
+  earlier(): Promise<void> {
+    return this.#move(async () => {
+      const window = this.page.value!;
+      const before = firstPlace(window);
+      return before === null ? window : withEarlier(window, await this.#ask({ before }));
+    });
+  }
+
+  later(): Promise<void> {
+    return this.#move(async () => {
+      const window = this.page.value!;
+      const from = afterLast(window);
+      return from === null ? window : withLater(window, await this.#ask({ from }));
+    });
+  }
+
+  newest(): Promise<void> {
+    return this.#move(() => this.#ask());
+  }
+
+  /** To a place, with what is around it. */
+  goTo(place: string): Promise<void> {
+    return this.#move(() => this.#around(place));
+  }
+
+  /** Reading counts only while the end of the thread is in sight. */
+  async read(unread: number, unread_from: string | null): Promise<void> {
+    const reading = this.atEnd && this.page.value?.newer === false && document.visibilityState === 'visible';
+    this.mark = marked(this.mark, { unread, unread_from }, reading);
+    if (!reading || unread === 0) return;
     try {
       await this.kith.engine.call('mark_read', { room: this.room });
     } catch (error) {
@@ -52,7 +113,8 @@ export class Thread {
     const reply = this.replyTo?.id;
     await this.kith.engine.call('send', { room: this.room, text, ...(reply === undefined ? {} : { reply_to: reply }) });
     this.replyTo = null;
-    await this.page.load();
+    this.mark = { ...this.mark, at: null };
+    await (this.page.value?.newer ? this.newest() : this.page.load());
     await keepStorage();
   }
 
