@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Message, Stretch } from '../src/engine/contract';
 import { padded } from '../src/engine/records';
+import { plain } from '../src/ui/dev/worlds';
 import { rows } from '../src/ui/thread-rows';
 import { marked, UNMARKED } from '../src/ui/thread/unread';
 import { afterLast, firstPlace, MOST, PAGE, renewed, withEarlier, withLater } from '../src/ui/thread/window';
 
 const message = (seq: number, over: Partial<Message> = {}): Message => ({
   id: `m${seq}`, room: 'r', at_ms: seq, seq, place: padded(seq), mine: false, sender: 'a', sender_name: '', kind: 'text', text: `m${seq}`,
-  files: [], reply_to: null, delivery: null, gap_before: 0, ...over,
+  files: [], reply_to: null, delivery: null, gap_before: 0, ...plain(false), ...over,
 });
 const ALL = Array.from({ length: 10_000 }, (_, n) => message(n + 1));
 const ids = ({ messages }: Stretch): string[] => messages.map(({ id }) => id);
