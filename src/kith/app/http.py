@@ -172,6 +172,12 @@ def _untyped(scope: HTTPScope) -> bool:
     kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     if kind.startswith(b"image/") and scope["method"] == "PUT" and scope["path"].endswith("/photo"):
         return False  # no form can send this either, and no foreign script without being asked first
+    if (
+        kind == b"application/octet-stream"
+        and scope["method"] == "PATCH"
+        and scope["path"].startswith("/api/v1/blobs/")
+    ):
+        return False
     return scope["method"] not in SAFE_METHODS and has_body and kind != b"application/json"
 
 

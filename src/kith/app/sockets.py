@@ -40,6 +40,8 @@ HEADERS_S: Final = 8.0
 """Seconds from the first byte (or from connecting) to the end of the headers, however they drip."""
 BODY_S: Final = 30.0
 """Seconds from the headers to the end of the body: 64 KiB take that long on the worst of lines."""
+BLOB_S: Final = 300.0
+"""The same for a piece of an attachment: 4 MiB on a slow line. Its route says when octets stop coming at all."""
 HEADER_CAP: Final = 16 * 1024
 """Bytes of a request before its headers are complete."""
 MESSAGE_CAP: Final = 1024 * 1024 + 4096
@@ -94,8 +96,9 @@ class Punctual(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The body is due."""
         self._head = None
-        self._expect(BODY_S)
         super().on_headers_complete()
+        blob = self.scope["method"] == "PATCH" and self.scope.get("path", "").startswith("/api/v1/blobs/")
+        self._expect(BLOB_S if blob else BODY_S)
 
     def on_message_complete(self) -> None:
         """All is there."""

@@ -35,12 +35,15 @@ from kith.ledger import log as ledger
 from kith.ledger.database import Database, Projector, Projectors, Reader
 from kith.ledger.events import Event
 from kith.ledger.failstop import StorageError
+from kith.messaging import blob_routes
 from kith.messaging import facts as room_facts
 from kith.messaging import group_routes as messaging_group_routes
 from kith.messaging import limits as messaging_limits
 from kith.messaging import projections as messaging_projections
 from kith.messaging import reactions as messaging_reactions
 from kith.messaging import routes as messaging_routes
+from kith.messaging.blob_keeper import Keeper
+from kith.messaging.blob_storage import Folder
 from kith.messaging.flows import sweeping
 from kith.people import flows as people_flows
 from kith.people import handles, key_log
@@ -158,6 +161,7 @@ class Kith:
             raise SettingsError(f"[tipline]: {decision.reasons[0].because}")
         self.submitter = Submitter(self.database, self.office, username, password)
         self.hub = Hub(self.database, self.server, self.keys, disk=self.disk)
+        self.blobs = Keeper(self.database, Folder(data / "blobs"), free=lambda: self.disk.free() - self.disk.reserve)
         self.people = PeopleSide(self._people_app(), self.hub)
         self.staff = self._staff_app()
         self.jobs = Jobs(self.database, self._reactions(), self._chores())
@@ -183,6 +187,7 @@ class Kith:
     async def stop(self) -> None:
         """Stop, with everything confirmed on disk."""
         await self.jobs.stop()
+        self.blobs.close()
         await self.database.close()
         self._occupancy.leave()
 
@@ -203,12 +208,14 @@ class Kith:
                 *people_routes.ROUTES,
                 *messaging_routes.ROUTES,
                 *messaging_group_routes.ROUTES,
+                *blob_routes.ROUTES,
                 *safety_routes.ROUTES,
                 Router("/api/v1", route_handlers=reports_routes.ROUTES),
             ],
             provide={
                 "reports_kit": lambda: kit,
                 "notice_about": lambda: safety_flows.notice_for,
+                "blobs": lambda: self.blobs,
             },
         )
 
@@ -245,6 +252,8 @@ class Kith:
             for_good(flow("people-retention", HOUR_S, people_retention.sweep)),
             for_good(Chore("messaging-retention", MINUTE_S, self._sweep_rooms)),
             for_good(flow("messaging-forgetting", HOUR_S, sweeping.forget)),
+            for_good(Chore("attachments-end", MINUTE_S, self.blobs.clear)),
+            for_good(Chore("attachments-lost", HOUR_S, self.blobs.clear_lost)),
             flow("silence-becomes-an-answer", MINUTE_S, safety_flows.look_again, self.settings.rules),
             Chore("cybertipline-check", HOUR_S, self._check_tipline),
             Chore("cybertips", SUBMIT_S, self.submitter.run_once),

@@ -193,6 +193,19 @@ STEPS: tuple[Step, ...] = (
             ),
         ),
     ),
+    Step(
+        "attachments",
+        (
+            (
+                "CREATE TABLE blobs (blob TEXT NOT NULL, account TEXT NOT NULL, size BIGINT NOT NULL, "
+                "received BIGINT NOT NULL, created_ms BIGINT NOT NULL, touched_ms BIGINT NOT NULL, "
+                "complete_ms BIGINT, expires_ms BIGINT NOT NULL, PRIMARY KEY (blob))"
+            ),
+            "CREATE INDEX blobs_by_account ON blobs (account)",
+            "CREATE INDEX blobs_by_expiry ON blobs (expires_ms)",
+            "CREATE TABLE blob_removals (blob TEXT NOT NULL, PRIMARY KEY (blob))",
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

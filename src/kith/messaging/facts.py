@@ -102,4 +102,21 @@ def held(reader: Reader, account: str) -> object:
         {"room": row.room, "to": row.typed or "", "sent_ms": row.sent_ms, "joined": row.outcome == "accepted"}
         for row in reader.all(store.INVITATIONS_SENT, who=account, since=0, most=10_000)
     ]
-    return {"requests_sent": sent, "rooms": rooms, "groups": groups, "group_invitations_sent": invited}
+    attachments = [
+        {
+            "blob": row.blob,
+            "size": row.size,
+            "received": row.received,
+            "created_ms": row.created_ms,
+            "complete_ms": row.complete_ms,
+            "expires_ms": row.expires_ms,
+        }
+        for row in reader.all(store.BLOBS_OF, who=account)
+    ]
+    return {
+        "requests_sent": sent,
+        "rooms": rooms,
+        "groups": groups,
+        "group_invitations_sent": invited,
+        "attachments": attachments,
+    }

@@ -48,6 +48,17 @@ class Limits:
     group_links_open: int = limit(5, "live links of a group", "one for each notice board; more is a leak")
     group_joins_per_day: int = limit(20, "joins by link in 24 hours", "who opens more collects groups")
 
+    blob_bytes: int = limit(64 * 1024 * 1024, "bytes of one attachment's ciphertext", "a short video; more is a film")
+    blob_piece: int = limit(4 * 1024 * 1024, "bytes of one PATCH", "what a cut connection may cost, and what waits")
+    blob_bytes_per_day: int = limit(1024 * 1024 * 1024, "bytes in 24 hours", "a day's photos of a wedding guest")
+    blob_bytes_held: int = limit(4 * 1024 * 1024 * 1024, "bytes of one account", "a busy month; nobody fills a disk")
+    blob_uploads_open: int = limit(20, "unfinished uploads of one account", "an album of ten, on two devices")
+    blob_reads_open: int = limit(32, "downloads of one account at a time", "a screen full of photos; each holds a file")
+    blob_reads_at_once: int = limit(2_000, "reads in a row", "scrolling through a month of albums")
+    blob_read_again_ms: int = limit(20, "ms", "and one more; a video is read in many ranges")
+    blob_life_ms: int = limit(30 * DAY, "ms", "as long as mail waits; who was away longer asks for it again")
+    blob_unfinished_ms: int = limit(DAY, "ms", "an upload that nobody went on with for a day was given up")
+
     frames_per_second: int = limit(50, "frames", "a person types, acks and scrolls; a flood is neither")
     frames_burst: int = limit(400, "frames", "catching up sends many acks at once")
     submits_per_second: int = limit(20, "submissions", "pasting and forwarding come in bursts, not in streams")

@@ -241,6 +241,31 @@ refusals = table(
     kind="operational",
 )
 
+blobs = table(
+    "blobs",
+    text("blob", "its id, 128 random bits; who knows it may read it", key=True),
+    text("account", "who uploads it"),
+    number("size", "bytes of the whole ciphertext, a bucket"),
+    number("received", "bytes that are durable"),
+    number("created_ms", "when the upload began"),
+    number("touched_ms", "when bytes came last"),
+    number("complete_ms", "when it was complete; empty before", null=True),
+    number("expires_ms", "when it is removed"),
+    Index("blobs_by_account", "account"),
+    Index("blobs_by_expiry", "expires_ms"),
+    purpose="the ciphertexts of attachments: whose they are and how far they came, never what, for whom, or who reads",
+    retention="30 days; an unfinished one 24 hours after its last bytes",
+    kind="operational",
+)
+
+blob_removals = table(
+    "blob_removals",
+    text("blob", "its id", key=True),
+    purpose="ciphertexts whose bytes are still to be removed from where they lie",
+    retention="minutes, until they are gone",
+    kind="operational",
+)
+
 heads = table(
     "heads",
     text("room", "id of the room", key=True),
@@ -955,3 +980,27 @@ OLDEST_ENVELOPES = (
     select(envelopes.c.envelope, envelopes.c.at_ms).order_by(envelopes.c.envelope).limit(bindparam("most"))
 )
 ENVELOPE_GONE = delete(envelopes).where(envelopes.c.envelope == bindparam("which"))
+
+# --- blobs ----------------------------------------------------------------------------------------
+
+_l = blobs.c
+BLOB = select(blobs).where(_l.blob == bindparam("id"))
+BLOBS_OF = select(blobs).where(_l.account == bindparam("who")).order_by(_l.created_ms)
+BLOBS_HELD = select(
+    func.coalesce(func.sum(_l.size), 0).label("held"),
+    func.coalesce(func.sum(case((_l.complete_ms.is_(None), 1), else_=0)), 0).label("unfinished"),
+).where(and_(_l.account == bindparam("who"), _l.expires_ms > bindparam("now")))
+BLOB_RECEIVED = (
+    update(blobs)
+    .where(_l.blob == bindparam("id"))
+    .values(
+        received=bindparam("length"),
+        touched_ms=bindparam("now"),
+        complete_ms=bindparam("done"),
+        expires_ms=bindparam("until"),
+    )
+)
+BLOB_GONE = delete(blobs).where(_l.blob == bindparam("id"))
+BLOBS_EXPIRED = select(_l.blob).where(_l.expires_ms <= bindparam("now")).limit(bindparam("most"))
+BLOBS_TO_REMOVE = select(blob_removals.c.blob).limit(bindparam("most"))
+BLOB_REMOVED = delete(blob_removals).where(blob_removals.c.blob == bindparam("id"))

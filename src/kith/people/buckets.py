@@ -31,21 +31,22 @@ class Taken(NamedTuple):
     retry_after_ms: int | None
 
 
-def take(bucket: Bucket | None, rate: Rate, now: int) -> Taken:
-    """Take one token. A refusal takes nothing, so that trying early does not prolong the wait."""
-    most = rate.size * rate.refill_ms
+def take(bucket: Bucket | None, rate: Rate, now: int, tokens: int = 1) -> Taken:
+    """Take some tokens. A refusal takes nothing, so that trying early does not prolong the wait."""
+    most, cost = rate.size * rate.refill_ms, tokens * rate.refill_ms
     level = most if bucket is None else min(most, bucket.level + max(0, now - bucket.at_ms))
-    if level < rate.refill_ms:
-        return Taken(Bucket(level, now), rate.refill_ms - level)
-    return Taken(Bucket(level - rate.refill_ms, now), None)
+    if level < cost:
+        return Taken(Bucket(level, now), cost - level)
+    return Taken(Bucket(level - cost, now), None)
 
 
 class Charge(NamedTuple):
-    """One limit that an act counts against: what is limited, whom, and how fast."""
+    """One limit that an act counts against: what is limited, whom, how fast, and how many times it counts."""
 
     what: str
     whom: str
     rate: Rate
+    tokens: int = 1
 
 
 def place_of(address: str) -> str:
@@ -65,7 +66,10 @@ def charge(tx: Tx, key: bytes, charges: tuple[Charge, ...]) -> int | None:
 
     `key` blinds whom the rows are about; it is kept outside the database.
     """
-    taken = [(name, rate, found, take(found, rate, tx.now)) for name, rate, found in _found(tx, key, charges)]
+    taken = [
+        (name, one.rate, found, take(found, one.rate, tx.now, one.tokens))
+        for one, (name, found) in zip(charges, _found(tx, key, charges), strict=True)
+    ]
     waits = [after.retry_after_ms for *_, after in taken if after.retry_after_ms is not None]
     if waits:
         return max(waits)
@@ -78,12 +82,12 @@ def charge(tx: Tx, key: bytes, charges: tuple[Charge, ...]) -> int | None:
     return None
 
 
-def _found(tx: Tx, key: bytes, charges: tuple[Charge, ...]) -> list[tuple[str, Rate, Bucket | None]]:
-    found: list[tuple[str, Rate, Bucket | None]] = []
-    for what, whom, rate in charges:
+def _found(tx: Tx, key: bytes, charges: tuple[Charge, ...]) -> list[tuple[str, Bucket | None]]:
+    found: list[tuple[str, Bucket | None]] = []
+    for what, whom, *_ in charges:
         blinded = hmac.digest(key, f"kith bucket\0{what}\0{whom}".encode(), hashlib.sha256).hex()[:32]
         row = tx.one(store.BUCKET, name=f"{what}:{blinded}")
-        found.append((f"{what}:{blinded}", rate, None if row is None else Bucket(row.level, row.at_ms)))
+        found.append((f"{what}:{blinded}", None if row is None else Bucket(row.level, row.at_ms)))
     return found
 
 
