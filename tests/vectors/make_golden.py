@@ -10,7 +10,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from kith.protocol import cbor
+from kith.protocol import cbor, changes, ephemeral
 from kith.protocol import content as mimi
 from kith.protocol.content import MimiContent, MultiPart, NullPart, Part, SinglePart
 from kith.protocol.franking import BatchProof, ReportItem, SingleProof, Unverified, build_aad, sign_batch
@@ -209,6 +209,196 @@ def content() -> Json:
         )
     invalid = [{"name": name, "bytes": data.hex(), "why": why} for name, data, why in _invalid_contents()]
     return {"valid": valid, "invalid": invalid}
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+ONE_EMOJI = [
+    "👍",
+    "❤️",
+    "❤",
+    "😂",
+    "😮",
+    "😢",
+    "🙏",
+    "👍🏽",
+    "☺️",
+    "©",
+    "©️",
+    "▶️",
+    "🇺🇦",
+    "🇽🇽",
+    "1️⃣",
+    "#⃣",
+    "*️⃣",
+    "👩\u200d💻",
+    "🧑🏿\u200d🚀",
+    "👨\u200d👩\u200d👧\u200d👦",
+    "🏳️\u200d🌈",
+    "🏴\u200d☠️",
+    "🫱🏻\u200d🫲🏿",
+    "🀄",
+    "🟠",
+    "🪁",
+    "🫶",
+    "❤️\u200d🔥",
+    "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+    "🏴",
+]
+NOT_ONE_EMOJI = [
+    "",
+    "a",
+    "1",
+    "#",
+    "ok",
+    "👍👍",
+    "👍 ",
+    " 👍",
+    "👍\n",
+    "❤\ufe0e",
+    "\ufe0f",
+    "\u200d",
+    "👍\u200d",
+    "\u200d👍",
+    "👩\u200d\u200d💻",
+    "👍\ufe0f🏽",
+    "👍🏽🏽",
+    "🏽",
+    "🇺",
+    "🇺🇦🇺",
+    "1\ufe0f",
+    "11\u20e3",
+    "👍\U000e0067\U000e007f",
+    "\U0001f3f4\U000e0067",
+    "\U0001f3f4\U000e007f",
+    "\U0001f3f4\U000e0067\U000e007fx",
+    "→",
+    "★x",
+    "👩🏻‍❤️‍💋‍👨🏻",  # 35 bytes
+    "👨‍👩‍👧‍👦‍👦‍👦",
+    "<b>👍</b>",
+]
+
+
+def _reaction(*symbols: str, **how: Any) -> MimiContent:
+    parts = tuple(replace(_words(one, mimi.PLAIN), disposition=mimi.REACTION) for one in symbols)
+    part: Part = parts[0] if len(parts) == 1 else MultiPart(semantics=mimi.PROCESS_ALL, parts=parts)
+    return _content(part, **{"in_reply_to": EARLIER, **how})
+
+
+def _session(kind: str, body: bytes, **how: Any) -> MimiContent:
+    return _content(SinglePart(content_type=kind, content=body, disposition=mimi.SESSION), **how)
+
+
+def _doing() -> list[tuple[str, MimiContent]]:
+    """Contents that do something to an earlier message, to the room, or pass something on; and near misses."""
+    who: dict[str, Any] = {"salt": SALT, "sender_uri": ALICE, "room_uri": ROOM}
+    picture = _content(
+        MultiPart(semantics=2, parts=(_words("look"), PICTURE)), extensions={1: BOB, 2: OTHER_ROOM, -4: []}
+    )
+    read = tuple((bytes([1, n]) + b"\x22" * 30, 2) for n in range(16))
+    pair: list[cbor.Value] = [EARLIER, 2]
+    return [
+        ("an edit", mimi.edit(EARLIER, "better", **who)),
+        ("an edit of attachments", _content(picture.part, replaces=EARLIER)),
+        ("a deletion", mimi.delete(EARLIER, **who)),
+        ("nothing, about nothing", _content(NullPart())),
+        ("nothing, as an answer", _content(NullPart(), in_reply_to=EARLIER)),
+        ("a reaction", mimi.reaction(EARLIER, "❤️", **who)),
+        ("another reaction in its place", _reaction("😂", replaces=EARLIER, in_reply_to=None)),
+        ("two reactions", _reaction("❤️", "😂")),
+        ("the same reaction twice", _reaction("❤️", "❤️")),
+        ("six reactions", _reaction(*"👍❤😂😮😢🙏")),
+        ("seven reactions are an answer", _reaction(*"👍❤😂😮😢🙏🎉")),
+        ("a word as a reaction is an answer", _reaction("thanks")),
+        ("emoji and a word are an answer", _reaction("❤️", "thanks")),
+        ("two emoji in one text are an answer", _reaction("❤️❤️")),
+        ("a reaction to nothing", _reaction("❤️", in_reply_to=None)),
+        ("an emoji that is an answer", _content(_words("❤️"), in_reply_to=EARLIER)),
+        ("a word in place of a reaction is an edit", _reaction("thanks", replaces=EARLIER, in_reply_to=None)),
+        ("passed on once", changes.forward(_content(_words("news"), in_reply_to=EARLIER, topic_id=b"t"), **who)),
+        (
+            "passed on again, with a picture",
+            changes.forward(replace(picture, extensions={**picture.extensions, -3: 4, 9: 0}), **who),
+        ),
+        *((f"timer {seconds}", changes.timer(seconds, **who)) for seconds in changes.TIMES),
+        ("timer of no allowed length", _session(changes.TIMER, b"299")),
+        ("timer with a leading zero", _session(changes.TIMER, b"0300")),
+        ("timer in words", _session(changes.TIMER, b"five minutes")),
+        ("typing", ephemeral.typing(**who)),
+        ("typing with a body", _session(ephemeral.TYPING, b"x")),
+        ("typing, to be rendered", _content(SinglePart(content_type=ephemeral.TYPING, content=b""))),
+        ("one receipt", ephemeral.receipts(((EARLIER, 2),), **who)),
+        ("sixteen receipts", ephemeral.receipts(read, **who)),
+        ("seventeen receipts", _session(ephemeral.STATUS, cbor.encode([pair] * 17))),
+        ("no receipts", _session(ephemeral.STATUS, cbor.encode([]))),
+        ("a receipt of status 7", _session(ephemeral.STATUS, cbor.encode([[EARLIER, 7]]))),
+        ("a receipt of a short id", _session(ephemeral.STATUS, cbor.encode([[EARLIER[:-1], 2]]))),
+        ("a receipt of three", _session(ephemeral.STATUS, cbor.encode([[*pair, 0]]))),
+        ("a receipt that is true", _session(ephemeral.STATUS, cbor.encode([[EARLIER, True]]))),
+        ("receipts with a byte after them", _session(ephemeral.STATUS, cbor.encode([pair]) + b"\0")),
+        ("a receipt that replaces", _session(ephemeral.STATUS, cbor.encode([pair]), replaces=EARLIER)),
+        ("typing beside a text", _content(MultiPart(semantics=2, parts=(_words("a"), ephemeral.typing(**who).part)))),
+        ("a plain text", _content(_words("hello"))),
+    ]
+
+
+def _change(content: MimiContent) -> Json | None:
+    match changes.change_of(content):
+        case changes.Edit(target):
+            return {"what": "edit", "target": target.hex()}
+        case changes.Withdraw(target):
+            return {"what": "withdraw", "target": target.hex()}
+        case changes.React(target, symbols, instead):
+            return {"what": "react", "target": target.hex(), "symbols": list(symbols), "instead": instead}
+        case None:
+            return None
+
+
+def _signal(content: MimiContent) -> Json | None:
+    match ephemeral.signal_of(content):
+        case ephemeral.Typing():
+            return {"what": "typing"}
+        case ephemeral.Receipts(of):
+            return {"what": "receipts", "of": [[message.hex(), status] for message, status in of]}
+        case None:
+            return None
+
+
+def _limits() -> list[Json]:
+    day, hour = 24 * changes.HOUR_MS, changes.HOUR_MS
+    ages = [0, day, day + 1, day + hour, day + hour + 1]
+    return [
+        {
+            "age_ms": age,
+            "edits": edits,
+            "may_edit": changes.may_edit(ADDED, ADDED + age, edits),
+            "may_delete": changes.may_delete(ADDED, ADDED + age),
+            "edit_counts": changes.edit_counts(ADDED, ADDED + age, edits),
+            "delete_counts": changes.delete_counts(ADDED, ADDED + age),
+        }
+        for age in ages
+        for edits in (0, 9, 10)
+    ]
+
+
+def words() -> Json:
+    """The content of words.json."""
+    contents = [
+        {
+            "name": name,
+            "bytes": mimi.encode(made).hex(),
+            "change": _change(made),
+            "signal": _signal(made),
+            "misplaced": ephemeral.misplaced(made.part),
+            "timer": changes.timer_of(made),
+            "forwarded": made.times_forwarded,
+            "chats_at_once": changes.chats_at_once(made.times_forwarded),
+        }
+        for name, made in _doing()
+    ]
+    emoji = [{"text": text, "one": one} for texts, one in ((ONE_EMOJI, True), (NOT_ONE_EMOJI, False)) for text in texts]
+    return {"emoji": emoji, "contents": contents, "limits": _limits()}
 
 
 # --- identity -------------------------------------------------------------------------------------------------------
@@ -476,6 +666,7 @@ def franking_extra() -> Json:
 
 FILES: dict[str, Callable[[], Json]] = {
     "content": content,
+    "words": words,
     "identity": identity,
     "franking_extra": franking_extra,
     "key_log": key_log,

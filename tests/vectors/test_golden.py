@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from kith.protocol import changes, ephemeral
 from kith.protocol import content as mimi
 from kith.protocol.content import WrongSalt
+from kith.protocol.emoji import is_one_emoji
 from kith.protocol.franking import Proof, ReportItem, Unverified, assess, build_aad, parse_aad, verify_proof
 from kith.protocol.identity import (
     DeviceList,
@@ -19,10 +21,11 @@ from kith.protocol.identity import (
     verify_manifest,
 )
 from kith.protocol.wire import Malformed
+from vectors import make_golden
 from vectors.make_golden import FILES, rendered
 from vectors.shared import GOLDEN, golden
 
-CONTENT, IDENTITY, FRANKING = golden("content"), golden("identity"), golden("franking_extra")
+CONTENT, IDENTITY, FRANKING, WORDS = (golden(name) for name in ("content", "identity", "franking_extra", "words"))
 
 
 def raw(text: str) -> bytes:
@@ -58,6 +61,25 @@ def test_frozen_broken_content_is_refused(case: dict[str, Any]) -> None:
     with pytest.raises(Malformed) as refusal:
         mimi.decode(raw(case["bytes"]))
     assert isinstance(refusal.value, WrongSalt) == (case["why"] == "salt")
+
+
+@pytest.mark.parametrize("case", WORDS["emoji"], ids=lambda case: ascii(case["text"]))
+def test_frozen_emoji_are_told_from_everything_else(case: dict[str, Any]) -> None:
+    """One sequence of at most 32 bytes, and nothing beside it."""
+    assert is_one_emoji(case["text"]) is case["one"]
+
+
+@named(WORDS["contents"])
+def test_frozen_changes_and_signals_are_read(case: dict[str, Any]) -> None:
+    """The bytes alone say what a message does to others, to the room, or nothing."""
+    content = mimi.decode(raw(case["bytes"]))
+    assert mimi.encode(content) == raw(case["bytes"])
+    assert make_golden._change(content) == case["change"]
+    assert make_golden._signal(content) == case["signal"]
+    assert ephemeral.misplaced(content.part) is case["misplaced"]
+    assert changes.timer_of(content) == case["timer"]
+    assert content.times_forwarded == case["forwarded"]
+    assert changes.chats_at_once(content.times_forwarded) == case["chats_at_once"]
 
 
 def test_frozen_identity_certificate_and_list_verify() -> None:
