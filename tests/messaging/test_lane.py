@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from kith.app.stream import Hub
 from kith.messaging.envelope import read_message
-from kith.messaging.flows import delivery
+from kith.messaging.flows import delivery, restoring
 from kith.messaging.flows.lane import Mailed, Messages, Posted, Receipt, Submission
 from kith.messaging.flows.writing import Sender
+from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.people import blocks
 from kith.protocol import frames
@@ -31,10 +33,10 @@ from messaging.wire import online, serving
 class Desk:
     """Submits to a lane and keeps what comes out."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: Town, limits: Limits = DEFAULTS) -> None:
         self.town = town
         self.done: list[tuple[Any, Any]] = []
-        self.lane = Messages(town.hub, self.done.extend)
+        self.lane = Messages(town.hub, self.done.extend, limits)
         town.database.open_lane(self.lane)
 
     def item(self, phone: Phone, group: Group, key: bytes | None = None) -> Submission:
@@ -113,6 +115,19 @@ def test_numbers_and_mail_ids_go_on_whichever_way_a_message_takes(town: Town, pa
     assert positions == [1, 2, 3, 5, 8]
     for phone in (pair.ana, pair.ben):
         assert all(a.mail < b.mail and a.room_pos < b.room_pos for a, b in pairwise(town.mail(phone)))
+
+
+def test_the_lane_fills_a_room_as_far_as_one_by_one_would(town: Town, pair: Pair) -> None:
+    """Within one batch as well, and whether or not a restore left a gap in between; after an ack it goes on."""
+    desk = Desk(town, replace(DEFAULTS, backlog=6))  # one place is Ben's Welcome
+    desk.together([desk.item(pair.ana, pair.group) for _ in range(2)])
+    town.do(restoring.leap)
+    answers = desk.together([desk.item(pair.ana, pair.group) for _ in range(5)])
+    assert [isinstance(answer, Accepted) for answer in answers] == [True, True, True, True, False]
+    assert answers[-1].code == "limited"
+    assert isinstance(desk.together([desk.item(pair.ben, pair.group)])[0], Accepted)  # hers are collected
+    town.ack(pair.ben, *(mail.mail for mail in town.mail(pair.ben)))
+    assert isinstance(desk.together([desk.item(pair.ana, pair.group)])[0], Accepted)
 
 
 def test_the_mail_id_that_is_pushed_is_the_one_in_the_mailbox(town: Town, pair: Pair) -> None:

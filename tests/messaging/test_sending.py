@@ -16,7 +16,7 @@ from kith.ledger.limits import DAY
 from kith.ledger.signals import Delivered
 from kith.messaging import facts
 from kith.messaging.envelope import read_message, size_bucket
-from kith.messaging.flows import delivery
+from kith.messaging.flows import delivery, restoring
 from kith.messaging.flows.writing import Sender
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Accepted, Refusal
@@ -269,6 +269,19 @@ def test_a_room_that_nobody_collects_fills_up_to_a_limit(town: Town, pair: Pair)
     assert answers[-1].code == "limited"
     town.ack(pair.ben, *(mail.mail for mail in town.mail(pair.ben)))
     accepted(send())
+
+
+def test_a_room_in_which_mail_waits_is_not_full_because_a_restore_left_a_gap(town: Town, pair: Pair) -> None:
+    """Messages and commits are taken at once; what really waits still counts, on both sides of the gap."""
+    accepted(town.send(pair.ana, pair.group))
+    town.do(restoring.leap)
+    assert accepted(town.send(pair.ana, pair.group)).room_pos == 3 + restoring.LEAP
+    submitted, group = pair.group.commit(pair.ana)
+    accepted(town.commit(pair.ana, pair.room, submitted))
+    message = read_message(pair.room, group.message())
+    sender, few = Sender(pair.ana.account, pair.ana.device), replace(DEFAULTS, backlog=4)
+    answers = [town.do(delivery.send, sender, os.urandom(16), message, hub=town.hub, limits=few) for _ in range(2)]
+    assert [isinstance(answer, Accepted) for answer in answers] == [True, False]
 
 
 def test_many_writers_leave_no_hole(town: Town, pair: Pair) -> None:

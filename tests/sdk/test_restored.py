@@ -31,8 +31,6 @@ def back_in_time(server: Server, tmp_path: Path) -> None:
     server.start()
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.xfail(reason="open: the guard against impossible numbers and a restored server's leap; docs/proofs.md")
 def test_after_a_restore_people_write_on_and_nothing_new_is_taken_for_old(server: Server, tmp_path: Path) -> None:
     """Both devices are ahead of the restored server; every later message arrives once, behind a gap."""
     meeting = Meeting(server.origin, tmp_path)

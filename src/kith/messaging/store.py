@@ -891,6 +891,9 @@ MAIL = (
 BODY = select(_b.body, _b.at_ms, _b.room_seq, _b.hub_key_id, _b.frank, _b.proof).where(
     and_(_b.room == bindparam("id"), _b.room_pos == bindparam("pos"), _b.kind == bindparam("what"))
 )
+_PLACES = select(_b.room_pos).where(_b.room == bindparam("id")).distinct()
+PLACES_WAITING = select(func.count()).select_from(_PLACES.limit(bindparam("most")).subquery())
+PLACE_BACK = _PLACES.order_by(_b.room_pos.desc()).limit(1).offset(bindparam("back"))
 LOOKED_AT = 1000
 """Mails of a device that are looked through for those of one room: more than may be under way at a time."""
 
@@ -918,7 +921,6 @@ MAILS_NUMBERED = (
     .on_conflict_do_update(index_elements=["counter"], set_={"given": counters.c.given + bindparam("count")})
     .returning(counters.c.given)
 )
-FIRST_OF_ALL = select(func.min(_m.room_pos)).where(_m.room == bindparam("id"))
 WAITING_SINCE = select(_m.device).where(and_(_m.room == bindparam("id"), _m.room_pos <= bindparam("pos"))).distinct()
 WAITING_PLACES = select(_m.mail, _m.kind, _m.room, _m.room_pos).where(_m.device == bindparam("whose"))
 OLD_ROSTERS = (

@@ -68,7 +68,7 @@ def send(
     refusal = (
         _stale(message.epoch, head.epoch)
         or _untagged(message)
-        or overfull(tx, message.room, head.room_pos, leaves, sender, limits=limits)
+        or overfull(tx, message.room, leaves, sender, limits=limits)
     )
     if refusal is not None:
         return refusal
@@ -91,19 +91,24 @@ def _untagged(message: Message) -> Refusal | None:
     return None
 
 
-def overfull(
-    tx: Tx, room: str, position: int, leaves: Iterable[Row], sender: Sender, *, limits: Limits
-) -> Refusal | None:
+def overfull(tx: Tx, room: str, leaves: Iterable[Row], sender: Sender, *, limits: Limits) -> Refusal | None:
     """A device that collects nothing must not let a pair of accounts fill the disk."""
     others = {leaf.device for leaf in leaves if leaf.live and leaf.device != sender.device}
-    if waiting_since(tx, room, position - limits.backlog).isdisjoint(others):
+    if far_behind(tx, room, limits).isdisjoint(others):
         return None
     return Refusal("limited", "Very many messages wait here uncollected. Try again later.", None, HOUR)
 
 
-def waiting_since(reader: Reader, room: str, position: int) -> set[str]:
-    """Devices that have not collected this position of a room, or an earlier one."""
-    return {row.device for row in reader.all(store.WAITING_SINCE, id=room, pos=position)}
+def far_behind(reader: Reader, room: str, limits: Limits) -> set[str]:
+    """Devices with more than `backlog` places between the newest that waits in a room and their oldest.
+
+    Counted by what is stored, never by the numbers of positions: between two that follow each other a restore leaves a
+    million free.
+    """
+    oldest = reader.value(store.PLACE_BACK, id=room, back=limits.backlog)
+    if oldest is None:
+        return set()
+    return {row.device for row in reader.all(store.WAITING_SINCE, id=room, pos=oldest)}
 
 
 def _accept(

@@ -92,7 +92,7 @@ def _next_epoch(tx: Tx, sender: Sender, key: bytes, place: Place, handshake: Han
     head, before = tx.one(store.HEAD_NUMBERS, id=room), tx.all(store.LEAVES, id=room)
     if head is None or (head.epoch or 0) != handshake.epoch:
         return Refusal("wrong_epoch", str(0 if head is None else head.epoch or 0))
-    hindrance = overfull(tx, room, head.room_pos, before, sender, limits=DEFAULTS)
+    hindrance = overfull(tx, room, before, sender, limits=DEFAULTS)
     if hindrance is not None:
         return hindrance
     decision = judge(handshake, _circumstances(tx, sender, place, handshake, before))

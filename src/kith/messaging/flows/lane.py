@@ -102,7 +102,7 @@ class _Room:
     last_ms: int
     leaves: list[str]
     roomy_until: int = 0
-    """Below this position no device can have too much waiting; then it is asked again."""
+    """Below this position no device can have too much waiting; then it is counted again."""
     may_write: set[str] = field(default_factory=set)
     have_written: set[str] = field(default_factory=set)
     peers: dict[str, str | None] = field(default_factory=dict)
@@ -222,12 +222,16 @@ class Messages:
         return True
 
     def _has_space(self, tx: Tx, sender: str, name: str, room: _Room) -> bool:
-        """As `delivery.overfull`. What is collected only grows, so it is asked for again when it is due."""
+        """As `delivery.overfull`; of what waits at most one place more for each message, so it is seldom counted."""
         if room.position < room.roomy_until:
             return True
-        behind = delivery.waiting_since(tx, name, room.position - self._limits.backlog)
-        first = tx.value(store.FIRST_OF_ALL, id=name)
-        room.roomy_until = (room.position + 1 if first is None else int(first)) + self._limits.backlog
+        self._write(tx)  # what was accepted in this batch counts as well
+        most = self._limits.backlog
+        waiting = int(tx.value(store.PLACES_WAITING, id=name, most=most + 1) or 0)
+        if waiting <= most:
+            room.roomy_until = room.position + 1 + most - waiting
+            return True
+        behind = delivery.far_behind(tx, name, self._limits)
         return behind.isdisjoint(device for device in room.leaves if device != sender)
 
     def _draft(self, tx: Tx, item: Submission, room: _Room) -> Posted:
