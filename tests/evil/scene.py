@@ -286,7 +286,7 @@ class Scene:
         fields: dict[str, Any] = {
             "sender_uri": sender.who.account_uri,
             "room_uri": room_uri(HOST, ROOM),
-            "accepted_timestamp": self.clock() - 3_600_000 + self.seq,
+            "accepted_timestamp": self.clock() - 3_600_000,
             "sender_device": sender.who.device_uri,
             "epoch": at_epoch,
             "room_seq": self.seq,

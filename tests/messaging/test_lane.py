@@ -121,7 +121,7 @@ def test_the_lane_fills_a_room_as_far_as_one_by_one_would(town: Town, pair: Pair
     """Within one batch as well, and whether or not a restore left a gap in between; after an ack it goes on."""
     desk = Desk(town, replace(DEFAULTS, backlog=6))  # one place is Ben's Welcome
     desk.together([desk.item(pair.ana, pair.group) for _ in range(2)])
-    town.do(restoring.leap)
+    town.do(restoring.leap, restoring.LEAP)
     answers = desk.together([desk.item(pair.ana, pair.group) for _ in range(5)])
     assert [isinstance(answer, Accepted) for answer in answers] == [True, True, True, True, False]
     assert answers[-1].code == "limited"

@@ -274,7 +274,7 @@ def test_a_room_that_nobody_collects_fills_up_to_a_limit(town: Town, pair: Pair)
 def test_a_room_in_which_mail_waits_is_not_full_because_a_restore_left_a_gap(town: Town, pair: Pair) -> None:
     """Messages and commits are taken at once; what really waits still counts, on both sides of the gap."""
     accepted(town.send(pair.ana, pair.group))
-    town.do(restoring.leap)
+    town.do(restoring.leap, restoring.LEAP)
     assert accepted(town.send(pair.ana, pair.group)).room_pos == 3 + restoring.LEAP
     submitted, group = pair.group.commit(pair.ana)
     accepted(town.commit(pair.ana, pair.room, submitted))

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from app.serverside import made
+from evil.scene import scene
 from journeys.harness import Server
 from kith.app import backup, restore
+from kith.ledger.limits import DAY
 from kith.messaging.flows import restoring
+from kith.protocol.frames import MESSAGE
 from kith.sdk.room import HOLE_MS
 from sdk.meeting import Meeting, introduce, next_message
 
@@ -61,7 +64,7 @@ def test_without_the_leap_new_messages_are_lost(
 ) -> None:
     """The control: the same restore without its leap gives positions out twice, and devices refuse what they had."""
     monkeypatch.setattr(restore, "_COUNTERS", ())
-    monkeypatch.setattr(restoring, "leap", lambda _: None)
+    monkeypatch.setattr(restoring, "leap", lambda *_: None)
     meeting = Meeting(server.origin, tmp_path)
 
     async def story() -> None:
@@ -78,5 +81,29 @@ def test_without_the_leap_new_messages_are_lost(
             other = asyncio.create_task(next_message(ben))
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(other, 3 * HOLE_MS / 1000)
+
+    asyncio.run(story())
+
+
+def test_a_room_goes_past_the_leap_of_a_restored_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a message comes behind the gap or an answer does, and when the server was restored again meanwhile."""
+
+    async def story() -> None:
+        async with scene(tmp_path, monkeypatch) as s:
+            await s.goes_on()
+            for far in (restoring.LEAP, restoring.far(400 * DAY)):
+                before = len(s.texts())
+                s.pos, s.seq = s.pos + far, s.seq + far
+                await s.mail(MESSAGE, *s.says("behind the gap"))
+                assert len(s.texts()) == before  # the hole may still fill
+                await s.later(HOLE_MS)
+                assert [(one.text, one.gap_before) for one in s.rows()][-1] == ("behind the gap", far)
+                submit = await s.writes("an answer of ours")
+                s.pos, s.seq = s.pos + far, s.seq + far
+                await s.hears(s.answer(submit))
+                await s.later(HOLE_MS)
+                assert s.texts()[before:] == ["behind the gap", "an answer of ours"]
+                assert s.state.outbox() == []
+                await s.goes_on()
 
     asyncio.run(story())

@@ -251,6 +251,31 @@ test('mail that arrives in another order is processed in room_pos order', async 
   s.home.close();
 });
 
+test('a room goes past the leap of a restored server, before a message and before an answer, twice', async () => {
+  const s = await scene();
+  const holes: (() => void)[] = [];
+  s.home.after = (_ms, work) => { holes.push(work); return () => undefined; };
+  const passed = async (): Promise<void> => { for (const hole of holes.splice(0)) hole(); await s.settled(); };
+  const first = await s.says('before');
+  await s.mail('message', first.body, first.hub);
+  for (const far of [1_000_000, 350_000_000]) {
+    const before = await s.rows();
+    [s.pos, s.seq] = [s.pos + far, s.seq + far];
+    const behind = await s.says('behind the gap');
+    await s.mail('message', behind.body, behind.hub);
+    assert.deepEqual(await s.rows(), before); // the hole may still fill
+    await passed();
+    assert.equal((await s.threads.page(room)).messages.at(-1)!.gap_before, far);
+    await s.write('an answer of ours');
+    [s.pos, s.seq] = [s.pos + far, s.seq + far];
+    await s.accepts(await s.answer(s.submits().at(-1)!));
+    await passed();
+    assert.deepEqual(await s.rows(), [...before, 'behind the gap', 'an answer of ours']);
+    assert.deepEqual(await s.room.outbox(), []);
+  }
+  s.home.close();
+});
+
 test('a commit of ours that was accepted while we were away is adopted between the mail around it', async () => {
   const s = await scene();
   const ghost = await device(them, account(32));

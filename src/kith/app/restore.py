@@ -32,9 +32,9 @@ from kith.messaging.flows import restoring
 _COUNTERS = (
     (
         "INSERT INTO sqlite_sequence (name, seq) SELECT name, 0 FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%' "
-        "AND name NOT IN (SELECT name FROM sqlite_sequence)"
+        "AND name NOT IN (SELECT name FROM sqlite_sequence) AND :by > 0"
     ),
-    f"UPDATE sqlite_sequence SET seq = seq + {restoring.LEAP}",  # noqa: S608  a constant
+    "UPDATE sqlite_sequence SET seq = seq + :by",
 )
 """Ids that were given after the backup (of mails, events) are not given again."""
 
@@ -117,18 +117,19 @@ def _prepared(src: Path, data: Path, manifest: Manifest) -> Path:
     shutil.copyfile(src / DATABASE, fresh)
     if digest(fresh) != manifest.files[DATABASE]:
         raise BackupError(f"{fresh} differs from the backup after copying. Look at the disk.")
+    by = restoring.far(wall_clock() - manifest.made_ms)
     try:
         connection = apsw.Connection(str(fresh), flags=apsw.SQLITE_OPEN_READWRITE)
         check(connection, fresh)
         with connection:
             for statement in _COUNTERS:
-                connection.execute(statement)
+                connection.execute(statement, {"by": by})
         connection.close()
     except apsw.Error as failure:
         raise StorageError(failstop.sentence(failure, str(fresh))) from failure
     database = Database(fresh, projectors())
     database.create_tables()
-    database.write_now(restoring.leap)
+    database.write_now(restoring.leap, by)
     act = Access(actor="operator", role="operator", action="server.restored", object=f"backup:{manifest.made_ms}")
     database.write_now(audit.write, act)
     database.close_now()

@@ -21,8 +21,9 @@ from kith.sdk.records import FrankRecord, Kind, MessageRecord
 Flaw: TypeAlias = Literal["unfranked", "untagged", "cbor", "tag", "sender", "room", "frank", "sequence", "time"]
 HubKey: TypeAlias = Callable[[int], bytes | None]
 
-FARTHEST_SEQ: Final = 2_000_000
-"""No hole is larger. A number further ahead, once believed, would make every honest one after it a repetition."""
+FARTHEST_SEQ: Final = 1_000_000_000
+"""No hole is larger, not even a restored server's. A number further ahead, once believed, would make every honest one
+after it a repetition."""
 LARGEST_SEQ: Final = 2**40
 
 

@@ -52,8 +52,8 @@ from kith.sdk.vault import Vault
 
 HOLE_MS: Final = 5_000
 """How long a missing room_pos is waited for before the hole is taken for final."""
-FARTHEST_AHEAD: Final = 2_000_000
-"""A room_pos further ahead than this is not believed: nothing signs it, and the stream has no holes of its own."""
+FARTHEST_AHEAD: Final = 1_000_000_000
+"""A room_pos further ahead than this is not believed: nothing signs it, and the stream has no hole but a restore's."""
 CLOCK_AHEAD_MS: Final = 10 * 60 * 1000
 """How far the server's time may be ahead of this device's clock before the thread says so."""
 RETRY_MS: Final = 3_000

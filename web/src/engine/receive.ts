@@ -31,8 +31,8 @@ export interface Genuine { content: Content; bytes: Bytes; id: Bytes; frank: Fra
 /** Where the thread stands: the next message must come after this. */
 export interface Place { seq: number; timestampMs: number }
 
-/** No hole is larger. A number further ahead, once believed, would make every honest one after it a repetition. */
-const FARTHEST_SEQ = 2_000_000;
+/** No hole is larger, a restored server's included. A number further ahead, once believed, would make every honest one after it a repetition. */
+const FARTHEST_SEQ = 1_000_000_000;
 const LARGEST_SEQ = 2 ** 40;
 
 export async function judge(arrival: Arrival, place: Place, hubKey: (id: number) => Promise<Bytes | null>): Promise<Verdict> {

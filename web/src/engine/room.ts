@@ -45,8 +45,8 @@ type Item = { pos: number; mail: Mail } | { pos: number; accepted: Accepted };
 
 /** How long a missing room_pos is waited for before the hole is taken for final. */
 const HOLE_MS = 5_000;
-/** A room_pos further ahead than this is not believed: nothing signs it, and the stream has no holes of its own. */
-const FARTHEST_AHEAD = 2_000_000;
+/** A room_pos further ahead than this is not believed: nothing signs it, and the stream has no hole but a restore's. */
+const FARTHEST_AHEAD = 1_000_000_000;
 /** How far the server's time may be ahead of this device's clock before the thread says so. */
 const CLOCK_AHEAD_MS = 10 * 60 * 1000;
 const RETRY_MS = 3_000;
