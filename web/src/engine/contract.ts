@@ -167,7 +167,12 @@ export const MOST_FILES = 10;
 
 export type LastKind = 'text' | 'unsupported' | 'deleted' | 'reaction';
 export type DeliveryState = 'waiting' | 'sent' | 'delivered' | 'failed';
-/** A symbol under a message: how many chose it, whether I did, and the names of the others as far as they are known. */
+/** The reactions that are offered. */
+export const REACTIONS = ['👍', '❤️', '😂', '😮', '😢', '🙏'] as const;
+/** Chats to which one message is passed on at once; what was passed on `MANY_FORWARDS` times goes to one at a time. */
+export const MOST_CHATS = 5;
+export const MANY_FORWARDS = 5;
+/** A symbol under a message: how many chose it, whether I did, and the names of the others, '' where unknown. */
 export interface Reaction { symbol: string; count: number; mine: boolean; names: string[] }
 /** A change of mine to an earlier message that the server has not accepted yet; `retry` and `delete_message` take its id. */
 export interface Change { id: string; what: 'edit' | 'delete' | 'react'; failed: boolean }
@@ -186,8 +191,8 @@ export interface Message {
   kind: 'text' | 'unsupported' | 'tombstone' | 'info' | 'deleted';
   text: string;               // '' for tombstones and deleted messages; the caption when there are files
   files: FileView[];
-  /** `id` and `seq` of the answered message as the thread holds it; seq null: it is not here. */
-  reply_to: { id: string; text: string; mine: boolean; name: string; files?: FileKind[]; seq: number | null; deleted: boolean } | null;
+  /** `id` and `place` of the answered message as the thread holds it; place null: it is not here. */
+  reply_to: { id: string; text: string; mine: boolean; name: string; files?: FileKind[]; place: Place | null; deleted: boolean } | null;
   edited: boolean;
   reactions: Reaction[];
   /** How often it was passed on, as its sender's device says; 0: written here. */

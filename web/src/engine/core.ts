@@ -26,6 +26,7 @@ import { Room, type RoomContext } from './room';
 import { Threads } from './threads';
 import { placeAfter } from './stretch';
 import { rootKey, Unsealable, Vault } from './vault';
+import { checkText, Words } from './words';
 
 export interface CoreOptions { packages?: Partial<PackageLimits> }
 
@@ -44,7 +45,6 @@ const REPLACED_WAIT_MS = 5_000;
 /** The key log's monitoring window. */
 const LOOK_MS = 24 * 3600 * 1000;
 const UNLOCK_RETRY_MS = 5_000;
-const MAX_TEXT_CHARACTERS = 10_000;
 
 type TabMessage =
   | { say: 'happening'; happening: Happening }
@@ -544,13 +544,28 @@ export class EngineCore implements Engine {
   async #send(args: Args<'send'>): Promise<Message> {
     const session = this.#need();
     if (args.files && args.files.length > 0) throw new Problem('invalid', 'Files cannot be sent from here yet.');
-    if (args.text.trim() === '') throw new Problem('invalid', 'Write something first.');
-    if (args.text.length > MAX_TEXT_CHARACTERS) throw new Problem('too_large', 'That message is too long. Split it in two.');
+    checkText(args.text);
     const record = await this.#outgoing(session, roomId(args.room), args.text, replyId(args.reply_to));
     await session.vault.save('outbox', outboxKey(record), record);
     this.#emit({ type: 'thread', room: record.room });
     this.#pump(session, record.room);
     return session.threads.unsent(record);
+  }
+
+  /** What can be done to the messages of a room. */
+  #words(room: string): Words {
+    const session = this.#need();
+    roomId(room);
+    return new Words({
+      home: this.home, vault: session.vault, threads: session.threads, room: (id) => session.room(id),
+      outgoing: (to, text) => this.#outgoing(session, to, text, null),
+      writable: async () => new Set((await this.#people(session)).rooms.filter((one) => one.writable).map((one) => one.room)),
+      queued: (to) => this.#pump(session, to),
+      changed: (to) => {
+        this.#emit({ type: 'thread', room: to });
+        this.#emit({ type: 'chats' });
+      },
+    });
   }
 
   async #retry({ room, id }: Args<'retry'>): Promise<null> {
@@ -789,7 +804,11 @@ export class EngineCore implements Engine {
     file: async () => { throw noFile(); },
     play: async () => { throw noFile(); },
     stop_playing: async () => null,
-    ...messageOps(),
+    edit: (args) => this.#words(args.room).edit(args),
+    delete_message: (args) => this.#words(args.room).delete(args),
+    react: (args) => this.#words(args.room).react(args),
+    forward: (args) => this.#words(args.room).forward({ ...args, rooms: args.rooms.map(roomId) }),
+    versions: (args) => this.#words(args.room).versions(args),
     mark_read: async ({ room }) => {
       const session = this.#need();
       if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) this.#emit({ type: 'chats' });
@@ -863,12 +882,6 @@ export class EngineCore implements Engine {
     this.#setPhase('ready');
     return { me: await this.#me() };
   }
-}
-
-/** Not possible yet. */
-function messageOps(): Pick<Handlers, 'edit' | 'delete_message' | 'react' | 'forward' | 'versions'> {
-  const later = async (): Promise<never> => { throw new Problem('invalid', 'That is not possible here yet.'); };
-  return { edit: later, delete_message: later, react: later, forward: later, versions: later };
 }
 
 const lastKind = (kind: string): LastKind => (kind === 'unsupported' || kind === 'deleted' || kind === 'reaction' ? kind : 'text');

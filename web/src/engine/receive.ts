@@ -5,10 +5,11 @@
  * and returns the message with its proof, or why there is none.
  */
 import { equal, fromUtf8, Malformed, toHex, type Bytes } from '../protocol/bytes';
-import { decodeContent, messageId, roomOf, senderOf, textOf, type Content } from '../protocol/content';
+import { decodeContent, messageId, roomOf, senderOf, type Content } from '../protocol/content';
 import type { HubRecord } from '../protocol/frames';
 import { decodeProof, frankingTag, tagOf, verifyFrank, type Frank, type FrankingContext } from '../protocol/franking';
 import { parseUri } from '../protocol/uris';
+import { effectOf, forwardsOf, shownOf } from './effects';
 import type { Identity } from './mls';
 import type { FrankRecord, MessageRecord } from './records';
 
@@ -110,11 +111,12 @@ export function frankOf(record: FrankRecord): Frank {
 export function rowOf(message: Genuine, pos: number, self: string): MessageRecord {
   const { content, frank } = message;
   const sender = parseUri(frank.senderUri, 'u').id;
-  const text = textOf(content.part);
+  const { kind, text } = shownOf(content);
+  const forwarded = forwardsOf(content);
   return {
-    kind: content.replaces !== null ? 'effect' : text === null ? 'unsupported' : 'text',
-    id: toHex(message.id), pos, seq: frank.roomSeq, atMs: frank.acceptedTimestamp, mine: sender === self, sender,
-    text: text ?? '', replyTo: content.inReplyTo && toHex(content.inReplyTo), content: message.bytes, frank,
+    kind: effectOf(content) !== null ? 'effect' : kind,
+    id: toHex(message.id), pos, seq: frank.roomSeq, atMs: frank.acceptedTimestamp, mine: sender === self, sender, text,
+    replyTo: content.inReplyTo && toHex(content.inReplyTo), content: message.bytes, frank, ...(forwarded > 0 ? { forwarded } : {}),
   };
 }
 

@@ -66,9 +66,14 @@ export interface FrankRecord {
   senderUri: string; roomUri: string; senderDevice: string;
 }
 
+/** A reaction: `id` of the message that began it, the newest word about it (`seq`), and no symbols once it is taken back. */
+export interface ReactionRecord { id: string; sender: string; symbols: string[]; seq: number }
+/** What an effect was found to do: `base` is the message that it changes, `first` the reaction that it gives or changes. none: nothing more can be done to it. */
+export type EffectRecord = { what: 'edit'; base: string } | { what: 'react'; base: string; first: string } | { what: 'none' };
+
 /** messages/<room>/<seq>/<pos>: one row of a thread. */
 export interface MessageRecord {
-  kind: 'text' | 'unsupported' | 'tombstone' | 'info' | 'effect';
+  kind: 'text' | 'unsupported' | 'tombstone' | 'info' | 'deleted' | 'effect';
   id: string;
   pos: number;
   seq: number | null;
@@ -81,6 +86,20 @@ export interface MessageRecord {
   content: Bytes | null;
   frank: FrankRecord | null;
   edited?: boolean;
+  /** the edits that count, oldest first; what they say is in their own rows */
+  edits?: { id: string; seq: number }[];
+  reactions?: ReactionRecord[];
+  forwarded?: number;
+  /** of kind 'effect' only; missing while its target is not here, and on a row that was deleted on this device */
+  effect?: EffectRecord;
+}
+/** meta/held/<room>/<id>/<seq>: an effect whose target `id` is not here; it waits that long, `key` is its row. */
+export interface HeldEffect { key: string; untilMs: number }
+
+/** The line of the chat list. Of a reaction: the message it is `about`, who gave it, and the line `under` it. */
+export interface LastRecord {
+  text: string; mine: boolean; atMs: number; kind: MessageRecord['kind'] | 'reaction';
+  id?: string; about?: string; by?: string; under?: LastRecord | null;
 }
 
 /** meta/thread/<room> */
@@ -99,7 +118,7 @@ export interface Thread {
   deliveredPos: number;
   readSeq: number;
   unread: number;
-  last: { text: string; mine: boolean; atMs: number; kind: MessageRecord['kind'] } | null;
+  last: LastRecord | null;
   lastId: Bytes | null;
   deleted: boolean;
 }
@@ -120,7 +139,14 @@ export interface OutboxRecord {
   stage: 'plain' | 'sealed' | 'failed';
   sealed: { key: Bytes; wire: Bytes; content: Bytes; epoch: number } | null;
   failure: string | null;
+  /** Not a message of its own: what it does to an earlier one, named by its id or, while that one waits here, by its outbox id. */
+  change?: WantedChange;
+  /** Passed on: the message that it repeats, and how often that had been passed on when this goes out. */
+  passedOn?: { content: Bytes; times: number };
 }
+/** A reaction is a goal: it stays in the outbox until the message has exactly this one of mine, or with null none. */
+export type WantedChange =
+  | { what: 'edit'; target: string } | { what: 'delete'; target: string } | { what: 'react'; target: string; symbol: string | null };
 
 /** reports/<room>/<seq>: a franked message of a deleted thread, reportable for a while and shown nowhere else. */
 export interface KeptMessage { message: MessageRecord; untilMs: number }

@@ -5,14 +5,16 @@
  * acknowledged; what leaves is stored before it is sent and sent again byte for byte until it is answered.
  */
 import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
-import { decodeContent, encodeContent, EXT_TREE_HEAD, messageId, textContent, type Content } from '../protocol/content';
+import { decodeContent, encodeContent, EXT_TREE_HEAD, messageId } from '../protocol/content';
 import type { Accepted, ClientFrame, HubRecord, Mail, Refused } from '../protocol/frames';
 import { aadOf, contradicts, frankingTag } from '../protocol/franking';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
 import type { Api, PackagesAnswer } from './api';
+import { changing, compose, sentWrites, settledLocally } from './compose';
 import type { Happening } from './contract';
 import { DirectoryRefused, isRefusal, type Directory } from './directory';
 import { Problem } from './errors';
+import { Folding } from './folding';
 import type { Home, Write } from './home';
 import type { KeyLog } from './key-log';
 import type { Link } from './link';
@@ -328,11 +330,11 @@ export class Room {
       ...thread, seq: message.frank.roomSeq, timestampMs: this.#floor(row.atMs, thread), lastId: message.id,
       ahead: row.atMs > this.context.home.now() + CLOCK_AHEAD_MS,
       baseSeq: thread.baseSeq === 0 ? message.frank.roomSeq : thread.baseSeq,
-      headSeq: Math.max(thread.headSeq, message.frank.roomSeq), deleted: false,
+      headSeq: Math.max(thread.headSeq, message.frank.roomSeq), deleted: thread.deleted && row.kind === 'effect',
       unread: thread.unread + (row.mine || row.kind === 'effect' ? 0 : 1),
     };
     const told = next.ahead && !thread.ahead ? [await this.#infoRow(AHEAD, pos, message.frank.roomSeq, row.atMs)] : [];
-    await this.#writeRow(row, next, [...state, ...told, ...(await this.#effect(row, message.content))]);
+    await this.#writeRow(row, next, [...state, ...told]);
     await this.context.log.hear(message.content.extensions.get(EXT_TREE_HEAD));
   }
 
@@ -341,34 +343,15 @@ export class Room {
     return atMs > this.context.home.now() ? thread.timestampMs : Math.max(thread.timestampMs, atMs);
   }
 
+  /** Stores a row, with all that it changes or that waited for it. Of others' messages only their own people change anything. */
   async #writeRow(row: MessageRecord, thread: Thread, state: Write[]): Promise<void> {
-    const { vault, emit } = this.context;
-    const shown = row.kind === 'text' || row.kind === 'unsupported';
-    const next: Thread = shown
-      ? { ...thread, last: { text: row.text, mine: row.mine, atMs: row.atMs, kind: row.kind } } : thread;
-    const key = messageKey(this.id, row.seq ?? Math.max(thread.seq, thread.headSeq), row.pos);
-    const writes = [await vault.put('messages', key, row), await this.#putThread(next)];
-    if (row.content) writes.push(await vault.put('meta', `mid/${row.id}`, key));
-    await vault.write(...state, ...writes);
+    const { vault, emit, home } = this.context;
+    const folding = new Folding(vault, this.id, home.now(), thread);
+    await folding.add(messageKey(this.id, row.seq ?? Math.max(thread.seq, thread.headSeq), row.pos), row);
+    const told = folding.foreign > 0 ? [await this.#infoRow(FOREIGN_EDIT, row.pos, row.seq ?? 0, row.atMs)] : [];
+    await vault.write(...state, ...(await folding.writes()), ...told, await this.#putThread(folding.thread));
     emit({ type: 'thread', room: this.id });
     emit({ type: 'chats' });
-  }
-
-  /**
-   * Edit or delete: only the original sender's, only of this chat, and the first version stays reportable. What was
-   * deleted stays so: its row speaks in the engine's voice, into which nobody may put words.
-   */
-  async #effect(row: MessageRecord, content: Content): Promise<Write[]> {
-    if (content.replaces === null) return [];
-    const { vault } = this.context;
-    const key = await vault.get<string>('meta', `mid/${toHex(content.replaces)}`);
-    if (key === null || !key.startsWith(`${this.id}/`)) return [];
-    const target = await vault.get<MessageRecord>('messages', key);
-    if (target === null || target.kind === 'info') return [];
-    if (target.sender !== row.sender) return [await this.#infoRow(FOREIGN_EDIT, row.pos, row.seq ?? 0, row.atMs)];
-    const changed: MessageRecord = content.part.kind === 'null'
-      ? { ...target, kind: 'info', text: 'This message was deleted.' } : { ...target, text: row.text, edited: true };
-    return [await vault.put('messages', key, changed)];
   }
 
   async #infoRow(text: string, pos: number, seq: number, atMs: number): Promise<Write> {
@@ -570,17 +553,14 @@ export class Room {
     const content = decodeContent(record.sealed.content);
     const id = messageId(sender.account, this.#uri, record.sealed.content, content.salt);
     const seq = frank.roomSeq;
-    const row: MessageRecord = {
-      kind: 'text', id: toHex(id), pos: accepted.roomPos, seq, atMs: frank.acceptedTimestamp, mine: true, sender: self.account,
-      text: record.text, replyTo: record.replyTo, content: record.sealed.content, frank,
-    };
+    const row = rowOf({ content, bytes: record.sealed.content, id, frank }, accepted.roomPos, self.account);
     // In its turn it moves the thread forward like any message; one that is told late only fills its own place.
     const inTurn = accepted.roomPos === thread.pos + 1 && seq > here.seq;
     const next: Thread = {
-      ...here, headSeq: Math.max(here.headSeq, seq), baseSeq: here.baseSeq === 0 ? seq : here.baseSeq, lastId: id, deleted: false,
-      seq: inTurn ? seq : here.seq, timestampMs: inTurn ? this.#floor(frank.acceptedTimestamp, here) : here.timestampMs,
+      ...here, headSeq: Math.max(here.headSeq, seq), baseSeq: here.baseSeq === 0 ? seq : here.baseSeq, lastId: id,
+      deleted: here.deleted && row.kind === 'effect', seq: inTurn ? seq : here.seq, timestampMs: inTurn ? this.#floor(frank.acceptedTimestamp, here) : here.timestampMs,
     };
-    await this.#writeRow(row, next, [vault.remove('outbox', outboxKey(record))]);
+    await this.#writeRow(row, next, await sentWrites(vault, record, row.id, await this.outbox()));
   }
 
   async #ownFrank(context: ReturnType<typeof contextOf>, hub: HubRecord): Promise<FrankRecord | null> {
@@ -655,12 +635,13 @@ export class Room {
     const thread = await this.thread();
     const salt = home.random(16);
     const treeHead = await this.context.log.gossip();
-    const content = encodeContent(textContent({
-      salt, sender: accountUri(self.server, self.account), room: this.#uri, text: waiting.text,
-      ...(waiting.replyTo ? { inReplyTo: idBytes(waiting.replyTo) } : {}),
-      ...(thread.lastId ? { lastSeen: thread.lastId } : {}),
-      ...(treeHead ? { treeHead } : {}),
-    }));
+    const head = {
+      salt, sender: accountUri(self.server, self.account), room: this.#uri,
+      ...(thread.lastId ? { lastSeen: thread.lastId } : {}), ...(treeHead ? { treeHead } : {}),
+    };
+    const composed = compose(waiting, head, await changing(vault, this.id, waiting.change), self.account);
+    if (composed === null) return this.#nothingToSend(waiting);
+    const content = encodeContent(composed);
     const made = await engine.protect(group, content, aadOf(frankingTag(salt, content)));
     const sealed = { key: home.random(16), wire: made.message, content, epoch: epochOf(group) };
     const ready: OutboxRecord = { ...waiting, stage: 'sealed', sealed };
@@ -668,6 +649,13 @@ export class Room {
     await vault.write(...state, await vault.put('outbox', outboxKey(ready), ready));
     wipeSpent(made.spent);
     this.#sendMessage(ready);
+  }
+
+  /** What it was to change is as it should be, or is not there any more. */
+  async #nothingToSend(waiting: OutboxRecord): Promise<void> {
+    await this.context.vault.write(...(await settledLocally(this.context.vault, waiting, await this.outbox())));
+    this.context.emit({ type: 'thread', room: this.id });
+    await this.#pump();
   }
 
   #sendMessage(record: OutboxRecord): void {
@@ -927,6 +915,3 @@ function identityOf(engine: MlsEngine, keyPackage: Bytes): ReturnType<MlsEngine[
 
 const waits = (refused: Refused): boolean => refused.code === 'limited' || refused.code === 'read_only';
 
-function idBytes(hex: string): Bytes {
-  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-}

@@ -2,13 +2,16 @@
 import { toBase64, type Bytes } from '../protocol/bytes';
 import { decodeContent, textOf } from '../protocol/content';
 import { encodeReportItem, verifyFrank } from '../protocol/franking';
-import type { Message, Place, ReportPreview, ReportRow, Stretch } from './contract';
+import { isMessageId, rowAt, storedAt } from './compose';
+import type { Message, Place, ReportPreview, ReportRow, Stretch, Version } from './contract';
 import type { Directory } from './directory';
+import { baseOf, selected } from './effects';
 import type { Home } from './home';
 import { frankOf } from './receive';
 import {
   newThread, padded, type KeptMessage, type MessageRecord, type OutboxRecord, type Thread,
 } from './records';
+import { mayChange, reactionsOf, withChanges } from './shown';
 import { placeOf, readStretch, type Where } from './stretch';
 import type { Vault } from './vault';
 
@@ -31,15 +34,20 @@ export class Threads {
 
   /** Newest last. A stretch that reaches the end has the unsent messages after it. */
   async page(room: string, where: Where = {}): Promise<Stretch> {
-    if (where.before !== undefined) return this.#stored(room, where);
+    if (where.before !== undefined) return this.#changed(room, await this.#stored(room, where));
     for (;;) {
       const waiting = await this.#unsent(room);
       const stretch = await this.#stored(room, where);
-      if (stretch.newer) return stretch;
+      if (stretch.newer) return this.#changed(room, stretch);
       const still = await this.#unsent(room);
       // One that was accepted between the reads is in neither of them, and would vanish for a moment: read again.
-      if (waiting.every(({ id }) => still.some((one) => one.id === id))) return { ...stretch, messages: [...stretch.messages, ...still] };
+      if (waiting.every(({ id }) => still.some((one) => one.id === id))) return this.#changed(room, { ...stretch, messages: [...stretch.messages, ...still] });
     }
+  }
+
+  /** With the changes of mine that the server has not accepted yet. */
+  async #changed<T extends { messages: Message[] }>(room: string, page: T): Promise<T> {
+    return { ...page, messages: withChanges(page.messages, await this.#outbox(room)) };
   }
 
   async #stored(room: string, where: Where): Promise<Stretch> {
@@ -58,7 +66,8 @@ export class Threads {
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: [],
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
-      gap_before: gap, edited: row.edited === true, reactions: [], forwarded: 0, may: { edit: false, delete: false }, change: null,
+      gap_before: gap, edited: row.edited === true, reactions: await reactionsOf(row, this.account, (one) => this.directory.nameOf(one)),
+      forwarded: row.forwarded ?? 0, may: mayChange(row, this.home.now()), change: null,
     };
   }
 
@@ -70,14 +79,31 @@ export class Threads {
   /** What is answered, as far as it was said in this chat: words of another one are never shown here. */
   async #quote(room: string, id: string | null): Promise<Message['reply_to']> {
     if (id === null) return null;
-    const key = await this.vault.get<string>('meta', `mid/${id}`);
-    const row = key === null || !key.startsWith(`${room}/`) ? null : await this.vault.get<MessageRecord>('messages', key);
-    return { id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false, name: await this.#nameOf(row), seq: row?.seq ?? null, deleted: false };
+    const named = await storedAt(this.vault, room, id);
+    const base = named && baseOf(named.row);
+    const found = named === null || base === null || base === named.row.id ? named : await storedAt(this.vault, room, base);
+    const row = found && found.row.kind !== 'effect' ? found.row : null;
+    return {
+      id: row?.id ?? id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false,
+      name: await this.#nameOf(row), place: row && placeOf(found!.key), deleted: row?.kind === 'deleted',
+    };
+  }
+
+  async #outbox(room: string): Promise<OutboxRecord[]> {
+    return (await this.vault.range<OutboxRecord>('outbox', { prefix: `${room}/` })).map(({ value }) => value);
   }
 
   async #unsent(room: string): Promise<Message[]> {
-    const waiting = await this.vault.range<OutboxRecord>('outbox', { prefix: `${room}/` });
-    return Promise.all(waiting.map(({ value }) => this.unsent(value)));
+    const waiting = (await this.#outbox(room)).filter((record) => !record.change);
+    return Promise.all(waiting.map((record) => this.unsent(record)));
+  }
+
+  /** What an edited message said before, oldest first. */
+  async versions(room: string, id: string): Promise<Version[]> {
+    const row = await rowAt(this.vault, room, id);
+    if (row === null || row.kind !== 'text' || row.content === null) return [];
+    const edits = await Promise.all((row.edits ?? []).slice(0, -1).map((edit) => rowAt(this.vault, room, edit.id)));
+    return [row, ...edits].flatMap((one) => (one?.content ? [{ text: wordsOf(one.content), at_ms: one.atMs }] : []));
   }
 
   /** What was written here and is not accepted yet. */
@@ -86,7 +112,7 @@ export class Threads {
       id: record.id, room: record.room, at_ms: record.createdMs, seq: null, place: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
       text: record.text, files: [], reply_to: await this.#quote(record.room, record.replyTo),
       delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0,
-      edited: false, reactions: [], forwarded: 0, may: { edit: false, delete: false }, change: null,
+      edited: false, reactions: [], forwarded: record.passedOn?.times ?? 0, may: { edit: !record.passedOn, delete: true }, change: null,
     };
   }
 
@@ -101,8 +127,7 @@ export class Threads {
   /** What a report about somebody would carry: her franked messages and one's own, at most 30, ending with `message`. */
   async selection(room: string, account: string, message?: string): Promise<MessageRecord[]> {
     const all = (await this.#franked(room)).filter((row) => row.mine || row.sender === account);
-    const end = message === undefined ? all.length - 1 : all.findIndex((row) => row.id === message);
-    return all.slice(Math.max(0, end + 1 - REPORT_ITEMS), end + 1);
+    return selected(all, message, REPORT_ITEMS);
   }
 
   async preview(account: string, room: string | null, message?: string): Promise<ReportPreview> {
@@ -138,13 +163,14 @@ export class Threads {
     const writes = await Promise.all(keep.map((message) =>
       this.vault.put('reports', `${room}/${padded(message.seq!)}`, { message, untilMs } satisfies KeptMessage)));
     const rows = await this.vault.range<MessageRecord>('messages', { prefix: `${room}/` });
+    const held = await this.vault.range('meta', { prefix: `held/${room}/` });
     const removals = rows.flatMap(({ key, value }) => [
-      this.vault.remove('messages', key), ...(value.content ? [this.vault.remove('meta', `mid/${value.id}`)] : []),
+      this.vault.remove('messages', key), ...(isMessageId(value.id) ? [this.vault.remove('meta', `mid/${value.id}`)] : []),
     ]);
     const cleared: Thread = {
       ...thread, baseSeq: thread.headSeq + 1, readSeq: thread.headSeq, unread: 0, last: null, deleted: true,
     };
-    await this.vault.write(...writes, ...removals, await this.vault.put('meta', `thread/${room}`, cleared));
+    await this.vault.write(...writes, ...removals, ...held.map(({ key }) => this.vault.remove('meta', key)), await this.vault.put('meta', `thread/${room}`, cleared));
   }
 
   async dropExpired(): Promise<void> {

@@ -15,11 +15,14 @@ const MAX_EXTENSION_VALUE = 4095;
 const MAX_TEXT_KEY = 255;
 
 export const TEXT_TYPE = 'text/markdown;variant=GFM-MIMI';
+export const PLAIN_TYPE = 'text/plain;charset=utf-8';
 export const EXT_SENDER = 1;
 export const EXT_ROOM = 2;
 export const EXT_LAST_SEEN = -1;
 export const EXT_TREE_HEAD = -2;
 export const EXT_FORWARDS = -3;
+/** Facts about the attached files, in the order of their parts. */
+export const EXT_MEDIA = -4;
 
 export const dispositions = [
   'unspecified', 'render', 'reaction', 'profile', 'inline', 'icon', 'attachment', 'session', 'preview',
@@ -55,20 +58,50 @@ export function disposition(name: Disposition): number {
   return dispositions.indexOf(name);
 }
 
-/** One text message, committed to its sender and room. */
-export function textContent(
-  what: { salt: Uint8Array; sender: string; room: string; text: string; inReplyTo?: Uint8Array; lastSeen?: Uint8Array; treeHead?: unknown[] },
+/** What every message commits to. */
+export interface Head { salt: Uint8Array; sender: string; room: string; lastSeen?: Uint8Array; treeHead?: unknown[] }
+
+/**
+ * A message of one part, committed to its sender and room. `forwards`: how often its words were passed on by now.
+ * `carries`: the message whose files the part still has.
+ */
+export function contentOf(
+  head: Head, part: Part, also: Partial<Pick<Content, 'replaces' | 'inReplyTo'>> & { forwards?: number; carries?: Content } = {},
 ): Content {
-  const extensions = new Map<number | bigint | string, unknown>([[EXT_SENDER, what.sender], [EXT_ROOM, what.room]]);
-  if (what.lastSeen) extensions.set(EXT_LAST_SEEN, what.lastSeen);
-  if (what.treeHead) extensions.set(EXT_TREE_HEAD, what.treeHead);
+  const extensions = new Map<number | bigint | string, unknown>([[EXT_SENDER, head.sender], [EXT_ROOM, head.room]]);
+  if (head.lastSeen) extensions.set(EXT_LAST_SEEN, head.lastSeen);
+  if (head.treeHead) extensions.set(EXT_TREE_HEAD, head.treeHead);
+  if (also.forwards) extensions.set(EXT_FORWARDS, also.forwards);
+  const media = also.carries?.extensions.get(EXT_MEDIA);
+  if (media !== undefined) extensions.set(EXT_MEDIA, media);
   return {
-    salt: what.salt, replaces: null, topicId: new Uint8Array(), expires: null, inReplyTo: what.inReplyTo ?? null,
-    extensions,
-    part: {
-      disposition: disposition('render'), language: '', kind: 'single', contentType: TEXT_TYPE, content: utf8(what.text),
-    },
+    salt: head.salt, replaces: also.replaces ?? null, topicId: new Uint8Array(), expires: null, inReplyTo: also.inReplyTo ?? null,
+    extensions, part,
   };
+}
+
+export const textPart = (text: string): Part => ({
+  disposition: disposition('render'), language: '', kind: 'single', contentType: TEXT_TYPE, content: utf8(text),
+});
+/** One reaction; of several, each is a part or a message of its own. */
+export const reactionPart = (symbol: string): Part => ({
+  disposition: disposition('reaction'), language: '', kind: 'single', contentType: PLAIN_TYPE, content: utf8(symbol),
+});
+/** Takes back what `replaces` names. */
+export const nullPart = (): Part => ({ disposition: disposition('render'), language: '', kind: 'null' });
+
+/** One text message. */
+export function textContent({ text, inReplyTo, ...head }: Head & { text: string; inReplyTo?: Uint8Array }): Content {
+  return contentOf(head, textPart(text), inReplyTo ? { inReplyTo } : {});
+}
+
+/** The same part with other words: its attachments stay as they are, and with no words only they are left. */
+export function withWords(part: Part, text: string): Part {
+  const parts = part.kind === 'multi' && part.semantics === 'processAll' ? part.parts : [part];
+  const carried = parts.filter((one) => !(one.kind === 'single' && isText(one.contentType)) && one.kind !== 'null');
+  if (carried.length === 0) return textPart(text);
+  const all = text === '' ? carried : [textPart(text), ...carried];
+  return all.length === 1 ? all[0]! : { disposition: part.disposition, language: part.language, kind: 'multi', semantics: 'processAll', parts: all };
 }
 
 function encodePart(part: Part): unknown[] {

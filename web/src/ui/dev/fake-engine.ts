@@ -307,7 +307,7 @@ export class FakeEngine implements Engine {
         id: `${room}:${all.length}`, room, at_ms: Date.now(), seq: offline ? null : all.length + 1,
         place: offline ? null : placed(all.length + 1), mine: true, sender: MY_ACCOUNT, sender_name: '',
         kind: 'text', text, files: files.map(shown), gap_before: 0, delivery: text === 'fail me' ? 'failed' : offline ? 'waiting' : 'sent',
-        reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine, name: '', seq: answered.seq, deleted: false } : null,
+        reply_to: answered ? { id: answered.id, text: answered.text, mine: answered.mine, name: '', place: answered.place, deleted: false } : null,
         ...plain(true),
       };
       this.#threads.set(room, [...all, message]);
@@ -347,7 +347,7 @@ export class FakeEngine implements Engine {
       const source = this.#threads.get(room)?.find((message) => message.id === id);
       for (const to of source ? rooms : []) {
         this.#rewrite(to, (messages) => [...messages, {
-          ...source!, id: `${to}:${messages.length}`, room: to, at_ms: Date.now(), seq: messages.length + 1, mine: true, sender: MY_ACCOUNT,
+          ...source!, id: `${to}:${messages.length}`, room: to, at_ms: Date.now(), seq: messages.length + 1, place: placed(messages.length + 1), mine: true, sender: MY_ACCOUNT,
           sender_name: '', reply_to: null, delivery: 'sent', gap_before: 0, ...plain(true), forwarded: source!.forwarded + 1,
         }]);
       }

@@ -1,5 +1,6 @@
 /** What the scripted engine does with a message that is there already: edit, delete, react. */
-import type { Message, Reaction } from '../../engine/contract';
+import type { Message } from '../../engine/contract';
+import { withMine } from '../../engine/shown';
 
 type Thread = readonly Message[];
 const changed = (thread: Thread, id: string, change: (message: Message) => Message): Message[] =>
@@ -20,13 +21,3 @@ export const deletedHere = (thread: Thread, id: string): Message[] => thread.fil
 
 export const reacted = (thread: Thread, id: string, symbol: string | null): Message[] =>
   changed(thread, id, (message) => ({ ...message, reactions: withMine(message.reactions, symbol) }));
-
-function withMine(reactions: readonly Reaction[], symbol: string | null): Reaction[] {
-  const others = reactions
-    .map((one) => (one.mine ? { ...one, mine: false, count: one.count - 1 } : one))
-    .filter((one) => one.count > 0);
-  if (symbol === null) return others;
-  const there = others.find((one) => one.symbol === symbol);
-  if (!there) return [...others, { symbol, count: 1, mine: true, names: [] }];
-  return others.map((one) => (one === there ? { ...one, mine: true, count: one.count + 1 } : one));
-}

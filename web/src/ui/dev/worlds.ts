@@ -161,7 +161,7 @@ const SCRIPT: Line[] = [
   { text: 'Looks good. Shall I ask the others?', mine: true, at: 5 * HOUR, over: { delivery: 'delivered' } },
   {
     text: 'Please do 🙏🏽', at: 4 * HOUR,
-    over: { gap_before: 2, reply_to: { id: 'x', text: 'Looks good. Shall I ask the others?', mine: true, name: '', seq: null, deleted: false } },
+    over: { gap_before: 2, reply_to: { id: 'x', text: 'Looks good. Shall I ask the others?', mine: true, name: '', place: null, deleted: false } },
   },
   { text: 'الملعب مفتوح يوم السبت!', at: 3 * HOUR },
   { text: `A longer thought. ${'It keeps going because we want to see how a long message folds. '.repeat(40)}`, at: 2 * HOUR },

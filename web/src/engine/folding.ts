@@ -1,0 +1,134 @@
+/**
+ * A new row and all that it changes in its room, gathered into one transaction: the row that an edit, a delete or a
+ * reaction is about, what was waiting for this row, and the line of the chat list.
+ */
+import { decodeContent } from '../protocol/content';
+import { baseOf, effectOf, fold, hidden, shownOf, threadAfter, type Effect, type Outcome } from './effects';
+import type { Write } from './home';
+import { padded, type HeldEffect, type KeptMessage, type LastRecord, type MessageRecord, type Thread } from './records';
+import type { Vault } from './vault';
+
+const DAY_MS = 24 * 3600 * 1000;
+/** How long what its sender deleted stays reportable on this device, and shown nowhere (franking section 7). */
+export const DELETED_KEPT_MS = 7 * DAY_MS;
+/** Effects of one room that wait for their target: so many, so long. */
+export const MOST_HELD = 64;
+export const HELD_MS = 7 * DAY_MS;
+
+interface Stored { key: string; row: MessageRecord }
+
+export class Folding {
+  readonly #rows = new Map<string, MessageRecord>();
+  readonly #places = new Map<string, string>();
+  readonly #writes: Write[] = [];
+  /** Somebody tried to change what is not theirs, so often. */
+  foreign = 0;
+
+  constructor(private readonly vault: Vault, private readonly room: string, private readonly now: number, public thread: Thread) {}
+
+  /** A row that arrived, or that the server accepted. */
+  async add(key: string, row: MessageRecord): Promise<void> {
+    this.#rows.set(key, row);
+    if (row.content) {
+      this.#places.set(row.id, key);
+      this.#writes.push(await this.vault.put('meta', `mid/${row.id}`, key));
+    }
+    if (row.kind === 'text' || row.kind === 'unsupported') this.thread = { ...this.thread, last: lineOf(row) };
+    if (row.kind === 'effect') await this.#settle({ key, row });
+    if (row.content) await this.#release(row.id);
+  }
+
+  async writes(): Promise<Write[]> {
+    return [...this.#writes, ...(await Promise.all([...this.#rows].map(([key, row]) => this.vault.put('messages', key, row))))];
+  }
+
+  /** A row of this room; words of another are out of reach. */
+  async #at(id: string): Promise<Stored | null> {
+    const key = this.#places.get(id) ?? (await this.vault.get<string>('meta', `mid/${id}`));
+    if (key === null || !key.startsWith(`${this.room}/`)) return null;
+    const row = this.#rows.get(key) ?? (await this.vault.get<MessageRecord>('messages', key));
+    return row && { key, row };
+  }
+
+  async #settle({ key, row }: Stored): Promise<void> {
+    if (row.content === null) return;
+    const content = decodeContent(row.content);
+    const effect = effectOf(content);
+    if (effect === null) return;
+    const via = await this.#at(effect.target);
+    if (via === null) return this.#hold(effect.target, key, row);
+    const baseId = baseOf(via.row);
+    const base = baseId === null ? null : await this.#at(baseId);
+    if (base === null) {
+      // Named is a reaction or an edit that waits itself, or something that nothing can be done to.
+      const awaited = waitsFor(via.row);
+      return awaited === null ? undefined : this.#hold(awaited, key, row);
+    }
+    const outcome = fold(row, effect, shownOf(content), via.row, base.row);
+    const known: MessageRecord = { ...row, effect: outcome.verdict === 'done' ? resolved(effect, row, via.row, base.row) : { what: 'none' } };
+    this.#rows.set(key, known);
+    await this.#apply({ key, row: known }, base, outcome);
+  }
+
+  async #apply(by: Stored, base: Stored, outcome: Outcome): Promise<void> {
+    if (outcome.verdict === 'foreign') this.foreign++;
+    if (outcome.verdict === 'buried') await this.#putAway(by, DELETED_KEPT_MS);
+    if (outcome.verdict !== 'done') return;
+    if (outcome.what === 'delete') await this.#putAway(base, DELETED_KEPT_MS);
+    this.#rows.set(base.key, outcome.base);
+    this.thread = threadAfter(this.thread, by.row, outcome);
+  }
+
+  /** A message and its edits leave the thread and stay reportable for a while; in their places stay empty rows. */
+  async #putAway({ key, row }: Stored, keptMs: number): Promise<void> {
+    const edits = await Promise.all((row.edits ?? []).map(({ id }) => this.#at(id)));
+    for (const one of [{ key, row }, ...edits]) {
+      if (one === null || one.row.content === null || one.row.seq === null) continue;
+      const kept: KeptMessage = { message: one.row, untilMs: this.now + keptMs };
+      this.#writes.push(await this.vault.put('reports', `${this.room}/${padded(one.row.seq)}`, kept));
+      this.#rows.set(one.key, hidden(one.row));
+    }
+  }
+
+  /** Deletes a message on this device only. */
+  async hide(key: string, row: MessageRecord, keptMs: number): Promise<void> {
+    await this.#putAway({ key, row }, keptMs);
+    this.#rows.set(key, hidden(row));
+  }
+
+  async #hold(target: string, key: string, row: MessageRecord): Promise<void> {
+    const prefix = `held/${this.room}/`;
+    const held = await this.vault.range<HeldEffect>('meta', { prefix, limit: MOST_HELD + 1 });
+    const over = held.filter(({ value }) => value.untilMs < this.now);
+    this.#writes.push(...over.map((one) => this.vault.remove('meta', one.key)));
+    if (held.length - over.length >= MOST_HELD) return;
+    const value: HeldEffect = { key, untilMs: this.now + HELD_MS };
+    this.#writes.push(await this.vault.put('meta', `${prefix}${target}/${padded(row.seq!)}`, value));
+  }
+
+  /** What waited for this row, in the order in which it was said. */
+  async #release(id: string): Promise<void> {
+    const prefix = `held/${this.room}/${id}/`;
+    const held = await this.vault.range<HeldEffect>('meta', { prefix, limit: MOST_HELD });
+    for (const { key, value } of held) {
+      this.#writes.push(this.vault.remove('meta', key));
+      const row = await this.vault.get<MessageRecord>('messages', value.key);
+      if (row !== null && value.untilMs >= this.now) await this.#settle({ key: value.key, row });
+    }
+  }
+}
+
+export const lineOf = ({ id, text, mine, atMs, kind }: MessageRecord): LastRecord => ({ id, text, mine, atMs, kind });
+
+/** The message that an unsettled effect waits for. */
+function waitsFor(via: MessageRecord): string | null {
+  if (via.kind !== 'effect' || via.effect !== undefined || via.content === null) return null;
+  const effect = effectOf(decodeContent(via.content));
+  return effect === null || effect.what === 'withdraw' ? null : effect.target;
+}
+
+function resolved(effect: Effect, row: MessageRecord, via: MessageRecord, base: MessageRecord): NonNullable<MessageRecord['effect']> {
+  if (effect.what === 'edit') return { what: 'edit', base: base.id };
+  if (effect.what === 'react') return { what: 'react', base: base.id, first: via.effect?.what === 'react' ? via.effect.first : row.id };
+  return { what: 'none' };
+}
