@@ -44,6 +44,7 @@ from protocol.franked import (
     seeded,
     uuid,
 )
+from vectors.attachments import attachments
 from vectors.key_log import key_log
 
 SALT = bytes(range(16))
@@ -670,6 +671,7 @@ FILES: dict[str, Callable[[], Json]] = {
     "identity": identity,
     "franking_extra": franking_extra,
     "key_log": key_log,
+    "attachments": attachments,
 }
 
 
