@@ -1,7 +1,8 @@
 """The server's own keys: 0600 files outside the database and its backup.
 
 `hub-<id>` (32 random bytes each, never derived from a master, so that destroying one is real deletion),
-`sign-<index>` and `log` (Ed25519 seeds), `manifest.json` (public, signed entries), `evidence`, `tickets`.
+`sign-<index>` and `log` (Ed25519 seeds), `manifest.json` (public, signed entries), `evidence`, `tickets`,
+`push` (a scalar of P-256: how push services know this server).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kith.app import files
@@ -60,6 +62,9 @@ class Keys:
         if not (folder / "log").exists():  # a server that is older than its key log
             write_secret(folder / "log", Ed25519PrivateKey.generate().private_bytes_raw())
         self.log = _signer(folder / "log")
+        if not (folder / "push").exists():  # a server that is older than its wake-ups
+            write_secret(folder / "push", _new_push())
+        self.push = _push_key(folder / "push")
         self._current = max(self._hub)
 
     def __repr__(self) -> str:
@@ -143,6 +148,7 @@ def create(folder: Path, now: int) -> None:
     write_secret(folder / "evidence", secrets.token_bytes(32))
     write_secret(folder / "tickets", secrets.token_bytes(32))
     write_secret(folder / "log", Ed25519PrivateKey.generate().private_bytes_raw())
+    write_secret(folder / "push", _new_push())
 
 
 def write_secret(path: Path, content: bytes) -> None:
@@ -216,3 +222,14 @@ def _read_manifest(path: Path) -> Manifest:
     return verify_manifest(
         [SignedEntry(base64.b64decode(row["entry"]), base64.b64decode(row["signature"])) for row in rows]
     )
+
+
+def _new_push() -> bytes:
+    return ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(32, "big")
+
+
+def _push_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        return ec.derive_private_key(int.from_bytes(read_secret(path), "big"), ec.SECP256R1())
+    except ValueError:
+        raise KeyFileError(f"The key file {path.name} is damaged. Restore it from your own safe copy.") from None

@@ -10,6 +10,7 @@ from typing import Literal, Self
 import msgspec
 
 from kith.app.keys import read_secret
+from kith.messaging import push
 
 Mode = Literal["shadow", "live"]
 Socket = Literal["picows", "asgi"]
@@ -63,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Megabytes that stay free: below them the server is read-only. Unset: 256, on small disks a twentieth of them."""
     rules: dict[str, Mode] = msgspec.field(default_factory=dict)
     """Mode per rule id; a rule that is not named runs in shadow."""
+    push_services: tuple[str, ...] = push.SERVICES
+    """Hosts of push services that may be called to wake devices; none: nobody is woken."""
     operator: Operator = Operator()
     tipline: Tipline = Tipline()
 
@@ -103,6 +106,10 @@ staff_port = {staff_port}
 trusted_proxies = ["127.0.0.1", "::1"]
 # Below this much free space the server takes nothing new (unset: 256, on small disks a twentieth of them).
 # disk_reserve_mb = 256
+# Browsers' push services that may be called to wake a phone; they see that it got something, and when. [] for none.
+# push_services = [
+#   "fcm.googleapis.com", "updates.push.services.mozilla.com", "web.push.apple.com", "*.notify.windows.com",
+# ]
 
 # Each rule runs in shadow (it records what it would have done) until it is set to "live".
 [rules]

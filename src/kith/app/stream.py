@@ -144,8 +144,12 @@ class Hub:
         server: ServerFacts,
         franker: Franker,
         limits: Limits = DEFAULTS,
+        *,
         disk: Disk | None = None,
+        missed: Callable[[str, str, str], None] | None = None,
+        came: Callable[[str], None] | None = None,
     ) -> None:
+        self._missed, self._came = missed or _nothing, came or _nothing
         self.database = database
         self._disk = disk
         self.limits = limits
@@ -161,6 +165,10 @@ class Hub:
         self._leaving: set[int] = set()
         self._rung: list[Connection] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def has(self, device: str) -> bool:
+        """Whether this device is connected."""
+        return device in self._by_device
 
     @property
     def connected(self) -> int:
@@ -215,6 +223,7 @@ class Hub:
             task = asyncio.get_running_loop().create_task(self.database.write(sessions.seen, session.device))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        self._came(connection.device)
         connection.start()
         return connection
 
@@ -293,7 +302,10 @@ class Hub:
         answer, message, tail = posted.answer, item.message, b""
         for at, device in enumerate(posted.recipients):
             connection = self._by_device.get(device)
-            if connection is None or not isinstance(answer, Accepted):
+            if not isinstance(answer, Accepted):
+                continue
+            if connection is None:
+                self._missed(device, message.room, item.sender.account)
                 continue
             tail = tail or frames.mail_tail(MESSAGE, message.room, answer.room_pos, message.body, _frank(answer))
             mailed = Mailed(posted.first_mail + at, MESSAGE, message.room, answer.room_pos)
@@ -359,6 +371,10 @@ class Hub:
         if self._by_device:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), CLOSING_S)
+
+
+def _nothing(*_: str) -> None:
+    """Nobody is to be woken."""
 
 
 def _frank(answer: Accepted) -> frames.Frank | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from litestar import Router
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +18,7 @@ from kith.app.disk import LOOK_EVERY_S, Disk
 from kith.app.files import Occupancy
 from kith.app.jobs import Chore, Jobs, Reaction
 from kith.app.keys import Keys
+from kith.app.push import Waker
 from kith.app.settings import Settings, SettingsError
 from kith.app.steady import Watch
 from kith.app.stream import Hub
@@ -35,7 +37,7 @@ from kith.ledger import log as ledger
 from kith.ledger.database import Database, Projector, Projectors, Reader
 from kith.ledger.events import Event
 from kith.ledger.failstop import StorageError
-from kith.messaging import blob_routes
+from kith.messaging import blob_routes, push_routes
 from kith.messaging import facts as room_facts
 from kith.messaging import group_routes as messaging_group_routes
 from kith.messaging import limits as messaging_limits
@@ -44,7 +46,7 @@ from kith.messaging import reactions as messaging_reactions
 from kith.messaging import routes as messaging_routes
 from kith.messaging.blob_keeper import Keeper
 from kith.messaging.blob_storage import Folder
-from kith.messaging.flows import sweeping
+from kith.messaging.flows import pushing, sweeping
 from kith.people import flows as people_flows
 from kith.people import handles, key_log
 from kith.people import limits as people_limits
@@ -160,17 +162,32 @@ class Kith:
         if self.office.destination.endpoint and (decision := self.office.may_send()).refused:
             raise SettingsError(f"[tipline]: {decision.reasons[0].because}")
         self.submitter = Submitter(self.database, self.office, username, password)
-        self.hub = Hub(self.database, self.server, self.keys, disk=self.disk)
         self.blobs = Keeper(self.database, Folder(data / "blobs"), free=lambda: self.disk.free() - self.disk.reserve)
+        self.waker = Waker(
+            self.database,
+            self.keys.push,
+            contact=f"mailto:{operator.email}" if operator.email else self.settings.origin,
+            services=self.settings.push_services,
+            connected=lambda device: self.hub.has(device),  # noqa: PLW0108  the hub is made next
+        )
+        self.hub = Hub(
+            self.database,
+            self.server,
+            self.keys,
+            disk=self.disk,
+            missed=self.waker.missed,
+            came=self.waker.came,
+        )
         self.people = PeopleSide(self._people_app(), self.hub)
         self.staff = self._staff_app()
         self.jobs = Jobs(self.database, self._reactions(), self._chores())
-        self.database.listeners += [self.hub.listener, self.jobs.listener]
+        self.database.listeners += [self.hub.listener, self.jobs.listener, self.waker.listener]
 
     async def start(self) -> None:
         """Begin what runs by itself."""
         handles.skeleton("warm")  # its tables load once, and not while somebody waits
         await self.database.write(key_log.catch_up)
+        await self.waker.start()
         self.jobs.start()
 
     async def _check_tipline(self) -> None:
@@ -188,6 +205,7 @@ class Kith:
         """Stop, with everything confirmed on disk."""
         await self.jobs.stop()
         self.blobs.close()
+        await self.waker.stop()
         await self.database.close()
         self._occupancy.leave()
 
@@ -198,6 +216,8 @@ class Kith:
             signing_key=self.keys.signing_key,
             desk=self.desk,
         )
+        point = self.keys.push.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        push_facts = push_routes.PushFacts(point, self.settings.push_services)
         return http.people_app(
             database=self.database,
             server=self.server,
@@ -209,11 +229,13 @@ class Kith:
                 *messaging_routes.ROUTES,
                 *messaging_group_routes.ROUTES,
                 *blob_routes.ROUTES,
+                *push_routes.ROUTES,
                 *safety_routes.ROUTES,
                 Router("/api/v1", route_handlers=reports_routes.ROUTES),
             ],
             provide={
                 "reports_kit": lambda: kit,
+                "push_facts": lambda: push_facts,
                 "notice_about": lambda: safety_flows.notice_for,
                 "blobs": lambda: self.blobs,
             },
@@ -251,6 +273,7 @@ class Kith:
             flow("key-log-idle", MINUTE_S, key_log.idle),
             for_good(flow("people-retention", HOUR_S, people_retention.sweep)),
             for_good(Chore("messaging-retention", MINUTE_S, self._sweep_rooms)),
+            for_good(flow("push-silence", HOUR_S, pushing.sweep)),
             for_good(flow("messaging-forgetting", HOUR_S, sweeping.forget)),
             for_good(Chore("attachments-end", MINUTE_S, self.blobs.clear)),
             for_good(Chore("attachments-lost", HOUR_S, self.blobs.clear_lost)),

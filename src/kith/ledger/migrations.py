@@ -206,6 +206,17 @@ STEPS: tuple[Step, ...] = (
             "CREATE TABLE blob_removals (blob TEXT NOT NULL, PRIMARY KEY (blob))",
         ),
     ),
+    Step(
+        "devices that want to be woken",
+        (
+            (
+                "CREATE TABLE pushes (device TEXT NOT NULL, account TEXT NOT NULL, endpoint TEXT NOT NULL, "
+                "p256dh BLOB NOT NULL, auth BLOB NOT NULL, quiet TEXT NOT NULL, renewed_ms BIGINT NOT NULL, "
+                "PRIMARY KEY (device))"
+            ),
+            "CREATE INDEX pushes_by_renewal ON pushes (renewed_ms)",
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

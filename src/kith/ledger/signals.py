@@ -8,13 +8,21 @@ What = Literal["requests", "connections", "standing", "notices", "reports", "lin
 
 
 class MailArrived(NamedTuple):
-    """A device has new rows in its mailbox."""
+    """A device has new rows in its mailbox; of a message also in which room and by whom."""
 
     device: str
+    room: str | None = None
+    by: str | None = None
 
 
 class DeviceSignedOut(NamedTuple):
     """A device's session ended; its open connections close at once."""
+
+    device: str
+
+
+class PushChanged(NamedTuple):
+    """A device asked to be woken, otherwise than before, or not any more."""
 
     device: str
 

@@ -58,6 +58,13 @@ class Limits:
     blob_read_again_ms: int = limit(20, "ms", "and one more; a video is read in many ranges")
     blob_life_ms: int = limit(30 * DAY, "ms", "as long as mail waits; who was away longer asks for it again")
     blob_unfinished_ms: int = limit(DAY, "ms", "an upload that nobody went on with for a day was given up")
+    push_silence_ms: int = limit(60 * DAY, "ms", "a device that did not come back for so long is not woken any more")
+    push_quiet_rooms: int = limit(500, "muted rooms of a device", "a list with the longest of memberships")
+    push_wake_after_ms: int = limit(1_000, "ms", "a device that just lost its connection comes back by itself")
+    push_spread_ms: int = limit(3_000, "ms", "added by chance, so that a push service cannot match two people in time")
+    push_tries: int = limit(3, "attempts", "the next message rings again anyway")
+    push_at_once: int = limit(8, "calls", "push services answer quickly; more would only queue there")
+    push_timeout_ms: int = limit(10_000, "ms", "and no longer")
 
     frames_per_second: int = limit(50, "frames", "a person types, acks and scrolls; a flood is neither")
     frames_burst: int = limit(400, "frames", "catching up sends many acks at once")

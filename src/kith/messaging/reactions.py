@@ -18,7 +18,7 @@ from kith.ledger.events import (
 )
 from kith.ledger.log import Recorded
 from kith.messaging import store
-from kith.messaging.flows import roster
+from kith.messaging.flows import pushing, roster
 from kith.messaging.flows.delivery import post, room_mark
 from kith.messaging.flows.requests import answering
 from kith.people import connections, devices, facts
@@ -91,6 +91,7 @@ def _clear(tx: Tx, device: str) -> None:
             tx.run(store.BODY_GONE, id=row.room, pos=row.room_pos, what=row.kind)
     tx.run(store.PACKAGES_OF_DEVICE_GONE, whose=device)
     tx.run(store.ANSWERS_GONE, whose=device)
+    pushing.unsubscribe(tx, device)
 
 
 def _ask_again(tx: Tx, account: str) -> None:

@@ -398,6 +398,21 @@ envelopes = table(
     kind="operational",
 )
 
+pushes = table(
+    "pushes",
+    text("device", "which device asked to be woken", key=True),
+    text("account", "whose device it is"),
+    text("endpoint", "the address that its browser's push service gave it"),
+    data("p256dh", "its public key: a wake-up is encrypted to it"),
+    data("auth", "the secret that goes with it"),
+    text("quiet", "rooms that must not wake it, one id a line"),
+    number("renewed_ms", "when it last asked"),
+    Index("pushes_by_renewal", "renewed_ms"),
+    purpose="to wake a device that is not connected; a wake-up carries nothing",
+    retention="until it signs out or says so, its push service forgets it, or 60 days of silence",
+    kind="secret",
+)
+
 writers = table(
     "writers",
     text("room", "id of the room", key=True),
@@ -1006,3 +1021,12 @@ BLOB_GONE = delete(blobs).where(_l.blob == bindparam("id"))
 BLOBS_EXPIRED = select(_l.blob).where(_l.expires_ms <= bindparam("now")).limit(bindparam("most"))
 BLOBS_TO_REMOVE = select(blob_removals.c.blob).limit(bindparam("most"))
 BLOB_REMOVED = delete(blob_removals).where(blob_removals.c.blob == bindparam("id"))
+
+# --- push -----------------------------------------------------------------------------------------
+
+PUSHES = select(pushes)
+PUSH = select(pushes).where(pushes.c.device == bindparam("whose"))
+PUSH_GONE = delete(pushes).where(pushes.c.device == bindparam("whose"))
+PUSH_QUIET = update(pushes).where(pushes.c.device == bindparam("whose")).values(quiet=bindparam("rooms_"))
+PUSH_AT = delete(pushes).where(and_(pushes.c.device == bindparam("whose"), pushes.c.endpoint == bindparam("at_")))
+PUSHES_OLD = select(pushes.c.device).where(pushes.c.renewed_ms < bindparam("before")).limit(bindparam("most"))

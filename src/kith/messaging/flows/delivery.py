@@ -122,7 +122,7 @@ def _accept(
         body = {"room_seq": number, "hub_key_id": frank.hub_key_id, "frank": frank.mac, "proof": frank.proof}
         tx.put(store.bodies, room=room, room_pos=position, kind=MESSAGE, body=message.body, at_ms=at, **body)
     for device in recipients:
-        post(tx, device, MESSAGE, room, position)
+        post(tx, device, MESSAGE, room, position, by=sender.account)
     tx.run(store.HEAD_MOVED, id=room, pos=position, seq=number, at=at)
     size = size_bucket(len(message.body))
     tx.put(store.envelopes, room=room, room_seq=number, account=sender.account, at_ms=at, size_bucket=size)
@@ -177,11 +177,20 @@ def proof_of(reader: Reader, stored: bytes | None) -> bytes | None:
     return proof
 
 
-def post(tx: Tx, device: str, kind: int, room: str | None, position: int, *, about: str | None = None) -> None:
-    """Put a mail into a device's mailbox and ring for it."""
+def post(
+    tx: Tx,
+    device: str,
+    kind: int,
+    room: str | None,
+    position: int,
+    *,
+    about: str | None = None,
+    by: str | None = None,
+) -> None:
+    """Put a mail into a device's mailbox and ring for it; `by` is who wrote it, when it is a message."""
     place = {"kind": kind, "room": room, "room_pos": position, "about": about}
     tx.put(store.mailbox, device=device, mail=number_mails(tx, 1), at_ms=tx.now, **place)
-    tx.publish(MailArrived(device))
+    tx.publish(MailArrived(device, room, by))
 
 
 def number_mails(tx: Tx, count: int) -> int:
