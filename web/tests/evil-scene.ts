@@ -19,7 +19,7 @@ import { Room, type RoomContext } from '../src/engine/room';
 import { Threads } from '../src/engine/threads';
 import { rootKey, Vault } from '../src/engine/vault';
 import { fromBase64, toBase64, toHex, type Bytes } from '../src/protocol/bytes';
-import { decodeContent, encodeContent, textContent, textOf } from '../src/protocol/content';
+import { decodeContent, encodeContent, messageId, textContent, textOf, type Content } from '../src/protocol/content';
 import type { Accepted, ClientFrame, HubRecord, Mail, Refused } from '../src/protocol/frames';
 import { aadOf, encodeProof, frankingTag, serverFrank, signSingle, tagOf, type FrankingContext } from '../src/protocol/franking';
 import {
@@ -271,8 +271,9 @@ export class Scene {
     };
   }
 
-  async says(text: string, change: Partial<FrankingContext> = {}): Promise<Said> {
-    const { said, next } = await this.#franked(text, this.peer, this.group, change);
+  /** `also`: what its content says besides the words. */
+  async says(text: string, change: Partial<FrankingContext> = {}, also: Partial<Content> = {}): Promise<Said> {
+    const { said, next } = await this.#franked(text, this.peer, this.group, change, also);
     this.group = next;
     return said;
   }
@@ -283,12 +284,16 @@ export class Scene {
     return (await this.#franked(text, ghost, group, {})).said;
   }
 
-  async #franked(text: string, by: Device, group: Group, change: Partial<FrankingContext>): Promise<{ said: Said; next: Group }> {
+  async #franked(
+    text: string, by: Device, group: Group, change: Partial<FrankingContext>, also: Partial<Content> = {},
+  ): Promise<{ said: Said; next: Group }> {
     const salt = random(16);
-    const content = encodeContent(textContent({ salt, sender: accountUri(SERVER, by.account), room: roomUri(SERVER, ROOM), text }));
+    const [sender, room] = [accountUri(SERVER, by.account), roomUri(SERVER, ROOM)];
+    const content = encodeContent({ ...textContent({ salt, sender, room, text }), ...also });
     const tag = frankingTag(salt, content);
     const made = await by.engine.protect(group, content, aadOf(tag));
-    return { said: { body: made.message, hub: await this.frank(tag, by, epochOf(group), change) }, next: made.next };
+    const id = messageId(sender, room, content, salt);
+    return { said: { body: made.message, hub: await this.frank(tag, by, epochOf(group), change), id }, next: made.next };
   }
 
   /** A commit of the other one that won its epoch. */
@@ -347,13 +352,13 @@ export class Scene {
   }
 
   /** The hub's answer to a message of this device, which the other one reads. */
-  async answer(submit: Submit, change: Partial<FrankingContext> = {}): Promise<Accepted & { text: string }> {
+  async answer(submit: Submit, change: Partial<FrankingContext> = {}): Promise<Accepted & { text: string; content: Content }> {
     const read = await this.peer.engine.process(this.group, submit.message, anybody);
     if (read.kind !== 'application') assert.fail('not a message');
     this.group = read.next;
     const hub = await this.frank(tagOf(read.aad), this.mine, read.epoch, change);
-    const text = textOf(decodeContent(read.plaintext).part) ?? '';
-    return { kind: 'accepted', key: submit.key as Bytes, roomPos: ++this.pos, timestamp: hub.timestamp, hub, text };
+    const content = decodeContent(read.plaintext);
+    return { kind: 'accepted', key: submit.key as Bytes, roomPos: ++this.pos, timestamp: hub.timestamp, hub, text: textOf(content.part) ?? '', content };
   }
 
   async hears(frame: Accepted | Refused): Promise<void> {
@@ -422,5 +427,5 @@ export class Scene {
   }
 }
 
-export interface Said { body: Bytes; hub: HubRecord }
+export interface Said { body: Bytes; hub: HubRecord; id: Bytes }
 export type Submit = Extract<ClientFrame, { kind: 'submit' }>;

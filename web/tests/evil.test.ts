@@ -34,14 +34,14 @@ const shows = async (s: Scene, text: string): Promise<boolean> => (await s.texts
 
 /** A message whose hub record is changed on the way. */
 const rehubbed = (change: Partial<HubRecord> | ((hub: HubRecord) => Partial<HubRecord>)) => async (s: Scene, lie: boolean): Promise<void> => {
-  const { body, hub } = await s.says('with its frank');
-  await s.message({ body, hub: lie ? { ...hub, ...(typeof change === 'function' ? change(hub) : change) } : hub });
+  const { body, hub, id } = await s.says('with its frank');
+  await s.message({ body, id, hub: lie ? { ...hub, ...(typeof change === 'function' ? change(hub) : change) } : hub });
   assert.equal(await shows(s, 'with its frank'), !lie);
 };
 /** A message whose bytes are changed on the way. */
 const rewritten = (change: (body: Bytes) => Bytes) => async (s: Scene, lie: boolean): Promise<void> => {
-  const { body, hub } = await s.says('hello');
-  await s.message({ body: lie ? change(body) : body, hub });
+  const { body, hub, id } = await s.says('hello');
+  await s.message({ id, body: lie ? change(body) : body, hub });
 };
 /** A message that the hub signs for something else. */
 const signedFor = (change: object) => async (s: Scene, lie: boolean): Promise<void> => {
@@ -110,8 +110,8 @@ const attacks: Record<string, (s: Scene, lie: boolean) => Promise<void>> = {
   },
   'swapped-franks': async (s, lie) => {
     const [one, two] = [await s.says('one'), await s.says('two')];
-    await s.message({ body: one.body, hub: lie ? two.hub : one.hub });
-    await s.message({ body: two.body, hub: lie ? one.hub : two.hub });
+    await s.message({ ...one, hub: lie ? two.hub : one.hub });
+    await s.message({ ...two, hub: lie ? one.hub : two.hub });
   },
   'frank-for-another-device': signedFor({ senderDevice: deviceUri(SERVER, GHOST) }),
   'frank-for-another-room': signedFor({ roomUri: roomUri(SERVER, ELSEWHERE) }),

@@ -3,7 +3,8 @@
  * that reading a page reads rows and nothing else. Pure; the same effects in any order of arrival end in the same row.
  */
 import { disposition, EXT_FORWARDS, textOf, type Content, type Part } from '../protocol/content';
-import { fromUtf8, Malformed, toHex, utf8 } from '../protocol/bytes';
+import { fromUtf8, Malformed, toHex } from '../protocol/bytes';
+import { isOneEmoji } from '../protocol/emoji';
 import type { MessageRecord, ReactionRecord, Thread } from './records';
 
 const HOUR_MS = 3600 * 1000;
@@ -16,7 +17,6 @@ export const MOST_EDITS = 10;
 const MOST_REACTIONS = 300;
 const MOST_OF_ONE = 12;
 const MOST_SYMBOLS = 6;
-const SYMBOL_BYTES = 32;
 
 /** `target`: the message, the edit or the reaction that is named. */
 export type Effect =
@@ -24,16 +24,11 @@ export type Effect =
   | { what: 'withdraw'; target: string }
   | { what: 'react'; target: string; symbols: string[]; instead: boolean };
 
-/** One emoji as people see it: a flag, a keycap, or pictures joined into one, with their variants. */
-const PICTURE = String.raw`\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?[\u{e0020}-\u{e007f}]*`;
-const SYMBOL = new RegExp(String.raw`^(?:\p{Regional_Indicator}{2}|[0-9#*]\ufe0f?\u20e3|${PICTURE}(?:\u200d${PICTURE})*)$`, 'u');
-export const isSymbol = (text: string): boolean => utf8(text).length <= SYMBOL_BYTES && SYMBOL.test(text);
-
 /** The symbols of a reaction, each a part of its own; null when it is anything else. */
 export function symbolsOf(part: Part): string[] | null {
   const parts = part.kind === 'multi' && part.semantics === 'processAll' ? part.parts : [part];
   const symbols = parts.map((one) => (one.kind === 'single' && one.disposition === disposition('reaction') ? read(one.content) : ''));
-  return symbols.length <= MOST_SYMBOLS && symbols.every(isSymbol) ? [...new Set(symbols)] : null;
+  return symbols.length <= MOST_SYMBOLS && symbols.every(isOneEmoji) ? [...new Set(symbols)] : null;
 }
 
 function read(bytes: Uint8Array): string {
@@ -74,7 +69,8 @@ export type Outcome =
   | { verdict: 'nothing' }
   /** of a message that is deleted: what it says goes where that went */
   | { verdict: 'buried' }
-  | { verdict: 'done'; what: 'edit' | 'delete' | 'react' | 'unlike'; base: MessageRecord };
+  /** stale: a newer word about this reaction was here first */
+  | { verdict: 'done'; what: 'edit' | 'delete' | 'react' | 'unlike' | 'stale'; base: MessageRecord };
 
 const NOTHING: Outcome = { verdict: 'nothing' };
 
@@ -108,7 +104,7 @@ function reacted(base: MessageRecord, row: MessageRecord, symbols: string[], via
   const all = base.reactions ?? [];
   const id = via.effect?.what === 'react' ? via.effect.first : row.id;
   const before = all.find((one) => one.id === id);
-  if (before && before.seq >= row.seq!) return NOTHING;
+  if (before && before.seq >= row.seq!) return { verdict: 'done', what: 'stale', base };
   const full = all.length >= MOST_REACTIONS || all.filter((one) => one.sender === row.sender).length >= MOST_OF_ONE;
   if (!before && full) return NOTHING;
   const now: ReactionRecord = { id, sender: row.sender, symbols, seq: row.seq! };
@@ -154,6 +150,8 @@ export function threadAfter(thread: Thread, row: MessageRecord, outcome: Extract
       if (!base.mine || row.mine || text === undefined) return thread;
       return { ...thread, last: { kind: 'reaction', text, mine: false, atMs: row.atMs, id: row.id, about: base.id, by: row.sender, under } };
     }
+    case 'stale':
+      return thread;
     default:
       return what satisfies never;
   }

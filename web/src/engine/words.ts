@@ -1,8 +1,9 @@
 /** What a person does to a message that is there: edit, delete, react, pass on. Each waits in the outbox like a message. */
 import { decodeContent } from '../protocol/content';
+import { isOneEmoji } from '../protocol/emoji';
 import { newestContent, isMessageId, rowAt } from './compose';
 import { MANY_FORWARDS, MOST_CHATS, type Args, type Version } from './contract';
-import { forwardsOf, isSymbol, shownOf } from './effects';
+import { forwardsOf, shownOf } from './effects';
 import { Problem } from './errors';
 import { Folding, lineOf } from './folding';
 import type { Home } from './home';
@@ -58,7 +59,7 @@ export class Words {
   }
 
   react({ room, id, symbol }: Args<'react'>): Promise<null> {
-    if (symbol !== null && !isSymbol(symbol)) throw new Problem('invalid', 'A reaction is one emoji.');
+    if (symbol !== null && !isOneEmoji(symbol)) throw new Problem('invalid', 'A reaction is one emoji.');
     return this.#turn(room, async () => {
       const row = await this.#row(room, id);
       if (row.kind !== 'text' && row.kind !== 'unsupported') throw notHere();
