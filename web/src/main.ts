@@ -1,6 +1,7 @@
 /** The people's client: the engine in its worker, the screens on the page, the service worker for offline opening. */
-import { connectEngine, scriptUrl } from './engine/client';
+import { connectEngine } from './engine/client';
 import type { Engine } from './engine/contract';
+import { scriptUrl } from './script-url';
 import { openKith } from './ui/mount';
 import { offerUpdates } from './ui/updates';
 

@@ -1,27 +1,7 @@
 /** The page's end of the line: an `Engine` that lives in a worker. The page holds no key. */
 import type { Args, Engine, EngineError, Happening, Op, Result } from './contract';
+import { engineWorker } from '../script-url';
 import type { Ask, Tell } from './rpc';
-import workerUrl from './worker.ts?worker&url';
-
-interface Policy { createScriptURL(url: string): string }
-interface Factory { createPolicy(name: string, rules: Policy): { createScriptURL(url: string): unknown } }
-
-/** The only script URLs this page ever loads besides its own. */
-const ALLOWED = new Set([new URL(workerUrl, self.location.origin).pathname, '/sw.js']);
-
-function allow(url: string): string {
-  const { origin, pathname } = new URL(url, self.location.origin);
-  if (origin !== self.location.origin || !ALLOWED.has(pathname)) throw new TypeError('script URL is not allowed');
-  return pathname;
-}
-
-const factory = (globalThis as { trustedTypes?: Factory }).trustedTypes;
-const policy = factory?.createPolicy('kith-url', { createScriptURL: allow }) ?? { createScriptURL: allow };
-
-/** A script URL that Trusted Types accepts; throws for anything but the worker and /sw.js. */
-export function scriptUrl(url: string): string {
-  return policy.createScriptURL(url) as string;
-}
 
 /** An operation failed with something a person can read. */
 export class EngineFailure extends Error implements EngineError {
@@ -41,7 +21,7 @@ export class EngineFailure extends Error implements EngineError {
 interface Waiting { resolve(result: unknown): void; reject(error: EngineFailure): void }
 
 export function connectEngine(): Engine {
-  const worker = new Worker(scriptUrl(workerUrl), { type: 'module', name: 'kith' });
+  const worker = engineWorker();
   const waiting = new Map<number, Waiting>();
   const listeners = new Set<(happening: Happening) => void>();
   let nextId = 1;

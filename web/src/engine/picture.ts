@@ -13,13 +13,18 @@ const PNG_KEPT = new Set(['IHDR', 'PLTE', 'tRNS', 'sRGB', 'gAMA', 'cHRM', 'sBIT'
 const WEBP_KEPT = new Set(['VP8 ', 'VP8L']);
 const [APP0, APP14, APP15, COMMENT, SCAN, END] = [0xe0, 0xee, 0xef, 0xfe, 0xda, 0xd9];
 
+/** The same pixels and nothing else, as small as the server wants pictures that it keeps itself. */
+export function bare(picture: Picture): Picture {
+  const kept = pixels(picture);
+  if (kept.bytes.length > MAX_PICTURE_BYTES) throw new Problem('too_large', 'That picture is too large. Choose another one.');
+  return kept;
+}
+
 /** The same pixels and nothing else. */
-export function bare({ type, bytes }: Picture): Picture {
+export function pixels({ type, bytes }: Picture): Picture {
   const strip = { 'image/png': png, 'image/jpeg': jpeg, 'image/webp': webp }[type];
   if (!strip) throw unreadable();
-  const kept = strip(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-  if (kept.length > MAX_PICTURE_BYTES) throw new Problem('too_large', 'That picture is too large. Choose another one.');
-  return { type, bytes: kept };
+  return { type, bytes: strip(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)) };
 }
 
 function unreadable(): Problem {
