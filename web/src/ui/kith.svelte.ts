@@ -1,9 +1,10 @@
 /** What the page knows, kept current by what the engine tells. One instance per page, handed down by context. */
 import { createContext } from 'svelte';
 import type {
-  Chat, Engine, GroupRole, Happening, KeyAlarm, Me, Message, Notice, Participant, Phase, ReceivedRequest, Result,
+  Chat, Engine, FileView, GroupRole, Happening, KeyAlarm, Me, Message, Notice, Participant, Phase, ReceivedRequest, Result,
 } from '../engine/contract';
 import { sentence } from './errors';
+import type { Tray } from './media/tray.svelte';
 import { called } from './names';
 import { Photos } from './photos.svelte';
 import { Resource } from './resource.svelte';
@@ -28,6 +29,7 @@ export type Sheet =
   | { kind: 'delete'; person: Person }
   | { kind: 'member'; room: string; account: string; mine: GroupRole }
   | { kind: 'compare'; person: Person }
+  | { kind: 'viewer'; message: Message; photos: FileView[]; at: number; name: string }
   | { kind: 'safety' };
 
 /** Steps after an identity was made that must not be skipped: keeping the code, then seeing what is on. */
@@ -44,6 +46,8 @@ export class Kith {
   updateReady = $state.raw<(() => void) | null>(null);
   /** Unsent text per room; in memory only, because nothing written may reach the disk unsealed. */
   readonly drafts = new Map<string, string>();
+  /** Files that wait to be sent, per room; in memory only, like drafts. */
+  readonly trays = new Map<string, Tray>();
   /** An invite or a link into a group, opened before signing in. */
   opened = $state.raw<Extract<Route, { token: string }> | null>(null);
 
@@ -160,6 +164,8 @@ export class Kith {
   #forget(): void {
     this.me = null;
     this.drafts.clear();
+    this.trays.forEach((tray) => tray.clear());
+    this.trays.clear();
     this.chats.value = this.requests.value = this.invitations.value = this.notices.value = this.alarms.value = undefined;
     this.photos.forget();
   }

@@ -19,3 +19,7 @@ export const COMPARE = () => import('./parts/CompareSheet.svelte');
 export const APPROVE = () => import('./settings/ApproveScreen.svelte');
 export const LINK_CODE = () => import('./welcome/LinkCode.svelte');
 export const HELP = () => import('./settings/HelpScreen.svelte');
+export const FILES = () => import('./media/Files.svelte');
+export const VIEWER = () => import('./media/Viewer.svelte');
+export const TRAY = () => import('./media/TrayView.svelte');
+export const RECORDER = () => import('./media/Recorder.svelte');

@@ -3,11 +3,8 @@
  * anything is decoded, so that a small file that unfolds into gigapixels is refused while it is still small.
  */
 
-export interface PictureFacts {
-  type: 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp' | 'image/avif' | 'image/heic' | 'image/bmp';
-  width: number;
-  height: number;
-}
+export type PictureType = `image/${'png' | 'jpeg' | 'gif' | 'webp' | 'avif' | 'heic' | 'bmp'}`;
+export interface PictureFacts { type: PictureType; width: number; height: number }
 
 /** Enough for every form but a JPEG whose notes come first, and those hold at most a few segments of 64 KiB. */
 export const HEAD_BYTES = 512 * 1024;
@@ -60,7 +57,7 @@ const READERS: readonly Reader[] = [
 ];
 
 /** The first frame header (SOFn); DHT, JPG and DAC have numbers among them. */
-function jpeg(head: Uint8Array, view: DataView): PictureFacts | null {
+function jpeg(_: Uint8Array, view: DataView): PictureFacts | null {
   for (let at = 2; ; at += 2 + view.getUint16(at + 2)) {
     while (view.getUint8(at) === 0xff && view.getUint8(at + 1) === 0xff) at += 1; // fill bytes
     const marker = view.getUint8(at + 1);

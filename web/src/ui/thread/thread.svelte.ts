@@ -1,6 +1,9 @@
 /** The open thread: what is loaded of it, what is selected, what is being answered. */
-import type { Message, Stretch } from '../../engine/contract';
+import type { Chat, Message, Outgoing, Stretch } from '../../engine/contract';
 import type { Kith } from '../kith.svelte';
+import { FILES } from '../later';
+import type { Tray } from '../media/tray.svelte';
+import { preload } from '../parts/Lazy.svelte';
 import { Resource } from '../resource.svelte';
 import { marked, UNMARKED, type Mark } from './unread';
 import { afterLast, firstPlace, MOST, PAGE, renewed, withEarlier, withLater } from './window';
@@ -10,9 +13,19 @@ async function keepStorage(): Promise<void> {
   if (navigator.storage && !(await navigator.storage.persisted())) await navigator.storage.persist();
 }
 
+/** With files in it, what shows them is there before the messages are: nothing moves afterwards. */
+async function ready(asked: Promise<Stretch>): Promise<Stretch> {
+  const stretch = await asked;
+  if (stretch.messages.some(({ files }) => files.length > 0)) await preload(FILES);
+  return stretch;
+}
+
 export class Thread {
   selected = $state<string | null>(null);
   replyTo = $state.raw<Message | null>(null);
+  /** What waits to be sent with the next message. */
+  tray = $state.raw<Tray | null>(null);
+  recording = $state(false);
   /** The end of the chat is in sight. */
   atEnd = $state(false);
   /** Where the line "New messages" stands. */
@@ -20,12 +33,18 @@ export class Thread {
   readonly page: Resource<Stretch>;
   /** How the stretch on the page is asked for next; moves change it for one time. */
   #next: (() => Promise<Stretch>) | null = null;
+  /** Nothing was written here yet by this person, and all that there is is on the page. */
+  readonly #unanswered = $derived.by(() => {
+    const page = this.page.value;
+    return page !== undefined && !page.more && !page.newer && !page.messages.some(({ mine }) => mine);
+  });
 
   constructor(private readonly kith: Kith, readonly room: string) {
+    this.tray = kith.trays.get(room) ?? null;
     this.page = new Resource(async () => {
       const next = this.#next ?? (() => this.#again());
       this.#next = null;
-      return renewed(this.page.value, await next());
+      return renewed(this.page.value, await ready(next()));
     });
   }
 
@@ -109,9 +128,27 @@ export class Thread {
     this.selected = this.selected === id ? null : id;
   }
 
-  async send(text: string): Promise<void> {
+  /**
+   * Whether somebody is new to this person, so that what they send stays closed until it is wanted: in a direct chat until it was
+   * answered, in a group for people under 18 until they have a chat with its sender.
+   */
+  isNew(chat: Chat, account: string): boolean {
+    if (!chat.group) return this.#unanswered;
+    return this.kith.isMinor() && !this.kith.chats.value?.some((one) => one.kind === 'direct' && one.account === account && !one.blocked);
+  }
+
+  /** Takes files into the message that is being written. */
+  async attach(files: readonly File[], wanted: 'media' | 'file' | 'any'): Promise<void> {
+    if (files.length === 0) return;
+    const { trayOf } = await import('../media/tray.svelte');
+    this.tray = trayOf(this.kith.trays, this.room);
+    this.tray.add(files, wanted);
+  }
+
+  async send(text: string, files: Outgoing[] = []): Promise<void> {
     const reply = this.replyTo?.id;
-    await this.kith.engine.call('send', { room: this.room, text, ...(reply === undefined ? {} : { reply_to: reply }) });
+    const rest = { ...(reply === undefined ? {} : { reply_to: reply }), ...(files.length > 0 ? { files } : {}) };
+    await this.kith.engine.call('send', { room: this.room, text, ...rest });
     this.replyTo = null;
     this.mark = { ...this.mark, at: null };
     await (this.page.value?.newer ? this.newest() : this.page.load());

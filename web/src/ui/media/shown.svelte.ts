@@ -1,0 +1,65 @@
+/** One file of a message on screen: fetched when it is wanted, let go of when it leaves the screen. */
+import { wholeFile, type Shown, type WhichFile } from '../../engine/media';
+import type { Engine, FileState } from '../../engine/contract';
+import { codeOf, sentence } from '../errors';
+import { HEAD_BYTES, mayOpen, pictureFacts } from './picture-facts';
+
+type Fetch = (engine: Engine, which: WhichFile) => Promise<Shown>;
+export type Trouble = 'undrawn' | 'large_picture' | 'unplayed' | 'gone' | 'broken';
+
+export class ShownFile {
+  url = $state<string>();
+  busy = $state(false);
+  /** It cannot be shown, and asking again does not help. */
+  trouble = $state<Trouble | null>(null);
+  /** It could not be fetched this time. */
+  problem = $state<string | null>(null);
+  #held: Shown | null = null;
+  #gone = false;
+
+  constructor(private readonly engine: Engine, private readonly which: WhichFile, state: FileState) {
+    if (state === 'gone' || state === 'broken') this.trouble = state;
+  }
+
+  async fetch(how: Fetch = wholeFile): Promise<void> {
+    if (this.busy || this.#held || this.trouble) return;
+    this.busy = true;
+    this.problem = null;
+    try {
+      const shown = await how(this.engine, this.which);
+      if (this.#gone) return shown.release(); // it left the screen meanwhile
+      this.#held = shown;
+      this.url = shown.url;
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === 'gone' || code === 'broken') this.trouble = code;
+      else this.problem = error instanceof Unfit ? null : sentence(error);
+      if (error instanceof Unfit) this.trouble = error.trouble;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  release(): void {
+    this.#gone = true;
+    this.#held?.release();
+    this.#held = null;
+    this.url = undefined;
+  }
+}
+
+/** What arrived whole, but is not what it says. */
+class Unfit extends Error {
+  constructor(readonly trouble: Trouble) {
+    super(trouble);
+  }
+}
+
+/** A picture, once its first bytes say that it is one and that it may be opened. */
+export async function picture(engine: Engine, which: WhichFile): Promise<Shown> {
+  const whole = await wholeFile(engine, which);
+  const facts = pictureFacts(new Uint8Array(await whole.blob.slice(0, HEAD_BYTES).arrayBuffer()));
+  if (whole.blob.type.startsWith('image/') && facts && mayOpen(facts)) return whole;
+  whole.release();
+  throw new Unfit(facts && !mayOpen(facts) ? 'large_picture' : 'undrawn');
+}
