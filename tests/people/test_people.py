@@ -34,12 +34,13 @@ from kith.people import (
 )
 from kith.people.ages import Placed
 from kith.people.buckets import Bucket, Charge, Fleeting, charge, place_of, take
+from kith.people.controls import Controls
 from kith.people.limits import Limits, Rate
 from kith.people.projections import PROJECTORS
 from people.conftest import START, Caller, Clock, World
 
 TEEN = Placed("16-17", START + DAY)
-OPEN = facts.Controls(read_receipts=True, typing=True)
+OPEN = Controls(read_receipts=True, typing=True)
 
 
 # --- connections and blocks -----------------------------------------------------------------------
@@ -196,7 +197,7 @@ def test_protections_are_listed_with_their_end() -> None:
 
 def test_what_is_switched_off_is_listed_as_changeable() -> None:
     """Receipts, typing and a closed door: each line stands for one switch."""
-    shown = protections.protections("18+", None, facts.Controls("nobody"))
+    shown = protections.protections("18+", None, Controls("nobody"))
     assert [p.id for p in shown if p.changeable] == ["requests-closed", "read-receipts-off", "typing-off"]
 
 
@@ -405,7 +406,7 @@ def test_standards_have_unique_ids_and_short_sentences() -> None:
     ids = [standard.id for standard in standards.STANDARDS]
     assert len(ids) == len(set(ids)) == len(standards.BY_ID)
     texts = [s.text for s in standards.STANDARDS] + [t.text for t in standards.TERMS]
-    texts += [p.text for p in protections.protections("13-15", START, facts.Controls("nobody"))]
+    texts += [p.text for p in protections.protections("13-15", START, Controls("nobody"))]
     for text in texts:
         assert all(len(sentence.split()) <= 25 for sentence in re.split(r"[.?]\s*", text)), text
         assert not re.search(

@@ -9,21 +9,9 @@ import msgspec
 from kith.ledger.database import Reader, Row
 from kith.people import ages, enforcement, handles, store
 from kith.people.ages import Band
+from kith.people.controls import Controls
 from kith.people.limits import DEFAULT, Limits
 from kith.people.standing import Standing
-
-
-class Controls(msgspec.Struct, frozen=True):
-    """What she lets others do and see.
-
-    `requests`: who may send her requests, `everyone` (within her protections) or `nobody`. `read_receipts` and
-    `typing`: whether her devices tell others what she has read and that she is writing; whoever does not tell is not
-    shown it either.
-    """
-
-    requests: str = "everyone"
-    read_receipts: bool = False
-    typing: bool = False
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):

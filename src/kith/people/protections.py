@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kith.people.ages import Band, adult_from, protected
-from kith.people.facts import Controls
+from kith.people.controls import Controls
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import msgspec
 from kith.ledger.database import Reader
 from kith.people import devices, enforcement, facts, sessions, standards, store
 from kith.people.ages import Band
-from kith.people.facts import Controls
+from kith.people.controls import Controls
 from kith.people.protections import Protection, protections
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
