@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 from sqlalchemy import select
 
-from kith.app import backup, files, replaying, restore, setting_up
+from kith.app import audit_heads, backup, files, replaying, restore, setting_up
 from kith.app.backup import BackupError
 from kith.app.keys import Keys
 from kith.app.wiring import Kith, projectors
@@ -203,6 +204,19 @@ def test_a_database_that_is_there_is_replaced_only_when_told_and_kept(copy: Path
     aside = next(data.glob("replaced-*"))
     assert str(aside) in said
     assert decisions(aside) == newer
+
+
+def test_what_the_manifest_does_not_list_is_not_taken(copy: Path, data: Path, tmp_path: Path) -> None:
+    """A file that somebody put beside the backup has no digest, so nobody has vouched for it."""
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    shutil.copytree(data / "keys", fresh / "keys")
+    names = [backup.SETTINGS, audit_heads.NAME]
+    listed = msgspec.json.decode((copy / backup.MANIFEST).read_bytes(), type=backup.Manifest).files
+    assert [name in listed for name in names] == [True, False]
+    (copy / audit_heads.NAME).write_text("forged\n")
+    restore.put_back(copy, fresh, replace=False)
+    assert [(fresh / name).exists() for name in names] == [True, False]
 
 
 def test_keys_of_another_server_or_older_ones_are_refused(copy: Path, data: Path, tmp_path: Path) -> None:

@@ -110,11 +110,17 @@ def test_links_bans_and_joiners_over_http(town: Town, calls: Callable[[Phone], C
 
 
 def test_what_is_no_name_gets_a_sentence(town: Town, calls: Callable[[Phone], Call]) -> None:
-    """Empty, too long, with marks that turn text around."""
+    """Empty, too long, invisible in part or whole, with marks that turn text around or pile up."""
     call = calls(town.phone(town.person("ana")))
-    for name in ("", "  ", "n" * 61, "evil\u202ename", "a\u0007b"):
+    unseen = ("\u200b", "a\u200bb", "a\u2060b", "\u3164", "\u200d", "a\U000e0041b", "a" + "\u0301" * 9)
+    for name in ("", "  ", "n" * 61, "evil\u202ename", "a\u0007b", "\u2028", *unseen):
         answer = call("POST", "/groups", {"name": name})
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid"), name
+    for text in ("a\u2028b", "a\u2029b", "a\nb\n\u3164", *unseen):
+        answer = call("POST", "/groups", {"name": "Hikers", "description": text})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid"), text
+    kept = call("POST", "/groups", {"name": "Zoe\u0308 👩\u200d👧", "description": " One\n\n two 🏔️\n"}).json()["group"]
+    assert (kept["name"], kept["description"]) == ("Zoë 👩\u200d👧", "One\n\n two 🏔️")
 
 
 def test_for_strangers_every_group_is_absent(town: Town, calls: Callable[[Phone], Call]) -> None:

@@ -11,7 +11,7 @@ from kith.ledger.events import BandChanged, DecisionMade, MembershipEnded
 from kith.ledger.limits import DAY
 from kith.messaging import facts, store
 from kith.messaging import group_membership as policy
-from kith.messaging.flows import groups, handshaking, inviting, joining, key_packages, roster
+from kith.messaging.flows import groups, handshaking, inviting, joining, key_packages, requests, roster
 from kith.messaging.flows.writing import Sender
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Accepted, Refusal
@@ -307,6 +307,25 @@ def test_a_link_is_nothing_between_a_minor_and_a_stranger(town: Town, club: Club
     assert town.do(joining.join, eve, hers.token).state == "asked"
 
 
+def test_a_minor_brings_in_no_adult_whom_she_does_not_know(town: Town, club: Club) -> None:
+    """Nobody protected shares a group with a stranger by her own invitation either; known to her, he is asked."""
+    for handle, band in (("kim", "13-15"), ("una", "unknown")):
+        minor = club.member(handle, band)
+        town.do(roster.give_role, club.ana, club.room, minor, "admin")
+        adult = club.person(f"eve.{handle}")
+        assert isinstance(club.invite(f"eve.{handle}", minor), inviting.Invited)
+        assert club.waits(adult) == []
+        town.do(grant, minor, adult)
+        club.invite(f"eve.{handle}", minor)
+        [waiting] = club.waits(adult)
+        town.do(connections.end, minor, adult)
+        assert town.do(inviting.accept, adult, waiting.invitation).code == "absent"
+        town.do(grant, minor, adult)
+        assert town.do(inviting.accept, adult, waiting.invitation) == club.room
+    gates = [one for event in town.events(DecisionMade) for one in event.reasons if one.rule == "adult-to-minor"]
+    assert gates == []
+
+
 def test_nobody_is_counted_against_for_a_link_that_a_stranger_opens(town: Town, club: Club) -> None:
     """Else minors could be sent to open it until its maker is limited; her own invitation does count."""
     kim = club.person("kim", "13-15")
@@ -316,6 +335,32 @@ def test_nobody_is_counted_against_for_a_link_that_a_stranger_opens(town: Town, 
     club.invite("kim")
     gates = [one for event in town.events(DecisionMade) for one in event.reasons if one.rule == "adult-to-minor"]
     assert len(gates) == 1
+
+
+def test_links_end_with_the_office_of_who_made_them(town: Town, club: Club) -> None:
+    """Demoted or gone and back in office, her old links stay dead; another admin's live on."""
+    ben, eve = club.member("ben"), club.person("eve")
+    others = club.link()
+
+    def promote(role: policy.Role) -> None:
+        assert town.do(roster.give_role, club.ana, club.room, ben, role) is None
+
+    promote("admin")
+    first = club.link(ben)
+    assert town.ask(joining.look, eve, first.token) is not None
+    promote("member")
+    promote("admin")
+    assert town.ask(joining.look, eve, first.token) is None
+    second = club.link(ben)
+    town.do(roster.leave, ben, club.room)
+    club.invite("ben")
+    [waiting] = club.waits(ben)
+    town.do(inviting.accept, ben, waiting.invitation)
+    promote("admin")
+    for token in (first.token, second.token):
+        assert town.do(joining.join, eve, token).code == "absent"
+    assert [row.link for row in town.ask(joining.links_of, club.ana, club.room)] == [others.link]
+    assert town.do(joining.join, eve, others.token).state == "asked"
 
 
 def test_a_corrected_age_ends_what_a_stranger_began(town: Town, club: Club) -> None:
@@ -395,6 +440,22 @@ def test_roster_changes_come_as_mail(town: Town, club: Club) -> None:
         assert about.count(f"room/{club.room}") == 1
 
 
+def test_a_ban_after_she_left_rings_nowhere(town: Town, club: Club) -> None:
+    """Who is gone is not told what is decided about her, and the roster is as it was; the ban holds all the same."""
+    ben = club.member("ben")
+    accepted(town.send(club.phones[ben], club.started()))
+    town.do(roster.leave, ben, club.room)
+    town.react()
+    for phone in club.phones.values():
+        town.ack(phone, *(mail.mail for mail in town.mail(phone)))
+    assert town.do(roster.remove, club.ana, club.room, ben, ban=True) is None
+    town.react()
+    assert [town.mail(phone) for phone in club.phones.values()] == [[], []]
+    club.invite("ben")
+    assert club.waits(ben) == []
+    assert town.do(joining.join, ben, club.link().token).code == "absent"
+
+
 def test_roles_and_ranks() -> None:
     """The table of docs/api.md."""
     assert [policy.may_remove(me, them).allowed for me in ("member", "admin", "owner") for them in policy.RANK] == [
@@ -467,10 +528,48 @@ def test_a_full_group_does_not_tell_who_declined(town: Town, club: Club) -> None
     assert isinstance(town.do(inviting.invite, club.ana, club.room, **asked), inviting.Invited)
 
 
-def impose(town: Town, account: str, what: Any) -> None:
+def impose(town: Town, account: str, what: Any, *, limit: int | None = None) -> None:
     """A measure against somebody."""
     why = {"rule": "spam", "because": "Many declined.", "source": "rule:declines", "facts": {"declined": 12}}
-    town.do(enforcement.impose, account, Step(what=what), **why)
+    town.do(enforcement.impose, account, Step(what=what, limit=limit), **why)
+
+
+def test_a_measures_daily_limit_counts_every_door(town: Town, club: Club) -> None:
+    """Requests, invitations and links together; the control is somebody without the measure, who goes on."""
+    limited, free = club.person("eve"), club.person("zoe")
+    impose(town, limited, "daily_limit", limit=3)
+    tokens = []
+    for number in range(5):
+        owner = club.person(f"owner{number}")
+        room = town.do(groups.create, owner, groups.Words("Walks", ""))
+        tokens.append(town.do(joining.make, owner, room).token)
+    for account, begun in ((limited, 3), (free, 5)):
+        own = town.do(groups.create, account, groups.Words("Own", ""))
+        answers = [
+            town.do(requests.ask, account, handle="nobody.one"),
+            town.do(inviting.invite, account, own, handle="nobody.two"),
+            *(town.do(joining.join, account, token) for token in tokens[:3]),
+        ]
+        assert [isinstance(one, Refusal) for one in answers] == [False] * begun + [True] * (5 - begun)
+    again = [
+        town.do(requests.ask, limited, handle="nobody.one"),
+        town.do(joining.join, limited, tokens[4]),
+        town.do(inviting.invite, limited, own_room(town, limited), handle="nobody.two"),
+    ]
+    assert [one.code for one in again] == ["limited"] * 3
+    assert town.do(inviting.accept, limited, _invited(town, club, limited)) == club.room
+
+
+def own_room(town: Town, account: str) -> str:
+    """A group that she is in."""
+    return str(town.ask(lambda reader: reader.all(store.STANDINGS_OF, who=account))[0].room)
+
+
+def _invited(town: Town, club: Club, account: str) -> str:
+    """An invitation of Ana's: what others begin is not limited by a measure against her."""
+    town.do(grant, account, club.ana)
+    town.do(inviting.invite, club.ana, club.room, target=account)
+    return club.waits(account)[0].invitation
 
 
 def test_a_suspended_admin_reaches_nobody_by_what_the_group_shows(town: Town, club: Club) -> None:

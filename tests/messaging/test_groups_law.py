@@ -82,8 +82,14 @@ class Clubs(RuleBasedStateMachine):
 
     def _came(self, room: str, who: str, by: str) -> None:
         self.yes.add((room, who))
+        if who != by and self._protected(by):
+            assert self.town.ask(connections.connected, self.account[who], self.account[by]), "a stranger of hers"
         if who == by or self.town.ask(connections.connected, self.account[who], self.account[by]):
             self.by_friends.add((room, who))
+
+    def _protected(self, who: str) -> bool:
+        person: facts.Person = self.town.ask(facts.load, self.account[who])
+        return person.minor_as_target
 
     @rule(who=names)
     def create(self, who: str) -> None:
@@ -223,8 +229,7 @@ class Clubs(RuleBasedStateMachine):
     def who_is_protected_was_brought_by_somebody_she_knew(self) -> None:
         """Whatever the ages were before, and whatever became of the connection since."""
         for room, who in self._seats():
-            person: facts.Person = self.town.ask(facts.load, self.account[who])
-            assert not person.minor_as_target or (room, who) in self.by_friends
+            assert not self._protected(who) or (room, who) in self.by_friends
 
     @invariant()
     def who_is_banned_is_not_there(self) -> None:

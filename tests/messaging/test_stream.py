@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from kith.app import stream
 from kith.app.settings import Socket
 from kith.app.stream import Hub
 from kith.ledger.signals import Changed
@@ -274,6 +276,32 @@ def test_a_commit_of_who_may_not_write_is_refused_before_it_is_read(
             assert {(one.code, one.details) for one in refused} == {("not_allowed", NOT_ALLOWED)}
 
     play(town, story)
+
+
+def test_a_large_commit_is_read_beside_the_loop_whichever_part_is_large(
+    town: Town, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commit, Welcome and GroupInfo count together; a small one is read at once, which is the control."""
+    beside: list[bool] = []
+    prepare = handshaking.prepare
+
+    def watched(*args: Any, **facts: Any) -> Any:
+        beside.append(threading.current_thread() is not threading.main_thread())
+        return prepare(*args, **facts)
+
+    monkeypatch.setattr(handshaking, "prepare", watched)
+    small, _ = pair.group.commit(pair.ana)
+    large = b"\0" * 20_000
+    parts = [small._replace(commit=large), small._replace(welcome=large), small._replace(group_info=large)]
+
+    async def story(_hub: Hub, url: str) -> None:
+        async with online(url, town, pair.ana) as ana:
+            for part in parts:
+                assert isinstance(await ana.commit(pair.room, part), Refused)
+            assert isinstance(await ana.commit(pair.room, small), Accepted)
+
+    play(town, story)
+    assert beside == [True, True, True, False]
 
 
 def test_a_commit_over_the_stream_moves_everybody(town: Town, pair: Pair) -> None:
@@ -594,6 +622,24 @@ def test_reconnecting_does_not_reset_the_rate(town: Town, pair: Pair) -> None:
         assert last.code == "limited"
 
     play(town, story, replace(DEFAULTS, submits_burst=2, submits_per_second=1))
+
+
+def test_a_crowd_of_accounts_does_not_reset_the_rate(town: Town, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a pace of which nothing is used is forgotten, however many accounts come by."""
+    monkeypatch.setattr(stream, "PACES", 4)
+
+    async def story(hub: Hub, url: str) -> None:
+        hub._paces_before_looking = 4
+        async with online(url, town, pair.ana):
+            used = hub.pace(pair.ana.account)
+        for _ in range(20):  # some minutes of a commit's pace
+            used.commits.wait(asyncio.get_running_loop().time())
+        for number in range(40):
+            hub.pace(f"somebody {number}")
+        assert len(hub._paces) < 12
+        assert hub.pace(pair.ana.account) is used
+
+    play(town, story)
 
 
 def test_acks_of_mail_that_was_never_sent_are_paid_for(town: Town, pair: Pair) -> None:

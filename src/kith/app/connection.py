@@ -52,7 +52,7 @@ WRITE_BYTES: Final = 64 * 1024
 REPLIES: Final = 256
 """Replies that wait to be sent before nothing more is read."""
 BIG_COMMIT: Final = 16 * 1024
-"""Bytes of a GroupInfo from which it is read beside the loop."""
+"""Bytes of a commit with its Welcome and GroupInfo from which they are read beside the loop."""
 FAST: Final = "That is faster than anybody writes. Wait a moment."
 
 CLOSE_CODES: Final = {
@@ -108,6 +108,10 @@ class Bucket:
         self._level -= count
         return max(0.0, -self._level / self._rate)
 
+    def full(self, now: float) -> bool:
+        """Whether nothing of it is used."""
+        return self._level + (now - self._at) * self._rate >= self._burst
+
     def _refill(self, now: float) -> None:
         self._level = min(self._burst, self._level + (now - self._at) * self._rate)
         self._at = now
@@ -123,6 +127,10 @@ class Pace:
         self.submits = Bucket(limits.submits_per_second, limits.submits_burst, now)
         self.commits = Bucket(limits.commits_per_minute / 60, limits.commits_burst, now)
         self.whispers = Bucket(limits.ephemerals_per_second, limits.ephemerals_burst, now)
+
+    def unused(self, now: float) -> bool:
+        """Whether it says no more than a new one would."""
+        return all(bucket.full(now) for bucket in (self.frames, self.submits, self.commits, self.whispers))
 
 
 class Held(NamedTuple):
@@ -472,7 +480,8 @@ class Connection:
             here = {"server": server, "room": frame.room, "device": self.device}
             return handshaking.prepare(submitted, before, **here, now_ms=now)
 
-        big = before is not None and len(frame.group_info) > BIG_COMMIT
+        size = sum(map(len, (frame.commit, frame.welcome or b"", frame.group_info)))
+        big = before is not None and size > BIG_COMMIT
         prepared = await asyncio.to_thread(prepare) if big else prepare()
         answer = await database.write(handshaking.commit, self._sender, frame.key, frame.room, prepared)
         room = frame.room

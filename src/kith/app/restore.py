@@ -50,7 +50,7 @@ def put_back(src: Path, data: Path, *, replace: bool) -> str:
         if (data / DATABASE).exists() and not replace:
             raise BackupError(_what_would_go(manifest, data))
         fresh = _prepared(src, data, manifest)
-        aside = _exchange(fresh, src, data)
+        aside = _exchange(fresh, src, data, manifest)
     finally:
         occupancy.leave()
     kept = f" What was there is kept in {aside}; remove it yourself." if aside else ""
@@ -139,8 +139,11 @@ def _prepared(src: Path, data: Path, manifest: Manifest) -> Path:
     return fresh
 
 
-def _exchange(fresh: Path, src: Path, data: Path) -> Path | None:
-    """Put the present files aside and the restored ones in their place; a server starts on neither half."""
+def _exchange(fresh: Path, src: Path, data: Path, manifest: Manifest) -> Path | None:
+    """Put the present files aside and the restored ones in their place; a server starts on neither half.
+
+    Only what the manifest lists is taken: another file there was put beside the backup, and nobody has vouched for it.
+    """
     files.write_durably(data / RESTORING, b"")
     files.settle(data)
     aside = data / f"replaced-{wall_clock()}"
@@ -152,7 +155,7 @@ def _exchange(fresh: Path, src: Path, data: Path) -> Path | None:
         file.rename(aside / file.name)
     fresh.rename(data / DATABASE)
     for name in (audit_heads.NAME, SETTINGS):
-        if (src / name).is_file() and not (data / name).exists():
+        if name in manifest.files and not (data / name).exists():
             files.write_durably(data / name, (src / name).read_bytes())
     files.settle(data)
     fresh.parent.rmdir()

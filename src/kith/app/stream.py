@@ -45,7 +45,7 @@ CLOSING_S = 2.0
 BUFFERED = 64 * 1024
 """Bytes that may wait in a link before its reader counts as slow."""
 PACES = 10_000
-"""Accounts whose pace is remembered before those without a connection are forgotten."""
+"""Accounts whose pace is remembered before it is asked which of them have used nothing of it lately."""
 
 
 class Turned(NamedTuple):
@@ -158,6 +158,7 @@ class Hub:
         self._by_device: dict[str, Connection] = {}
         self._by_account: dict[str, dict[str, Connection]] = {}
         self._paces: dict[str, Pace] = {}
+        self._paces_before_looking = PACES
         self._messages = Messages(self.franking, self._deliver, limits)
         database.open_lane(self._messages)
         self._closed = False
@@ -248,10 +249,20 @@ class Hub:
         """How fast this account may go; remembered beyond its connections, or reconnecting would reset it."""
         found = self._paces.get(account)
         if found is None:
-            if len(self._paces) >= PACES:
-                self._paces = {known: pace for known, pace in self._paces.items() if known in self._by_account}
-            found = self._paces[account] = Pace(self.limits, asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            if len(self._paces) >= self._paces_before_looking:
+                self._forget_paces(now)
+            found = self._paces[account] = Pace(self.limits, now)
         return found
+
+    def _forget_paces(self, now: float) -> None:
+        """Only those that say nothing: whoever has many accounts must not make the others' forgotten by them.
+
+        The slowest part of a pace is full again after minutes, so what stays is who was active so lately.
+        """
+        keep = self._by_account
+        self._paces = {who: pace for who, pace in self._paces.items() if who in keep or not pace.unused(now)}
+        self._paces_before_looking = max(PACES, 2 * len(self._paces))
 
     def whisper(self, device: str, room: str, after_pos: int, body: bytes) -> None:
         """Hand an ephemeral message to a device, if it is connected."""

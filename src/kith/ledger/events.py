@@ -342,6 +342,17 @@ class GroupRoleChanged(Event, frozen=True, kw_only=True, tag="messaging:group:ro
     by: str
 
 
+class GroupBanned(Event, frozen=True, kw_only=True, tag="messaging:group:banned"):
+    """Somebody who was in a group once may not come back. Writer: messaging.flows.roster.
+
+    Who is banned while she is in it leaves by that (`GroupLeft`).
+    """
+
+    room: str
+    account: str
+    by: str
+
+
 class GroupLeft(Event, frozen=True, kw_only=True, tag="messaging:group:left"):
     """Somebody is off a group's roster: `how` = left, removed, banned or protected. Writer: messaging.flows.roster.
 

@@ -21,8 +21,15 @@ class Asking(NamedTuple):
     """Requests in the last 24 hours."""
     unanswered: int
     """Her requests that nobody answered or that reached nobody; she cannot tell which."""
+    otherwise_today: int = 0
+    """Conversations that she began by invitations into groups or links."""
     daily_limit: int | None = None
-    """A measure's own limit per day, when one is in force."""
+    """A measure's own limit on all of these per day, when one is in force."""
+
+
+def used_up(begun_today: int, daily_limit: int | None) -> bool:
+    """Whether a measure lets somebody begin no further conversation today, by whichever door."""
+    return daily_limit is not None and begun_today >= daily_limit
 
 
 def may_ask(facts: Asking, limits: Limits = DEFAULTS) -> Decision:
@@ -32,6 +39,9 @@ def may_ask(facts: Asking, limits: Limits = DEFAULTS) -> Decision:
     most = limits.requests_per_day if facts.daily_limit is None else min(facts.daily_limit, limits.requests_per_day)
     if facts.sent_today >= most:
         return refuse("requests-per-day", f"You've sent {facts.sent_today} requests today; the limit is {most} a day.")
+    begun = facts.sent_today + facts.otherwise_today
+    if used_up(begun, facts.daily_limit):
+        return refuse("begun-per-day", f"You've begun {begun} conversations today, groups included. Go on tomorrow.")
     if facts.unanswered >= limits.requests_open:
         return refuse("requests-open", f"{facts.unanswered} of your requests are unanswered. Wait, or take some back.")
     return ALLOW

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from kith.ledger.decision import ALLOW, Decision, ask, refuse
+from kith.messaging.first_contact import used_up
 from kith.messaging.limits import DEFAULTS, Limits
 
 Role = Literal["joiner", "member", "admin", "owner"]
@@ -53,6 +54,10 @@ def _standing() -> Decision:
     return refuse("standing", "You can't start new conversations at the moment. See your standing for the reason.")
 
 
+def _begun(today: int) -> Decision:
+    return refuse("begun-per-day", f"You've begun {today} conversations today, groups included. Go on tomorrow.")
+
+
 def _room_for_one_more(groups: int, limits: Limits) -> Decision:
     if groups >= limits.groups_of_account:
         return refuse("groups-of-account", f"You are in {groups} groups, which is the most. Leave one first.")
@@ -67,8 +72,10 @@ class Inviting(NamedTuple):
     invited_today: int
     accounts: int
     """On the roster, joiners included, and open invitations, whether or not they reached anybody."""
+    otherwise_today: int = 0
+    """Conversations that she began by requests or links."""
     daily_limit: int | None = None
-    """A measure's own limit per day, when one is in force."""
+    """A measure's own limit on all of these per day, when one is in force."""
 
 
 def may_invite(facts: Inviting, limits: Limits = DEFAULTS) -> Decision:
@@ -77,9 +84,10 @@ def may_invite(facts: Inviting, limits: Limits = DEFAULTS) -> Decision:
         return refuse("group-role", "Only admins of this group can invite people.")
     if not facts.may_start:
         return _standing()
-    most = limits.group_invitations_per_day
-    most = most if facts.daily_limit is None else min(facts.daily_limit, most)
-    if facts.invited_today >= most:
+    begun = facts.invited_today + facts.otherwise_today
+    if used_up(begun, facts.daily_limit):
+        return _begun(begun)
+    if facts.invited_today >= limits.group_invitations_per_day:
         return refuse(
             "group-invitations-per-day", f"You've invited {facts.invited_today} people today. Go on tomorrow."
         )
@@ -122,8 +130,8 @@ class Pair(NamedTuple):
 
 
 def _strangers(facts: Pair) -> bool:
-    """A protected person comes into a group only by somebody she is connected with, whatever that one's age."""
-    return facts.protected and not facts.connected
+    """A protected person is brought in by, and brings in, only people she is connected with, whatever their age."""
+    return (facts.protected or facts.inviter_protected) and not facts.connected
 
 
 def _apart(facts: Pair) -> Decision | None:
@@ -146,10 +154,10 @@ def reach(facts: Pair, limits: Limits = DEFAULTS) -> Decision:  # noqa: PLR0911 
     apart = _apart(facts)
     if apart is not None:
         return apart
-    if _strangers(facts) and not facts.inviter_minor:  # counted against the inviter: it was her own act
+    if _strangers(facts) and facts.protected and not facts.inviter_minor:  # counted against her: it was her own act
         return refuse("adult-to-minor", "an adult cannot bring an unconnected minor into a group", "staff")
     if _strangers(facts):
-        return refuse("stranger-to-minor", "a minor is brought into groups by connected people only", "staff")
+        return refuse("stranger-to-minor", "a minor brings in, and is brought in by, connected people only", "staff")
     if facts.closed and not facts.connected:
         return refuse("closed", "the person takes requests from nobody", "staff")
     if facts.asked_before:
@@ -176,6 +184,10 @@ class Entering(NamedTuple):
     """She comes by a link, which wanders to people whom its maker does not know."""
     joins_today: int = 0
     """By links."""
+    otherwise_today: int = 0
+    """Conversations that she began by requests or invitations."""
+    daily_limit: int | None = None
+    """A measure's own limit on all of these per day, when one is in force."""
 
 
 def may_enter(  # noqa: PLR0911  a table of rules
@@ -193,14 +205,20 @@ def may_enter(  # noqa: PLR0911  a table of rules
     if apart is not None:
         return apart
     if _strangers(pair):  # whoever opens a link acts, not its maker: nothing is counted against anybody
-        return refuse("stranger-to-minor", "a minor comes into groups by connected people only", "staff")
-    if facts.link and pair.inviter_protected and not pair.connected:
-        return refuse("stranger-to-minor", "a minor's link works only for people she is connected with", "staff")
-    if facts.link and facts.joins_today >= limits.group_joins_per_day:
-        return refuse("group-joins-per-day", f"You've joined {facts.joins_today} groups today. Go on tomorrow.")
+        return refuse("stranger-to-minor", "a minor brings in, and is brought in by, connected people only", "staff")
+    too_many = _too_many_joins(facts, limits) if facts.link else None
+    if too_many is not None:
+        return too_many
     if facts.members >= limits.group_accounts:
         return refuse("group-full", "This group is full.")
     return _room_for_one_more(facts.groups, limits)
+
+
+def _too_many_joins(facts: Entering, limits: Limits) -> Decision | None:
+    if facts.joins_today >= limits.group_joins_per_day:
+        return refuse("group-joins-per-day", f"You've joined {facts.joins_today} groups today. Go on tomorrow.")
+    begun = facts.joins_today + facts.otherwise_today
+    return _begun(begun) if used_up(begun, facts.daily_limit) else None
 
 
 def may_stay(*, protected: bool, vouched: bool) -> Decision:

@@ -8,6 +8,7 @@ from kith.ledger.events import (
     DeviceRemoved,
     EpochAdvanced,
     FirstMessage,
+    GroupBanned,
     GroupCreated,
     GroupEntered,
     GroupInvited,
@@ -146,8 +147,12 @@ def _left(tx: Tx, event: GroupLeft) -> None:
     tx.run(store.PARTICIPANT_GONE, id=event.room, who=event.account)
     tx.run(store.LEAVES_DUE, id=event.room, who=event.account)
     if event.how == "banned":
-        tx.run(store.BAN_GONE, id=event.room, who=event.account)
-        tx.put(store.bans, room=event.room, account=event.account, since_ms=tx.now)
+        _ban(tx, event)
+
+
+def _ban(tx: Tx, event: GroupBanned | GroupLeft) -> None:
+    tx.run(store.BAN_GONE, id=event.room, who=event.account)
+    tx.put(store.bans, room=event.room, account=event.account, since_ms=tx.now)
 
 
 def _unbanned(tx: Tx, event: GroupUnbanned) -> None:
@@ -174,6 +179,7 @@ PROJECTORS: Projectors = {
     InvitationClosed: (_invitation_closed,),
     GroupEntered: (_entered,),
     GroupRoleChanged: (_role,),
+    GroupBanned: (_ban,),
     GroupLeft: (_left,),
     GroupUnbanned: (_unbanned,),
 }

@@ -813,6 +813,11 @@ GROUP_LINK_REVOKED = (
     .where(and_(_l.room == bindparam("id"), _l.link == bindparam("which"), _l.expires_ms > bindparam("now")))
     .values(expires_ms=bindparam("now"))
 )
+GROUP_LINKS_OF_REVOKED = (
+    update(group_links)
+    .where(and_(_l.room == bindparam("id"), _l.made_by == bindparam("who"), _l.expires_ms > bindparam("now")))
+    .values(expires_ms=bindparam("now"))
+)
 GROUP_LINK_USED = update(group_links).where(_l.token_hash == bindparam("hashed")).values(joined=_l.joined + 1)
 GROUP_LINKS_OLD = delete(group_links).where(_l.expires_ms < bindparam("before"))
 JOINS_SINCE = (

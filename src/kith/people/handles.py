@@ -160,9 +160,12 @@ def display_name(typed: str) -> str | None:
     if len(typed) > 4 * MAX_NAME:
         return None
     name = " ".join(filter(None, unicodedata.normalize("NFC", typed).split(" ")))
-    if not 1 <= len(name) <= MAX_NAME or not any(_seen(c) for c in name) or any(_hidden(c) for c in name):
-        return None
-    return None if _towers(name) else name
+    return name if 1 <= len(name) <= MAX_NAME and is_shown(name) else None
+
+
+def is_shown(text: str) -> bool:
+    """Whether a reader sees what is there: something visible, nothing hidden, and no towers of accents."""
+    return any(_seen(c) for c in text) and not any(_hidden(c) for c in text) and not _towers(text)
 
 
 _JOINERS: Final = "\u200c\u200d"

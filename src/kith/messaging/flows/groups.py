@@ -14,10 +14,7 @@ from kith.messaging import store
 from kith.messaging.flows.roster import enter, inside, no
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import ABSENT, Refusal
-from kith.people import enforcement, facts
-
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-"""Characters that would let a name reorder the text around it."""
+from kith.people import enforcement, facts, handles
 
 
 class Words(NamedTuple):
@@ -29,15 +26,15 @@ class Words(NamedTuple):
 
 def words(name: str | None, description: str | None, limits: Limits = DEFAULTS) -> Words | str:
     """The words as they are kept, or a sentence on what is wrong with them."""
-    name = None if name is None else " ".join(name.split())
-    description = None if description is None else description.strip()
+    name = None if name is None else unicodedata.normalize("NFC", " ".join(name.split()))
+    description = None if description is None else unicodedata.normalize("NFC", description.strip())
     if name is not None and not 1 <= len(name) <= limits.group_name_characters:
         return f"Give the group a name of 1 to {limits.group_name_characters} characters."
     if description is not None and len(description) > limits.group_description_characters:
         return f"A description has at most {limits.group_description_characters} characters."
-    for text in (name, description):
-        if text and any(char in _BIDI or (unicodedata.category(char) == "Cc" and char != "\n") for char in text):
-            return "Leave out control characters."
+    lines = [name or "", *(description or "").split("\n")]
+    if not all(handles.is_shown(line) for line in lines if line.strip()):
+        return "Leave out characters that nobody can see."
     return Words(name, description)
 
 

@@ -18,7 +18,7 @@ from kith.ledger.signals import Changed
 from kith.messaging import group_membership as policy
 from kith.messaging import store
 from kith.messaging.flows.groups import Shown, shown
-from kith.messaging.flows.limiting import refused
+from kith.messaging.flows.limiting import begun_today, refused
 from kith.messaging.flows.requests import NOBODY
 from kith.messaging.flows.roster import POLICY, Seat, enter, inside, no, seat_of
 from kith.messaging.limits import DEFAULTS, Limits
@@ -57,11 +57,12 @@ def invite(
 
 def _own_limits(tx: Tx, inviter: Person, role: str, room: str, limits: Limits) -> Refusal | None:
     """Decided before anybody is looked up: a refusal here can say nothing about anybody else."""
-    on_roster = len(tx.all(store.PARTICIPANTS, id=room))
+    on_roster, today = len(tx.all(store.PARTICIPANTS, id=room)), begun_today(tx, inviter.account)
     about = policy.Inviting(
         role=role,
         may_start=inviter.standing.can_start_conversations,
-        invited_today=int(tx.value(store.INVITED_SINCE, who=inviter.account, since=tx.now - DAY)),
+        invited_today=today.invitations,
+        otherwise_today=today.requests + today.joins,
         accounts=on_roster
         + int(tx.value(store.INVITATIONS_SHOWN_OPEN, id=room, since=tx.now - limits.request_life_ms)),
         daily_limit=inviter.standing.daily_limit,
@@ -175,14 +176,16 @@ def judge_entry(
     `waited`: she stands outside already, which counts among her groups and joins.
     """
     groups = int(reader.value(store.GROUPS_COUNT, who=account)) - int(waited)
-    joins = 0 if waited else int(reader.value(store.JOINS_SINCE, who=account, own=0, since=reader.now - DAY))
+    today, standing = begun_today(reader, account), enforcement.standing(reader, account)
     about = policy.Entering(
         pair=policy.Pair(inviter_minor=False) if pair is None else pair,
-        may_send=enforcement.standing(reader, account).can_send,
+        may_send=standing.can_send,
         groups=groups,
         members=len(reader.all(store.ACCOUNTS_INSIDE, id=room)),
         link=link,
-        joins_today=joins,
+        joins_today=0 if waited else today.joins,
+        otherwise_today=0 if waited else today.requests + today.invitations,
+        daily_limit=standing.daily_limit,
     )
     return policy.may_enter(about, limits)
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from kith.ledger.database import Tx
+from typing import NamedTuple
+
+from kith.ledger.database import Reader, Tx
 from kith.ledger.decision import Decision, Facts
 from kith.ledger.limits import DAY
 from kith.ledger.log import record
 from kith.messaging import store
 from kith.messaging.outcomes import Code, Refusal
+
+
+class Begun(NamedTuple):
+    """How often somebody began a conversation in the last 24 hours, by each of the doors."""
+
+    requests: int
+    invitations: int
+    joins: int
+    first_request_ms: int | None
+
+
+def begun_today(reader: Reader, account: str) -> Begun:
+    """What a measure's daily limit counts."""
+    since = reader.now - DAY
+    requests = reader.one(store.REQUESTS_SINCE, who=account, since=since)
+    invitations = int(reader.value(store.INVITED_SINCE, who=account, since=since))
+    joins = int(reader.value(store.JOINS_SINCE, who=account, own=0, since=since))
+    if requests is None:
+        return Begun(0, invitations, joins, None)
+    return Begun(int(requests.sent), invitations, joins, requests.first_ms)
 
 
 def refused(

@@ -25,7 +25,7 @@ from kith.ledger.limits import DAY
 from kith.ledger.log import record
 from kith.ledger.signals import Changed
 from kith.messaging import first_contact, store
-from kith.messaging.flows.limiting import refused
+from kith.messaging.flows.limiting import begun_today, refused
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import ABSENT, Refusal
 from kith.people import blocks, connections, enforcement, facts
@@ -93,24 +93,29 @@ _INVITER = store.INVITE.with_only_columns(store.invites.c.account)
 
 def _own_limits(tx: Tx, asker: Person, limits: Limits) -> Refusal | None:
     """Decided before anybody is looked up: a refusal here can say nothing about anybody else."""
-    today = tx.one(store.REQUESTS_SINCE, who=asker.account, since=tx.now - DAY)
+    today = begun_today(tx, asker.account)
     unanswered = tx.value(store.UNANSWERED, who=asker.account, since=tx.now - limits.request_life_ms)
-    sent = 0 if today is None else int(today.sent)
     asking = first_contact.Asking(
         may_start=asker.standing.can_start_conversations,
-        sent_today=sent,
+        sent_today=today.requests,
+        otherwise_today=today.invitations + today.joins,
         unanswered=int(unanswered),
         daily_limit=asker.standing.daily_limit,
     )
     decision = first_contact.may_ask(asking, limits)
     if not decision.refused:
         return None
-    known = {"sent_today": sent, "unanswered": asking.unanswered, "daily_limit": asking.daily_limit}
+    known = {
+        "sent_today": asking.sent_today,
+        "otherwise_today": asking.otherwise_today,
+        "unanswered": asking.unanswered,
+        "daily_limit": asking.daily_limit,
+    }
     measure = in_the_way(asker.standing, "start")
     if decision.reasons[0].rule == "standing":
         cause = "" if measure is None else measure.id
         return refused(tx, POLICY, asker.account, decision, {**known, "measure": cause}, code="restricted", cause=cause)
-    first = tx.now if today is None or today.first_ms is None else int(today.first_ms)
+    first = tx.now if today.first_request_ms is None else today.first_request_ms
     wait = max(60_000, first + DAY - tx.now)
     return refused(tx, POLICY, asker.account, decision, known, code="limited", retry_after_ms=wait)
 

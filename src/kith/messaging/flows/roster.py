@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kith.ledger.database import Reader, Row, Tx
 from kith.ledger.decision import Decision
-from kith.ledger.events import GroupEntered, GroupLeft, GroupRoleChanged, GroupUnbanned, MembershipEnded
+from kith.ledger.events import GroupBanned, GroupEntered, GroupLeft, GroupRoleChanged, GroupUnbanned, MembershipEnded
 from kith.ledger.log import record
 from kith.messaging import group_membership as policy
 from kith.messaging import store
@@ -60,6 +60,7 @@ def enter(
 def end(tx: Tx, seat: Seat, how: str, by: str) -> None:
     """Take somebody off the roster, at once; the group never stays without an owner."""
     tx.append(GroupLeft(room=seat.room, account=seat.account, how=how, by=by))
+    _revoke_links(tx, seat.account, seat.room)
     head = tx.one(store.HEAD_NUMBERS, id=seat.room)
     if head is not None and any(row.account == seat.account for row in tx.all(store.MEMBERSHIP_OPEN, id=seat.room)):
         tx.append(MembershipEnded(room=seat.room, account=seat.account, last_seq=head.room_seq))
@@ -95,7 +96,7 @@ def remove(tx: Tx, account: str, room: str, target: str, *, ban: bool = False) -
     if them is not None:
         end(tx, them, "banned" if ban else "removed", account)
     elif ban and tx.one(store.BAN, id=room, who=target) is None and _was_here(tx, room, target):
-        tx.append(GroupLeft(room=room, account=target, how="banned", by=account))
+        tx.append(GroupBanned(room=room, account=target, by=account))
     elif not ban:
         return ABSENT
     return None
@@ -130,7 +131,14 @@ def give_role(tx: Tx, account: str, room: str, target: str, role: Role) -> Refus
         return no(tx, account, room, decision)
     if them.role != role:
         tx.append(GroupRoleChanged(room=room, account=target, role=role, by=account))
+    if not policy.manages(role):
+        _revoke_links(tx, target, room)
     return None
+
+
+def _revoke_links(tx: Tx, account: str, room: str) -> None:
+    """Her links end with her office: they must not come to life again with a later one."""
+    tx.run(store.GROUP_LINKS_OF_REVOKED, id=room, who=account, now=tx.now)
 
 
 def ages_changed(tx: Tx, account: str, *, protected: bool) -> None:
