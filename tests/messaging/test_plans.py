@@ -23,6 +23,7 @@ HOT = {
     "BODY": "(room=? AND room_pos=? AND kind=?)",
     "BODY_GONE": "COVERING INDEX mailbox_by_place (room=? AND room_pos=? AND kind=?)",
     "FIRST_AFTER": "PRIMARY KEY (device=? AND mail>?)",
+    "FIRST_WAITING": "COVERING INDEX mailbox_by_place (room=?)",
     "FIRST_BEFORE": "PRIMARY KEY (device=? AND mail<?)",
     "HEAD_MOVED": "(room=?)",
     "LAST_TURN": "PRIMARY KEY (device=?)",

@@ -97,6 +97,7 @@ def test_first_contact_over_http(town: Town, calls: Callable[[Phone], Call]) -> 
         "room_pos": 0,
         "room_seq": 0,
         "writable": True,
+        "delivered_pos": 0,
         "group_info": None,
         "kind": "direct",
         "group": None,

@@ -351,3 +351,32 @@ def test_who_was_blocked_is_not_told_what_arrives(town: Town, pair: Pair, parted
     town.ack(pair.ben, *(mail.mail for mail in town.mail(pair.ben)))
     hints = [one for one in heard if isinstance(one, Delivered)]
     assert hints == ([] if parted else [Delivered(pair.room, 2, pair.ana.account)])
+    assert town.ask(delivery.received_upto, pair.ana.account, pair.room, 2) == (None if parted else 2)
+
+
+def test_who_missed_the_hint_can_ask_how_far_the_other_side_is(
+    town: Town, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one of her devices that is furthest counts; one that has not joined yet has nothing."""
+
+    def upto() -> Any:
+        return town.ask(
+            delivery.received_upto, pair.ana.account, pair.room, accepted(town.send(pair.ana, group)).room_pos
+        )
+
+    group = pair.group
+    assert upto() == 0  # her Welcome waits
+    town.ack(pair.ben, town.mail(pair.ben)[0].mail)
+    assert upto() == 1
+    laptop = town.phone(pair.ben.account)
+    town.stock(laptop)
+    submitted, group = group.commit(pair.ana, add=town.claim(pair.ana, pair.room, laptop))
+    accepted(town.commit(pair.ana, pair.room, submitted))
+    assert upto() == 1
+    town.ack(laptop, *(mail.mail for mail in town.mail(laptop)))
+    assert upto() == 5
+    town.ack(pair.ben, *(mail.mail for mail in town.mail(pair.ben)))
+    monkeypatch.setattr(delivery.store, "LOOKED_AT", 3)  # where more waits, what was not looked at is not promised
+    assert [upto(), upto(), upto(), upto()] == [6, 6, 6, 6]
+    town.sign_out(pair.ben)
+    assert upto() == 5

@@ -237,6 +237,36 @@ test('two tabs of one browser share one connection, both write, and one takes ov
   assert.deepEqual((await two.messages(room)).map((row) => row.gap_before).filter((gap) => gap > 0), []);
 });
 
+test('what arrived while its writer was away is marked delivered when she is back', { skip }, async () => {
+  const folders = [0, 1].map(() => mkdtempSync(join(tmpdir(), 'kith-person-')));
+  const opened = (n: number): Person => {
+    const made = new Person({ origin: server.origin, folder: folders[n]!, packages: { first: 10, refillBelow: 3, full: 10 } });
+    people.push(made);
+    return made;
+  };
+  const [vera, walt] = [opened(0), opened(1)];
+  await vera.signUp(newPerson('vera'));
+  await walt.signUp(newPerson('walt'));
+  await vera.request(walt.me!.handle, 'Hello');
+  const room = await walt.accept({ handle: vera.me!.handle });
+  await walt.hear(room, 'Hello');
+  walt.stop();
+  await vera.send(room, 'when you are back');
+  const state = async (who: Person): Promise<string | null> => (await who.messages(room)).at(-1)!.delivery;
+  await vera.eventually(async () => ((await state(vera)) === 'sent' ? true : null), 'sent');
+  vera.stop();
+  const [back, here] = [opened(1), opened(0)];
+  assert.equal(await back.start(), 'ready');
+  await back.hear(room, 'when you are back');
+  await back.send(room, 'I am'); // behind its own acknowledgement
+  await back.eventually(async () => ((await state(back)) === 'sent' ? true : null), 'sent');
+  assert.equal(await here.start(), 'ready');
+  const marked = async (): Promise<true | null> =>
+    ((await here.messages(room)).find((row) => row.text === 'when you are back')!.delivery === 'delivered' ? true : null);
+  await here.eventually(marked, 'delivered');
+  folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+});
+
 test('a message is marked delivered when a device of the other side has it, and reading clears the count', { skip }, async () => {
   const [tara, udo] = [await person('tara'), await person('udo')];
   await tara.request(udo.me!.handle, 'Hello');

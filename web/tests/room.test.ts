@@ -276,6 +276,30 @@ test('a room goes past the leap of a restored server, before a message and befor
   s.home.close();
 });
 
+test('word of a delivery that comes before the answer is kept for it, and is none about what was not said yet', async () => {
+  const s = await scene();
+  const state = async (): Promise<unknown[]> => (await s.threads.page(room)).messages.filter((row) => row.mine).map((row) => row.delivery);
+  const told = async (pos: number): Promise<void> => { s.room.delivered(pos); await s.settled(); };
+  await s.write('one');
+  await told(s.pos + 1);
+  await s.accepts(await s.answer(s.submits().at(-1)!));
+  assert.deepEqual(await state(), ['delivered']);
+  // The answer waits for mail in front of it.
+  const between = await s.says('between');
+  await s.write('two');
+  await s.accepts(await s.answer(s.submits().at(-1)!), s.pos + 2);
+  await told(s.pos + 2);
+  assert.deepEqual(await state(), ['delivered', 'waiting']);
+  await s.mail('message', between.body, between.hub);
+  assert.deepEqual(await state(), ['delivered', 'delivered']);
+  s.pos++;
+  await told(s.pos + 1_000);
+  await s.write('three');
+  await s.accepts(await s.answer(s.submits().at(-1)!));
+  assert.deepEqual(await state(), ['delivered', 'delivered', 'sent']);
+  s.home.close();
+});
+
 test('a commit of ours that was accepted while we were away is adopted between the mail around it', async () => {
   const s = await scene();
   const ghost = await device(them, account(32));

@@ -558,6 +558,7 @@ class Connection:
             out += self._small()
             if self._behind:
                 out = self._catch_up(out)
+            out += self._hinted()
             if self._held:
                 self._put_held(out)
         if out:
@@ -568,15 +569,18 @@ class Connection:
         self._unblock()
 
     def _small(self) -> list[bytes]:
-        """Replies, notices and hints."""
+        """Replies and notices."""
         small, self._replies = self._replies, []
         for what in self._notices:
             body = json.dumps({"what": what}).encode()
             small.append(frames.encode(frames.Mail(0, NOTICE, None, 0, body, None)))
-        small += [frames.encode(frames.Delivered(room, position)) for room, position in self._hints.items()]
         self._notices.clear()
-        self._hints.clear()
         return small
+
+    def _hinted(self) -> list[bytes]:
+        """Hints, behind the answers and the mail that they are about."""
+        hints, self._hints = self._hints, {}
+        return [frames.encode(frames.Delivered(room, position)) for room, position in hints.items()]
 
     def _catch_up(self, out: list[bytes]) -> list[bytes]:
         """Put mail of the mailbox, as far as window, reader and order allow; what is left to be written."""

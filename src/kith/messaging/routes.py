@@ -16,7 +16,7 @@ from kith.ledger.database import Database, Reader
 from kith.ledger.problem import Problem, not_found
 from kith.messaging import facts as room_facts
 from kith.messaging import store
-from kith.messaging.flows import key_packages, requests
+from kith.messaging.flows import delivery, key_packages, requests
 from kith.messaging.flows.key_packages import Offered, read_offer
 from kith.messaging.flows.requests import answering
 from kith.messaging.flows.writing import Sender, judge
@@ -253,6 +253,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     room_pos: int
     room_seq: int
     writable: bool
+    delivered_pos: int | None = None
     group_info: bytes | None = None
     kind: Literal["direct", "group"] = "direct"
     group: GroupView | None = None
@@ -295,7 +296,9 @@ def room_of(reader: Reader, account: str, room: str) -> Room | None:
 
 def _room(reader: Reader, account: str, row: Any, *, group_info: bool = False) -> Room:  # noqa: ANN401  a row
     people = [_participant(reader, one) for one in (row.one, row.other)]
-    return _head(reader, account, row.room, people, group_info=group_info)
+    room = _head(reader, account, row.room, people, group_info=group_info)
+    upto = delivery.received_upto(reader, account, row.room, room.room_pos)
+    return msgspec.structs.replace(room, delivered_pos=upto)
 
 
 def _group(reader: Reader, account: str, row: Any, *, group_info: bool = False) -> Room:  # noqa: ANN401  a row

@@ -941,6 +941,12 @@ MAILS_NUMBERED = (
     .on_conflict_do_update(index_elements=["counter"], set_={"given": counters.c.given + bindparam("count")})
     .returning(counters.c.given)
 )
+FIRST_WAITING = (
+    select(_m.device, _m.room_pos, _m.kind)
+    .where(_m.room == bindparam("id"))
+    .order_by(_m.room_pos, _m.kind)
+    .limit(bindparam("most"))
+)
 WAITING_SINCE = select(_m.device).where(and_(_m.room == bindparam("id"), _m.room_pos <= bindparam("pos"))).distinct()
 WAITING_PLACES = select(_m.mail, _m.kind, _m.room, _m.room_pos).where(_m.device == bindparam("whose"))
 OLD_ROSTERS = (

@@ -26,6 +26,8 @@ export interface OwnDevice { id: string; name: string; created_ms: number; last_
 export interface RoomAnswer {
   room: string; kind: 'direct' | 'group'; accounts: Participant[];
   epoch: number | null; room_pos: number; room_seq: number; writable: boolean; group_info: string | null;
+  /** of a room of two: how far a device of the other person has everything */
+  delivered_pos?: number | null;
   group: Omit<GroupFacts, 'left'> | null;
 }
 export interface SentRequestAnswer {

@@ -469,6 +469,8 @@ export class EngineCore implements Engine {
     await session.vault.save('meta', 'people', people);
     for (const room of gone) if (!room.left) await session.room(room.room).left('You are no longer in this group.');
     if (session.leading) for (const room of rooms) if (room.group?.role === 'owner' && room.epoch === null) session.room(room.room).begin();
+    // Word of what was delivered while this device was away, or between two pages, went to nobody.
+    if (session.leading) for (const { room, delivered_pos: upto } of rooms) if (upto) session.room(room).delivered(upto);
     this.#emit({ type: 'chats' });
     return people;
   }

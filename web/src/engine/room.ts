@@ -90,6 +90,8 @@ export class Room {
   #lonely = false;
   /** Leaves were to be brought in line while something was under way: then right after it. */
   #owed = false;
+  /** Word of a delivery that came before what it is about: the answer may wait for mail in front of it, or for a key. */
+  #deliveredEarly = 0;
   #warned = false;
   #stopped = false;
   readonly #uri: string;
@@ -218,6 +220,7 @@ export class Room {
       await ('mail' in item ? this.#processMail(item.mail) : this.#processAccepted(item.accepted));
       this.#waiting.delete(item.pos);
     }
+    if (this.#deliveredEarly > 0) await this.#delivered(this.#deliveredEarly);
     this.#watchForHole();
     await this.#pump();
   }
@@ -581,13 +584,18 @@ export class Room {
   }
 
   delivered(pos: number): void {
-    this.#later(async () => {
-      const thread = await this.thread();
-      const reached = Math.min(pos, thread.pos); // a word about what was not said yet is none
-      if (reached <= thread.deliveredPos) return;
-      await this.context.vault.write(await this.#putThread({ ...thread, deliveredPos: reached }));
-      this.context.emit({ type: 'thread', room: this.id });
-    });
+    this.#later(() => this.#delivered(pos));
+  }
+
+  /** A word about what was not said yet is none, unless what it is about is just coming. */
+  async #delivered(pos: number): Promise<void> {
+    const thread = await this.thread();
+    const comes = this.#inFlight !== null || this.#waiting.size > 0;
+    this.#deliveredEarly = pos > thread.pos && comes ? Math.max(pos, this.#deliveredEarly) : 0;
+    const reached = Math.min(pos, thread.pos);
+    if (reached <= thread.deliveredPos) return;
+    await this.context.vault.write(await this.#putThread({ ...thread, deliveredPos: reached }));
+    this.context.emit({ type: 'thread', room: this.id });
   }
 
   // ---- sending ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from kith.messaging.flows.writing import Sender, judge, may_write_here
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.outcomes import Accepted, Refusal
 from kith.people import connections
-from kith.protocol.frames import MESSAGE, ROSTER
+from kith.protocol.frames import MESSAGE, ROSTER, WELCOME
 from kith.protocol.franking import TAG, Context, batch_proofs, frank_and_tbs, sign_single
 from kith.protocol.uris import account_uri, device_uri, room_uri
 
@@ -288,6 +288,24 @@ def hint_to(tx: Tx, other: str, device: str, room: str, received: Sequence[Recei
         upto = upto if found.first is None else int(found.first) - 1
     if upto >= min(received).room_pos:
         tx.publish(Delivered(room, upto, other))
+
+
+def received_upto(reader: Reader, account: str, room: str, head: int) -> int | None:
+    """How far a device of the other person of a room of two has everything: what hints said, or said to nobody.
+
+    None once the two parted, as for hints. A device whose Welcome waits has nothing of the room.
+    """
+    other = peer_of(reader, account, room)
+    if other is None:
+        return None
+    devices = {leaf.device for leaf in reader.all(store.LEAVES, id=room) if leaf.live and leaf.account == other}
+    waiting = reader.all(store.FIRST_WAITING, id=room, most=store.LOOKED_AT)
+    beyond = head if len(waiting) < store.LOOKED_AT else waiting[-1].room_pos - 1
+    upto = dict.fromkeys(devices, beyond)
+    for one in reversed(waiting):
+        if one.device in upto:
+            upto[one.device] = 0 if one.kind == WELCOME else one.room_pos - 1
+    return max(upto.values(), default=0)
 
 
 class Mail(NamedTuple):
