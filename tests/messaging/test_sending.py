@@ -14,7 +14,7 @@ from kith.ledger.database import Tx
 from kith.ledger.events import FirstMessage
 from kith.ledger.limits import DAY
 from kith.ledger.signals import Delivered
-from kith.messaging import facts
+from kith.messaging import facts, store
 from kith.messaging.envelope import read_message, size_bucket
 from kith.messaging.flows import delivery, restoring
 from kith.messaging.flows.writing import Sender
@@ -376,7 +376,7 @@ def test_who_missed_the_hint_can_ask_how_far_the_other_side_is(
     town.ack(laptop, *(mail.mail for mail in town.mail(laptop)))
     assert upto() == 5
     town.ack(pair.ben, *(mail.mail for mail in town.mail(pair.ben)))
-    monkeypatch.setattr(delivery.store, "LOOKED_AT", 3)  # where more waits, what was not looked at is not promised
+    monkeypatch.setattr(store, "LOOKED_AT", 3)  # where more waits, what was not looked at is not promised
     assert [upto(), upto(), upto(), upto()] == [6, 6, 6, 6]
     town.sign_out(pair.ben)
     assert upto() == 5
