@@ -1,11 +1,14 @@
 /**
  * Opens Kith without a connection: the files of one build, cached whole, and nothing else. No answer of the API and no
- * message ever enters a cache. The build replaces the two names in capitals; each build has its own cache.
+ * message ever enters a cache; what is played goes straight from the engine to the player. The build replaces the two names in capitals; each build has its own cache.
  */
 const FILES = __PRECACHE__;
 const CACHE = `kith ${__BUILD__}`;
 const SHELL = '/';
 const NETWORK_MS = 4000;
+const MEDIA = '/media/';
+/** The first piece may come over a slow line; after this the player is told that there is nothing. */
+const FIRST_PIECE_MS = 60_000;
 
 self.addEventListener('install', (event) => {
   const fresh = FILES.map((file) => new Request(file, { cache: 'reload' }));
@@ -25,7 +28,8 @@ self.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== 'GET' || url.origin !== self.location.origin) return;
-  if (request.mode === 'navigate') event.respondWith(networkThenShell(request));
+  if (url.pathname.startsWith(MEDIA)) event.respondWith(played(event, url.pathname));
+  else if (request.mode === 'navigate') event.respondWith(networkThenShell(request));
   else if (FILES.includes(url.pathname)) event.respondWith(caches.match(url.pathname).then((kept) => kept ?? fetch(request)));
 });
 
@@ -38,4 +42,54 @@ async function networkThenShell(request) {
   } catch {
     return kept;
   }
+}
+
+const nothing = () => new Response(null, { status: 404 });
+
+/**
+ * A film or a sound, from the engine that gave the page this address. The page passes on the port and nothing else; the
+ * engine answers with verified bytes, as fast as the player takes them. Only players get anything.
+ */
+async function played(event, path) {
+  const { request } = event;
+  const page = event.clientId && (await self.clients.get(event.clientId));
+  if (!page || !['video', 'audio'].includes(request.destination)) return nothing();
+  const { port1: port, port2: theirs } = new MessageChannel();
+  const answer = () => new Promise((resolve) => { port.onmessage = ({ data }) => resolve(data); });
+  const late = new Promise((resolve) => setTimeout(() => resolve('failed'), FIRST_PIECE_MS));
+  const first = Promise.race([answer(), late]);
+  page.postMessage({ media: path }, [theirs]);
+  port.postMessage({ range: request.headers.get('Range') });
+  const told = await first;
+  if (!told.head) return nothing();
+  let over;
+  event.waitUntil(new Promise((resolve) => { over = resolve; })); // as long as somebody plays
+  const close = (last) => {
+    if (last) port.postMessage(last);
+    port.close();
+    over();
+  };
+  const body = new ReadableStream({
+    async pull(controller) {
+      const next = answer();
+      port.postMessage('more');
+      const data = await next;
+      if (data.part) controller.enqueue(new Uint8Array(data.part));
+      else {
+        if (data === 'end') controller.close();
+        else controller.error(new TypeError('the file ended early'));
+        close();
+      }
+    },
+    cancel: () => close('stop'),
+  });
+  return new Response(body, { status: told.head.partial ? 206 : 200, headers: headersOf(told.head) });
+}
+
+function headersOf({ type, length, from, to, partial }) {
+  const headers = {
+    'Content-Type': type, 'Content-Length': String(to - from), 'Accept-Ranges': 'bytes', 'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff', 'Content-Security-Policy': "default-src 'none'; sandbox",
+  };
+  return partial ? { ...headers, 'Content-Range': `bytes ${from}-${to - 1}/${length}` } : headers;
 }

@@ -121,7 +121,7 @@ const words = (text: string): Content => textContent({
   salt: new Uint8Array(16), sender: `mimi://${SERVER}/u/0b0e7c0e-0000-4000-8000-000000000001`,
   room: `mimi://${SERVER}/r/0b0e7c0e-0000-4000-8000-000000000002`, text,
 });
-const made = (text: string, files: Sent[]): Content => decodeContent(encodeContent(withFiles(words(text), text, files, SERVER)));
+const made = (text: string, files: Sent[]): Content => decodeContent(encodeContent(withFiles(words(text), text, files)));
 
 test('words and files come back from a message as they went in', () => {
   const film = sent({
@@ -129,7 +129,7 @@ test('words and files come back from a message as they went in', () => {
     media: { ...facts, width: 640, height: 480, durationMs: 31_000, thumbhash: pattern(24), chunks: [pattern(32)] },
   });
   const voice = sent({ inline: false, contentType: 'audio/webm', media: { ...facts, voice: true, durationMs: 4000, waveform: pattern(48) } });
-  const shown = shownOf(made('Look', [sent(), film, voice]), SERVER);
+  const shown = shownOf(made('Look', [sent(), film, voice]));
   assert.equal(shown.text, 'Look');
   assert.deepEqual(shown.files.map((one) => one.part), [2, 3, 5]);
   assert.deepEqual(shown.files.map((one) => one.name), ['kite.png', 'kite.png', 'kite.png']);
@@ -142,7 +142,7 @@ test('words and files come back from a message as they went in', () => {
 test('a lone file without words stands alone', () => {
   const content = made('', [sent()]);
   assert.equal(content.part.kind, 'external');
-  const shown = shownOf(content, SERVER);
+  const shown = shownOf(content);
   assert.equal(shown.text, null);
   assert.equal(shown.files[0]!.part, 0);
 });
@@ -158,7 +158,7 @@ test('media facts that lie are dropped, and the file stays a plain one', () => {
   assert.deepEqual(readMedia(map([99, 'unknown keys are left alone']), [120]), [facts]);
   const content = made('', [sent()]);
   content.extensions.set(EXT_MEDIA, [new Map([[1, 4000]])]);
-  assert.equal(shownOf(content, SERVER).files[0]!.media, null);
+  assert.equal(shownOf(content).files[0]!.media, null);
 });
 
 const external = (over: Partial<Extract<Part, { kind: 'external' }>>): Content => {
@@ -173,7 +173,7 @@ test('a part of another cipher, key length, place or an impossible size is shown
     { url: blobUri(SERVER, 'short') }, { url: '' }, { size: 15n }, { size: BigInt(MOST_SEALED) + 1n }, { size: 2n ** 63n },
   ];
   for (const over of strange) {
-    const [file] = shownOf(external(over), SERVER).files;
+    const [file] = shownOf(external(over)).files;
     assert.equal(file!.file, null, JSON.stringify(over, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)));
     assert.equal(file!.media, null);
   }
@@ -187,11 +187,11 @@ test('of a single unit with one unknown part nothing is shown; of a choice the f
   const multi = (semantics: 'chooseOne' | 'singleUnit' | 'processAll', ...inner: Part[]): Content => ({
     ...content, part: { disposition: 1, language: '', kind: 'multi', semantics, parts: inner },
   });
-  assert.deepEqual(shownOf(multi('singleUnit', ...parts, odd), SERVER), { text: null, files: [] });
-  assert.equal(shownOf(multi('singleUnit', ...parts), SERVER).files.length, 1);
-  assert.deepEqual(shownOf(multi('chooseOne', odd, parts[0]!, parts[1]!), SERVER), { text: 'Look', files: [] });
-  assert.equal(shownOf(multi('chooseOne', odd, parts[1]!, parts[0]!), SERVER).files.length, 1);
-  assert.equal(shownOf(multi('processAll', odd, ...parts), SERVER).text, 'Look');
-  assert.equal(shownOf(multi('processAll', ...Array.from({ length: 40 }, () => parts[1]!)), SERVER).files.length, 10);
-  assert.deepEqual(shownOf({ ...content, part: odd }, SERVER), { text: null, files: [] });
+  assert.deepEqual(shownOf(multi('singleUnit', ...parts, odd)), { text: null, files: [] });
+  assert.equal(shownOf(multi('singleUnit', ...parts)).files.length, 1);
+  assert.deepEqual(shownOf(multi('chooseOne', odd, parts[0]!, parts[1]!)), { text: 'Look', files: [] });
+  assert.equal(shownOf(multi('chooseOne', odd, parts[1]!, parts[0]!)).files.length, 1);
+  assert.equal(shownOf(multi('processAll', odd, ...parts)).text, 'Look');
+  assert.equal(shownOf(multi('processAll', ...Array.from({ length: 40 }, () => parts[1]!))).files.length, 10);
+  assert.deepEqual(shownOf({ ...content, part: odd }), { text: null, files: [] });
 });

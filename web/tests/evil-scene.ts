@@ -7,6 +7,7 @@ import {
   createCommit, decodeMlsMessage, emptyPskIndex, encodeMlsMessage, getCiphersuiteFromName, getCiphersuiteImpl,
 } from 'ts-mls';
 import { defaultClientConfig } from 'ts-mls/clientConfig.js';
+import { Files } from '../src/engine/attachments/files';
 import type { Api, DevicesAnswer, PackagesAnswer, RoomAnswer } from '../src/engine/api';
 import type { Message } from '../src/engine/contract';
 import { Directory } from '../src/engine/directory';
@@ -202,10 +203,11 @@ export class Scene {
     this.directory = new Directory(api, this.vault, SERVER, self, log);
     this.directory.onNewIdentity = () => void this.alarms++;
     this.#packages = new KeyPackages(home, api, this.vault, this.mine.engine, packageLimits);
-    this.threads = new Threads(home, this.vault, this.directory, ME);
+    const files = new Files(home, api, this.vault, () => undefined, new AbortController().signal);
+    this.threads = new Threads(home, this.vault, this.directory, ME, files);
     const link = { ready: true, send: (frame: ClientFrame) => this.sent.push(frame) > 0, ack: () => undefined };
     const context = {
-      home, api, vault: this.vault, directory: this.directory, log, engine: this.mine.engine, packages: this.#packages, link,
+      home, api, vault: this.vault, directory: this.directory, log, engine: this.mine.engine, packages: this.#packages, link, files,
       self: { server: SERVER, account: ME, device: MINE }, emit: () => undefined,
     };
     this.room = new Room(context as unknown as RoomContext, ROOM);

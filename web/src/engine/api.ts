@@ -87,6 +87,20 @@ export class Api {
     throw problemOf(answer.status, answer.body);
   }
 
+  /** One exchange of octets. A conflict and an unsatisfiable range are answers: their headers say how to go on. */
+  async octets(method: string, path: string, headers: Record<string, string>, body: Bytes | null, signal: AbortSignal): Promise<Response> {
+    let answer;
+    try {
+      answer = await this.home.octets(method, BASE + path, headers, body, signal);
+    } catch (error) {
+      if (error instanceof Unreachable) throw offline();
+      throw error;
+    }
+    if (answer.ok || answer.status === 409 || answer.status === 416) return answer;
+    if (answer.status === 401) this.onSignedOut();
+    throw problemOf(answer.status, await answer.json().catch(() => null));
+  }
+
   #signIn<T>(path: string, body: object): Promise<T> {
     return this.call('POST', path, this.home.bearer ? { ...body, bearer: true } : body, true);
   }
@@ -194,6 +208,9 @@ export class Api {
   keyPackages = (): Promise<{ available: number; last_resort: boolean }> => this.call('GET', '/me/key-packages');
   claimKeyPackages = (room: string, devices: string[]): Promise<PackagesAnswer> =>
     this.call('POST', `/rooms/${room}/key-packages`, { devices });
+  beginBlob = (size: number): Promise<{ blob: string; offset: number; piece: number; expires_ms: number }> =>
+    this.call('POST', '/blobs', { size });
+  dropBlob = (blob: string): Promise<null> => this.call('DELETE', `/blobs/${blob}`);
   report = (body: ReportBody): Promise<{ report: string; class: 'FULL' | 'PARTIAL' | 'NONE'; first: boolean }> =>
     this.call('POST', '/reports', body);
   reports = <T>(): Promise<T[]> => this.call('GET', '/reports');

@@ -1,7 +1,7 @@
 /** The page's end of the line: an `Engine` that lives in a worker. The page holds no key. */
 import type { Args, Engine, EngineError, Happening, Op, Result } from './contract';
 import { engineWorker } from '../script-url';
-import type { Ask, Tell } from './rpc';
+import type { Ask, Serve, Tell } from './rpc';
 
 /** An operation failed with something a person can read. */
 export class EngineFailure extends Error implements EngineError {
@@ -22,6 +22,10 @@ interface Waiting { resolve(result: unknown): void; reject(error: EngineFailure)
 
 export function connectEngine(): Engine {
   const worker = engineWorker();
+  // The service worker asks for what is played; the worker answers on the request's own port, and the page sees none of it.
+  navigator.serviceWorker?.addEventListener('message', ({ data, ports }: MessageEvent<Partial<Serve>>) => {
+    if (typeof data.media === 'string' && ports[0]) worker.postMessage({ media: data.media } satisfies Serve, [ports[0]]);
+  });
   const waiting = new Map<number, Waiting>();
   const listeners = new Set<(happening: Happening) => void>();
   let nextId = 1;

@@ -1,5 +1,6 @@
 /** What leaves the outbox: the content of a message, of a change to an earlier one, or of one that is passed on. */
 import { fromHex, type Bytes } from '../protocol/bytes';
+import { withFiles } from '../protocol/attachments';
 import { contentOf, decodeContent, nullPart, reactionPart, textContent, withWords, type Content, type Head } from '../protocol/content';
 import { standing } from './effects';
 import type { Write } from './home';
@@ -38,7 +39,10 @@ export async function changing(vault: Vault, room: string, change: WantedChange 
 export function compose(waiting: OutboxRecord, head: Head, target: Changing | null, self: string): Content | null {
   const { change, passedOn, text, replyTo } = waiting;
   if (passedOn) return passedOnContent(passedOn, head);
-  if (!change) return textContent({ ...head, text, ...(replyTo ? { inReplyTo: fromHex(replyTo) } : {}) });
+  if (!change) {
+    const words = textContent({ ...head, text, ...(replyTo ? { inReplyTo: fromHex(replyTo) } : {}) });
+    return waiting.files ? withFiles(words, text, waiting.files.map(({ sent }) => sent)) : words;
+  }
   if (target === null || (target.row.kind !== 'text' && target.row.kind !== 'unsupported')) return null;
   const replaces = fromHex(target.row.id);
   switch (change.what) {

@@ -12,6 +12,9 @@ import { isUuid } from '../protocol/uris';
 import { Account, readCode } from './account';
 import { Api, type Blocked, type RoomAnswer, type SessionAnswer } from './api';
 import type { Args, Chat, Engine, GroupFacts, Happening, LastKind, Me, Message, Op, Phase, Result, SafetyNumber, SentReport } from './contract';
+import { Files } from './attachments/files';
+import { checkFiles } from './attachments/outgoing';
+import type { MediaPort } from './attachments/play';
 import { Directory, isRefusal } from './directory';
 import { Problem, signedOut } from './errors';
 import type { Home } from './home';
@@ -28,7 +31,8 @@ import { placeAfter } from './stretch';
 import { rootKey, Unsealable, Vault } from './vault';
 import { checkText, Words } from './words';
 
-export interface CoreOptions { packages?: Partial<PackageLimits> }
+/** `fileBudget`: bytes that attachments may take on this device. */
+export interface CoreOptions { packages?: Partial<PackageLimits>; fileBudget?: number }
 
 /** keys/session, readable before unlocking: ids, and in Node the token. */
 interface SessionRecord { account: string; device: string; token: string | null }
@@ -55,7 +59,6 @@ type TabMessage =
 /** Everything that exists only while this device is unlocked. */
 class Session {
   readonly rooms = new Map<string, Room>();
-  readonly ended = new AbortController();
   leading = false;
 
   constructor(
@@ -67,6 +70,8 @@ class Session {
     readonly packages: KeyPackages,
     readonly threads: Threads,
     readonly link: Link,
+    readonly files: Files,
+    readonly ended: AbortController,
     private readonly roomContext: RoomContext,
   ) {}
 
@@ -97,6 +102,8 @@ export class EngineCore implements Engine {
   #cancelRetry: (() => void) | null = null;
   /** A report that was not answered yet. */
   #reporting: { report: string; id: string } | null = null;
+  /** Per chat, the message that is being put into the outbox. */
+  readonly #writing = new Map<string, Promise<unknown>>();
   /** Time of the last message written here (ms). */
   #lastWritten = 0;
 
@@ -123,6 +130,12 @@ export class EngineCore implements Engine {
       console.error(op, error);
       throw new Problem('bug', 'Something went wrong inside Kith. Nothing was lost; try again.');
     }
+  }
+
+  /** The player's request for a file that `play` gave an address for. */
+  serve(path: string, port: MediaPort): void {
+    if (this.#session) this.#session.files.serve(path, port);
+    else port.postMessage('failed');
   }
 
   /** Lets go of the connection and all timers; what is stored stays. */
@@ -233,12 +246,14 @@ export class EngineCore implements Engine {
     log.onAlarm = () => this.#emit({ type: 'alarms' });
     const directory: Directory = new Directory(this.#api, vault, self.server, { account: accountId, aik }, log);
     const packages = new KeyPackages(this.home, this.#api, vault, engine, { ...packageLimits, ...this.options.packages });
-    const threads = new Threads(this.home, vault, directory, accountId);
+    const ended = new AbortController();
+    const files = new Files(this.home, this.#api, vault, (happening) => this.#emit(happening), ended.signal, this.options.fileBudget);
+    const threads = new Threads(this.home, vault, directory, accountId, files);
     const link = this.#makeLink();
     const context: RoomContext = {
-      home: this.home, api: this.#api, vault, directory, log, engine, packages, link, self, emit: (happening) => this.#emit(happening),
+      home: this.home, api: this.#api, vault, directory, log, engine, packages, link, files, self, emit: (happening) => this.#emit(happening),
     };
-    const session = new Session(self, vault, directory, log, account, packages, threads, link, context);
+    const session = new Session(self, vault, directory, log, account, packages, threads, link, files, ended, context);
     directory.onNewIdentity = () => this.#background(() => this.#newIdentities(session));
     this.#session = session;
   }
@@ -328,6 +343,7 @@ export class EngineCore implements Engine {
     await session.packages.dropExpired();
     await session.packages.refill();
     await session.threads.dropExpired();
+    await session.files.sweep();
     await this.#newIdentities(session);
     await this.#lookAround(session);
   }
@@ -501,7 +517,7 @@ export class EngineCore implements Engine {
       people: room.accounts, ...who,
       writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread,
       unread_from: thread.unread === 0 ? null : placeAfter(thread.readSeq),
-      last: thread.last && { kind: lastKind(thread.last.kind), text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs },
+      last: thread.last && { kind: lastKind(thread.last.kind), text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs, ...(thread.last.files ? { files: thread.last.files } : {}) },
       blocked: blocks.some((one) => one.account === who.account), deleted: thread.deleted,
     };
   }
@@ -545,13 +561,25 @@ export class EngineCore implements Engine {
 
   async #send(args: Args<'send'>): Promise<Message> {
     const session = this.#need();
-    if (args.files && args.files.length > 0) throw new Problem('invalid', 'Files cannot be sent from here yet.');
-    checkText(args.text);
-    const record = await this.#outgoing(session, roomId(args.room), args.text, replyId(args.reply_to));
-    await session.vault.save('outbox', outboxKey(record), record);
-    this.#emit({ type: 'thread', room: record.room });
-    this.#pump(session, record.room);
-    return session.threads.unsent(record);
+    const files = args.files ?? [];
+    checkText(args.text, files.length > 0);
+    checkFiles(files, args.text);
+    return this.#inTurn(roomId(args.room), async () => {
+      const words = await this.#outgoing(session, args.room, args.text, replyId(args.reply_to));
+      const sealed = files.length > 0 ? await session.files.outgoing.seal(files, words.id) : [];
+      const record: OutboxRecord = sealed.length > 0 ? { ...words, stage: 'uploading', files: sealed } : words;
+      await session.vault.save('outbox', outboxKey(record), record);
+      this.#emit({ type: 'thread', room: record.room });
+      this.#pump(session, record.room);
+      return session.threads.unsent(record);
+    });
+  }
+
+  /** What is written while a large file is still being sealed comes after it. */
+  #inTurn<T>(room: string, work: () => Promise<T>): Promise<T> {
+    const mine = (this.#writing.get(room) ?? Promise.resolve()).then(work);
+    this.#writing.set(room, mine.catch(() => undefined));
+    return mine;
   }
 
   /** What can be done to the messages of a room. */
@@ -802,10 +830,16 @@ export class EngineCore implements Engine {
     thread: ({ room, ...where }) => this.#need().threads.page(roomId(room), where),
     send: (args) => this.#send(args),
     retry: (args) => this.#retry(args),
-    cancel_message: async () => { throw noFile(); },
-    file: async () => { throw noFile(); },
-    play: async () => { throw noFile(); },
-    stop_playing: async () => null,
+    cancel_message: async ({ room, id }) => {
+      await this.#need().room(roomId(room)).takeBack(id);
+      return null;
+    },
+    file: async ({ room, id, part }) => this.#need().files.file({ room: roomId(room), id, part }),
+    play: async ({ room, id, part }) => this.#need().files.play({ room: roomId(room), id, part }),
+    stop_playing: async ({ url }) => {
+      await this.#need().files.stopPlaying(url);
+      return null;
+    },
     edit: (args) => this.#words(args.room).edit(args),
     delete_message: (args) => this.#words(args.room).delete(args),
     react: (args) => this.#words(args.room).react(args),
@@ -821,6 +855,7 @@ export class EngineCore implements Engine {
       await session.room(roomId(room)).run(() => session.threads.deleteThread(room));
       this.#emit({ type: 'thread', room });
       this.#emit({ type: 'chats' });
+      this.#background(() => session.files.sweep());
       return null;
     },
 
@@ -897,8 +932,6 @@ function accountId(text: string): string {
 const groupFacts = (group: NonNullable<RoomAnswer['group']>, left: boolean): GroupFacts => ({
   ...group, left, photo: left ? null : (group.photo ?? null),
 });
-
-const noFile = (): Problem => new Problem('not_found', 'There is no such file.');
 
 function roomId(text: string): string {
   if (!isUuid(text)) throw new Problem('not_found', 'There is no such chat.');

@@ -2,7 +2,8 @@
  * What a message does to an earlier one (content-and-consent section 4), folded into that one's row when it arrives, so
  * that reading a page reads rows and nothing else. Pure; the same effects in any order of arrival end in the same row.
  */
-import { disposition, EXT_FORWARDS, textOf, type Content, type Part } from '../protocol/content';
+import { shownOf as partsShown } from '../protocol/attachments';
+import { disposition, EXT_FORWARDS, type Content, type Part } from '../protocol/content';
 import { fromUtf8, Malformed, toHex } from '../protocol/bytes';
 import { isOneEmoji } from '../protocol/emoji';
 import type { MessageRecord, ReactionRecord, Thread } from './records';
@@ -54,8 +55,8 @@ export const forwardsOf = (content: Content): number => (content.extensions.get(
 
 /** What a message of its own, or its newest version, shows. */
 export function shownOf(content: Content): Pick<MessageRecord, 'text'> & { kind: 'text' | 'unsupported' } {
-  const text = textOf(content.part);
-  return { kind: text === null ? 'unsupported' : 'text', text: text ?? '' };
+  const { text, files } = partsShown(content);
+  return { kind: text === null && files.length === 0 ? 'unsupported' : 'text', text: text ?? '' };
 }
 
 /** The row that an effect changes is the one it names, or the message that the named edit or reaction belongs to. */
@@ -162,7 +163,8 @@ function relined(last: Last | null, base: MessageRecord): Last | null {
   if (last === null) return null;
   if (last.under) return { ...last, under: relined(last.under, base) };
   if (last.id !== base.id || last.about !== undefined) return last;
-  return { ...last, kind: base.kind as Last['kind'], text: base.text };
+  const { files: _before, ...line } = last;
+  return { ...line, kind: base.kind as Last['kind'], text: base.text, ...(base.files ? { files: base.files } : {}) };
 }
 
 /**

@@ -118,7 +118,9 @@ export class Folding {
   }
 }
 
-export const lineOf = ({ id, text, mine, atMs, kind }: MessageRecord): LastRecord => ({ id, text, mine, atMs, kind });
+export const lineOf = ({ id, text, mine, atMs, kind, files }: MessageRecord): LastRecord => ({
+  id, text, mine, atMs, kind, ...(files ? { files } : {}),
+});
 
 /** The message that an unsettled effect waits for. */
 function waitsFor(via: MessageRecord): string | null {

@@ -8,6 +8,8 @@ import {
 } from './home';
 
 const DATABASE = 'kith';
+/** 2: the pieces of attachments. */
+const VERSION = 2;
 const LOCAL_KEY = 'local';
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Sorts after every key, because keys are ASCII. */
@@ -20,8 +22,12 @@ class IndexedBackend implements Backend {
   #opening: Promise<IDBPDatabase<Schema>> | null = null;
 
   #database(): Promise<IDBPDatabase<Schema>> {
-    this.#opening ??= openDB<Schema>(DATABASE, 1, {
-      upgrade: (database) => storeNames.forEach((name) => database.createObjectStore(name)),
+    this.#opening ??= openDB<Schema>(DATABASE, VERSION, {
+      upgrade: (database) => storeNames.forEach((name) => {
+        if (!database.objectStoreNames.contains(name)) database.createObjectStore(name);
+      }),
+      // A tab with a newer version waits for this one to let go; what is asked here after that fails, until it is reloaded.
+      blocking: (_current, _wanted, event) => (event.target as IDBDatabase).close(),
     });
     return this.#opening;
   }
@@ -43,11 +49,18 @@ class IndexedBackend implements Backend {
     return found;
   }
 
+  async keys(store: StoreName, { prefix, from, before, reverse, limit }: Range): Promise<string[]> {
+    const span = IDBKeyRange.bound(from ?? prefix, before ?? prefix + LAST, false, true);
+    const found = (await (await this.#database()).getAllKeys(store, span)).filter((key) => key.startsWith(prefix));
+    return (reverse ? found.reverse() : found).slice(0, limit);
+  }
+
   async write(writes: readonly Write[]): Promise<void> {
     const stores = [...new Set(writes.map((write) => write.store))];
     if (stores.length === 0) return;
     // A transaction commits itself when anything but its own requests is awaited: all sealing is done before this.
-    const transaction = (await this.#database()).transaction(stores, 'readwrite', { durability: 'strict' });
+    const durability = stores.every((name) => name === 'blobs') ? 'relaxed' : 'strict';
+    const transaction = (await this.#database()).transaction(stores, 'readwrite', { durability });
     const requests = writes.map(({ store, key, value }) =>
       value === null ? transaction.objectStore(store).delete(key) : transaction.objectStore(store).put(value, key));
     await Promise.all([...requests, transaction.done]);
@@ -102,6 +115,13 @@ export class BrowserHome implements Home {
     } catch {
       throw new Unreachable('no answer, or half of one');
     }
+  }
+
+  async octets(method: string, path: string, headers: Record<string, string>, body: Bytes | null, signal: AbortSignal): Promise<Response> {
+    const init: RequestInit = { method, headers, body, signal, credentials: 'same-origin', cache: 'no-store', redirect: 'error' };
+    return fetch(path, init).catch(() => {
+      throw new Unreachable('no answer');
+    });
   }
 
   openSocket(events: SocketEvents): Socket {

@@ -90,6 +90,10 @@ export class FileBackend implements Backend {
     return found.slice(0, range.limit).map(([key, value]) => ({ key, value: value.slice() as Bytes }));
   }
 
+  async keys(store: StoreName, range: Range): Promise<string[]> {
+    return (await this.range(store, range)).map(({ key }) => key);
+  }
+
   async write(writes: readonly Write[]): Promise<void> {
     const changes = writes.map(({ store, key, value }) => [store, key, value] as const);
     if (this.#file !== null) {
@@ -181,6 +185,12 @@ export class NodeHome implements Home {
     } catch (error) {
       throw new Unreachable(error instanceof Error ? error.message : 'no answer');
     }
+  }
+
+  async octets(method: string, path: string, headers: Record<string, string>, body: Bytes | null, signal: AbortSignal): Promise<Response> {
+    return fetch(this.origin + path, { method, headers: { ...headers, ...this.#headers() }, body, signal }).catch(() => {
+      throw new Unreachable('no answer');
+    });
   }
 
   openSocket(events: SocketEvents): Socket {

@@ -4,8 +4,11 @@
 import type { Bytes } from '../protocol/bytes';
 import type { Picture } from './contract';
 
-/** Stores of the device. Values are sealed (vault.ts), except the few of `keys` that are needed before unlocking. */
-export const storeNames = ['keys', 'groups', 'trees', 'messages', 'outbox', 'meta', 'reports'] as const;
+/**
+ * Stores of the device. Values are sealed (vault.ts), except the few of `keys` that are needed before unlocking, and
+ * `blobs`: pieces of attachments as the server has them, ciphertext whose keys are in sealed records only.
+ */
+export const storeNames = ['keys', 'groups', 'trees', 'messages', 'outbox', 'meta', 'reports', 'blobs'] as const;
 export type StoreName = (typeof storeNames)[number];
 
 /** One change of a transaction; null removes. */
@@ -19,7 +22,8 @@ export interface Range { prefix: string; from?: string; before?: string; reverse
 export interface Backend {
   get(store: StoreName, key: string): Promise<Bytes | null>;
   range(store: StoreName, range: Range): Promise<Entry[]>;
-  /** All or nothing, and on disk when it returns. */
+  keys(store: StoreName, range: Range): Promise<string[]>;
+  /** All or nothing, and on disk when it returns; pieces of attachments alone may reach the disk later. */
   write(writes: readonly Write[]): Promise<void>;
   /** K_local: this device's half of the at-rest key, an HKDF base key. Made at the first call. */
   localKey(): Promise<CryptoKey>;
@@ -71,6 +75,8 @@ export interface Home {
   random(size: number): Bytes;
   /** One HTTP exchange with the own server; throws `Unreachable`. */
   request(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** One exchange of octets with the own server; throws `Unreachable`. The answer's body is read as it comes. */
+  octets(method: string, path: string, headers: Record<string, string>, body: Bytes | null, signal: AbortSignal): Promise<Response>;
   openSocket(events: SocketEvents): Socket;
   /** Runs `work` while nobody else on this device holds the lock of that name. */
   locked<T>(name: string, work: () => Promise<T>): Promise<T>;

@@ -14,7 +14,8 @@ export async function wholeFile(engine: Engine, which: WhichFile): Promise<Shown
 
 /** Something to play: while it is being fetched where that can be done, else the whole file. */
 export async function playable(engine: Engine, which: WhichFile): Promise<Shown> {
-  const streamed = await engine.call('play', which);
+  // Only what a service worker looks after can be asked piece by piece.
+  const streamed = navigator.serviceWorker?.controller ? await engine.call('play', which) : null;
   if (streamed === null) return wholeFile(engine, which);
   const { url } = streamed;
   return { url, release: () => void engine.call('stop_playing', { url }).catch(() => undefined) };

@@ -5,10 +5,12 @@
  * and returns the message with its proof, or why there is none.
  */
 import { equal, fromUtf8, Malformed, toHex, type Bytes } from '../protocol/bytes';
+import { shownOf as partsShown } from '../protocol/attachments';
 import { decodeContent, messageId, roomOf, senderOf, type Content } from '../protocol/content';
 import type { HubRecord } from '../protocol/frames';
 import { decodeProof, frankingTag, tagOf, verifyFrank, type Frank, type FrankingContext } from '../protocol/franking';
 import { parseUri } from '../protocol/uris';
+import { kindOf } from './attachments/kinds';
 import { effectOf, forwardsOf, shownOf } from './effects';
 import type { Identity } from './mls';
 import type { FrankRecord, MessageRecord } from './records';
@@ -113,10 +115,12 @@ export function rowOf(message: Genuine, pos: number, self: string): MessageRecor
   const sender = parseUri(frank.senderUri, 'u').id;
   const { kind, text } = shownOf(content);
   const forwarded = forwardsOf(content);
+  const { files } = partsShown(content);
   return {
     kind: effectOf(content) !== null ? 'effect' : kind,
     id: toHex(message.id), pos, seq: frank.roomSeq, atMs: frank.acceptedTimestamp, mine: sender === self, sender, text,
     replyTo: content.inReplyTo && toHex(content.inReplyTo), content: message.bytes, frank, ...(forwarded > 0 ? { forwarded } : {}),
+    ...(files.length > 0 ? { files: files.map(kindOf) } : {}),
   };
 }
 

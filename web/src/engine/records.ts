@@ -1,6 +1,7 @@
 /** What the device keeps, record by record. Everything here is stored sealed (vault.ts). */
 import type { Bytes } from '../protocol/bytes';
-import type { GroupRole } from './contract';
+import type { OutboxFile } from './attachments/outgoing';
+import type { FileKind, GroupRole } from './contract';
 import type { KeyPackageSecret } from './mls';
 
 /** keys/device: this device's MLS signature key. */
@@ -86,6 +87,8 @@ export interface MessageRecord {
   content: Bytes | null;
   frank: FrankRecord | null;
   edited?: boolean;
+  /** kinds of its files; what they are is in `content` */
+  files?: FileKind[];
   /** the edits that count, oldest first; what they say is in their own rows */
   edits?: { id: string; seq: number }[];
   reactions?: ReactionRecord[];
@@ -99,7 +102,7 @@ export interface HeldEffect { key: string; untilMs: number }
 /** The line of the chat list. Of a reaction: the message it is `about`, who gave it, and the line `under` it. */
 export interface LastRecord {
   text: string; mine: boolean; atMs: number; kind: MessageRecord['kind'] | 'reaction';
-  id?: string; about?: string; by?: string; under?: LastRecord | null;
+  files?: FileKind[]; id?: string; about?: string; by?: string; under?: LastRecord | null;
 }
 
 /** meta/thread/<room> */
@@ -135,10 +138,13 @@ export interface OutboxRecord {
   createdMs: number;
   text: string;
   replyTo: string | null;
-  /** plain: not encrypted yet. sealed: bytes exist and are sent, and sent again, unchanged. */
-  stage: 'plain' | 'sealed' | 'failed';
+  /** uploading: its files are not all up yet. plain: not encrypted yet. sealed: bytes exist and are sent, and sent again, unchanged. */
+  stage: 'uploading' | 'plain' | 'sealed' | 'failed';
   sealed: { key: Bytes; wire: Bytes; content: Bytes; epoch: number } | null;
   failure: string | null;
+  /** why it failed, when the server said it in words */
+  sentence?: string;
+  files?: OutboxFile[];
   /** Not a message of its own: what it does to an earlier one, named by its id or, while that one waits here, by its outbox id. */
   change?: WantedChange;
   /** Passed on: the message that it repeats, and how often that had been passed on when this goes out. */

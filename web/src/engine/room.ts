@@ -10,6 +10,8 @@ import type { Accepted, ClientFrame, HubRecord, Mail, Refused } from '../protoco
 import { aadOf, contradicts, frankingTag } from '../protocol/franking';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
 import type { Api, PackagesAnswer } from './api';
+import type { Files } from './attachments/files';
+import { needsUpload } from './attachments/upload';
 import { changing, compose, sentWrites, settledLocally } from './compose';
 import type { Happening } from './contract';
 import { DirectoryRefused, isRefusal, type Directory } from './directory';
@@ -39,6 +41,7 @@ export interface RoomContext {
   engine: MlsEngine;
   packages: KeyPackages;
   link: Link;
+  files: Files;
   self: Self;
   emit(happening: Happening): void;
 }
@@ -338,6 +341,7 @@ export class Room {
     };
     const told = next.ahead && !thread.ahead ? [await this.#infoRow(AHEAD, pos, message.frank.roomSeq, row.atMs)] : [];
     await this.#writeRow(row, next, [...state, ...told]);
+    await this.context.files.arrived(this.id, row);
     await this.context.log.hear(message.content.extensions.get(EXT_TREE_HEAD));
   }
 
@@ -564,6 +568,7 @@ export class Room {
       deleted: here.deleted && row.kind === 'effect', seq: inTurn ? seq : here.seq, timestampMs: inTurn ? this.#floor(frank.acceptedTimestamp, here) : here.timestampMs,
     };
     await this.#writeRow(row, next, await sentWrites(vault, record, row.id, await this.outbox()));
+    await this.context.files.adopted(record.files ?? [], row.id);
   }
 
   async #ownFrank(context: ReturnType<typeof contextOf>, hub: HubRecord): Promise<FrankRecord | null> {
@@ -622,11 +627,36 @@ export class Room {
     const next = (await this.outbox()).find((record) => record.stage !== 'failed');
     if (next?.sealed) return this.#sendMessage(next);
     if (!next) return;
+    if (needsUpload(next, home.now())) return this.context.files.uploads.begin(next, (id, change) => this.#amend(id, change), () => this.pump());
     if (!loaded?.group) return this.#create();
     if (loaded.record.broken !== null) return;
     if (ownGeneration(loaded.group) >= ROTATE_AFTER_MESSAGES) return this.#propose(loaded.group, { adds: [], removes: [] });
     if (await this.#quarantined(loaded.group)) return this.#reconcile();
     await this.#encrypt(loaded.record, loaded.group, next);
+  }
+
+  /** Changes a message that waits for its files; false: it is gone, or on its way. */
+  #amend(id: string, change: (record: OutboxRecord) => OutboxRecord): Promise<boolean> {
+    return this.run(async () => {
+      const record = (await this.outbox()).find((one) => one.id === id);
+      if (!record || record.sealed !== null) return false;
+      await this.context.vault.save('outbox', outboxKey(record), change(record));
+      this.context.emit({ type: 'thread', room: this.id });
+      return true;
+    });
+  }
+
+  /** The person does not want to send it any more. */
+  async takeBack(id: string): Promise<void> {
+    await this.run(async () => {
+      const record = (await this.outbox()).find((one) => one.id === id);
+      if (!record) return;
+      if (record.sealed !== null) throw new Problem('conflict', 'This message is on its way already. Delete it once it is sent.');
+      await this.context.vault.write(this.context.vault.remove('outbox', outboxKey(record)));
+      this.context.files.uploads.cancel(record);
+    });
+    this.context.emit({ type: 'thread', room: this.id });
+    this.pump();
   }
 
   async #quarantined(group: Group): Promise<boolean> {

@@ -3,6 +3,8 @@ import type { EngineError, Happening, Op } from './contract';
 import { Problem } from './errors';
 
 export interface Ask { id: number; op: Op; args: unknown }
+/** A player's request, with the port to answer it on. */
+export interface Serve { media: string }
 export type Tell =
   | { id: number; result: unknown }
   | { id: number; error: EngineError }

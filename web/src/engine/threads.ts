@@ -4,6 +4,7 @@ import { decodeContent, textOf } from '../protocol/content';
 import { encodeReportItem, verifyFrank } from '../protocol/franking';
 import { isMessageId, rowAt, storedAt } from './compose';
 import type { Message, Place, ReportPreview, ReportRow, Stretch, Version } from './contract';
+import type { Files } from './attachments/files';
 import type { Directory } from './directory';
 import { baseOf, selected } from './effects';
 import type { Home } from './home';
@@ -26,6 +27,7 @@ export class Threads {
     private readonly vault: Vault,
     private readonly directory: Directory,
     private readonly account: string,
+    private readonly files: Files,
   ) {}
 
   async thread(room: string): Promise<Thread> {
@@ -63,7 +65,7 @@ export class Threads {
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, place, mine: row.mine, sender: row.sender,
       sender_name: await this.#nameOf(row),
-      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: [],
+      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: await this.files.ofMessage(room, row),
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
       gap_before: gap, edited: row.edited === true, reactions: await reactionsOf(row, this.account, (one) => this.directory.nameOf(one)),
@@ -85,7 +87,7 @@ export class Threads {
     const row = found && found.row.kind !== 'effect' ? found.row : null;
     return {
       id: row?.id ?? id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false,
-      name: await this.#nameOf(row), place: row && placeOf(found!.key), deleted: row?.kind === 'deleted',
+      name: await this.#nameOf(row), place: row && placeOf(found!.key), deleted: row?.kind === 'deleted', ...(row?.files ? { files: row.files } : {}),
     };
   }
 
@@ -110,8 +112,8 @@ export class Threads {
   async unsent(record: OutboxRecord): Promise<Message> {
     return {
       id: record.id, room: record.room, at_ms: record.createdMs, seq: null, place: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
-      text: record.text, files: [], reply_to: await this.#quote(record.room, record.replyTo),
-      delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0,
+      text: record.text, files: await this.files.ofOutbox(record), reply_to: await this.#quote(record.room, record.replyTo),
+      delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0, ...(record.stage === 'failed' && record.sentence ? { failure: record.sentence } : {}),
       edited: false, reactions: [], forwarded: record.passedOn?.times ?? 0, may: { edit: !record.passedOn, delete: true }, change: null,
     };
   }

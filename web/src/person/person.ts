@@ -3,7 +3,10 @@
  *
  * Black-box tests use it. Everything a person does goes through contract.ts; nothing here knows keys, frames or groups.
  */
-import type { Args, Chat, Happening, Me, Message, Op, Phase, ReceivedRequest, ReportCategory, Result } from '../engine/contract';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Args, Chat, Happening, Me, Message, Op, Outgoing, Phase, ReceivedRequest, ReportCategory, Result } from '../engine/contract';
+import type { MediaPort } from '../engine/attachments/play';
 import { EngineCore } from '../engine/core';
 import { Problem } from '../engine/errors';
 import { NodeDevice, NodeHome, type NodeOptions } from '../engine/home-node';
@@ -112,6 +115,27 @@ export class Person {
 
   send(room: string, text: string, replyTo?: string): Promise<Message> {
     return this.call('send', { room, text, ...(replyTo === undefined ? {} : { reply_to: replyTo }) });
+  }
+
+  /** Sends a file of this machine, described as `about` says. */
+  sendFile(room: string, path: string, about: Partial<Omit<Outgoing, 'bytes'>> = {}, text = ''): Promise<Message> {
+    const file: Outgoing = {
+      bytes: new Blob([readFileSync(path)]), kind: 'file', name: basename(path), type: 'application/octet-stream', alt: '', width: null, height: null,
+      thumbhash: null, duration_ms: null, waveform: null, poster: null, ...about,
+    };
+    return this.call('send', { room, text, files: [file] });
+  }
+
+  /** A player's request for an address that `play` gave. */
+  serve(path: string, port: MediaPort): void {
+    this.#engine.serve(path, port);
+  }
+
+  /** Saves a file of a message; returns the type that its bytes say. */
+  async saveFile(room: string, id: string, part: number, path: string): Promise<{ size: number; type: string }> {
+    const { blob } = await this.call('file', { room, id, part });
+    writeFileSync(path, new Uint8Array(await blob.arrayBuffer()));
+    return { size: blob.size, type: blob.type };
   }
 
   async messages(room: string): Promise<Message[]> {

@@ -6,7 +6,8 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concat, equal, Malformed, type Bytes } from './bytes';
-import { disposition, EXT_FORWARDS, textOf, type Content, type Part } from './content';
+import { disposition, senderOf, textOf, type Content, type Part } from './content';
+import { parseUri } from './uris';
 import { Counter, KEY_SIZE, NONCE_SIZE, Tag, TAG_SIZE } from './gcm';
 
 export const PIECE = 1024 * 1024;
@@ -271,8 +272,9 @@ export interface Shown { text: string | null; files: AttachedFile[] }
 
 interface Found { texts: string[]; files: AttachedFile[]; unknown: number }
 
-/** The words and the files of a message of this server; both empty when nothing of it is known. */
-export function shownOf(content: Content, server: string): Shown {
+/** The words and the files of a message; both empty when nothing of it is known. Files are of the sender's own server. */
+export function shownOf(content: Content): Shown {
+  const { server } = parseUri(senderOf(content), 'u');
   const externals: { index: number; size: number }[] = [];
   let count = 0;
   const walk = (part: Part): Found => {
@@ -348,7 +350,8 @@ export interface Sent {
 }
 
 /** Puts the files of a message beside its words (a lone file without words stands alone). */
-export function withFiles(content: Content, text: string, files: readonly Sent[], server: string): Content {
+export function withFiles(content: Content, text: string, files: readonly Sent[]): Content {
+  const { server } = parseUri(senderOf(content), 'u');
   const parts: Part[] = [...(text === '' ? [] : [content.part]), ...files.flatMap((one) => partsOf(one, server))];
   const extensions = new Map(content.extensions);
   extensions.set(EXT_MEDIA, mediaValue(files.map(({ media }) => media)));
@@ -365,9 +368,4 @@ function partsOf({ file, contentType, inline, name, description, media, poster }
   };
   if (poster === null || media.voice) return [external];
   return [external, { disposition: disposition('preview'), language: '', kind: 'single', contentType: poster.type, content: poster.bytes }];
-}
-
-/** How often a message was forwarded before it came here. */
-export function forwardsOf(content: Content): number {
-  return (content.extensions.get(EXT_FORWARDS) as number | undefined) ?? 0;
 }
