@@ -138,6 +138,10 @@ SHOTS = [
     Shot("unsupported", "unsupported", "#/"),
     Shot("insecure", "insecure", "#/"),
     Shot("chats", "adult", "#/"),
+    Shot("chats-options", "adult", "#/", (button("Show chat options: Maya Lindqvist"),)),
+    Shot("chats-archived", "adult", "#/", (
+        button("Show chat options: Maya Lindqvist"), lambda page: page.get_by_text("Archive chat").click(),
+        button("Show 1 archived chat"))),
     Shot("chats-empty", "empty", "#/"),
     Shot("chats-loading", "slow", "#/"),
     Shot("chats-failing", "failing", "#/"),

@@ -117,6 +117,9 @@ export interface Chat {
   unread: number;
   /** the place at which what is not read begins; null: all of it is read */
   unread_from: Place | null;
+  /** on this device only: on top of the list, without notice, out of sight until the next message */
+  pinned: boolean; muted: boolean; archived: boolean;
+  draft: string;              // '' when nothing is half written
   /**
    * The newest thing to tell of it; `text` of a reaction (to a message of mine) is its symbol, '' where there are no words.
    * `files`: what the message carries besides its words.
@@ -323,6 +326,9 @@ export interface Ops {
   /** What an edited message said before, oldest first; the present words are not among them. */
   versions: [{ room: string; id: string }, Version[]];
   mark_read: [{ room: string }, null];
+  /** On this device only. At most five are pinned. */
+  keep_chat: [{ room: string; pinned?: boolean; muted?: boolean; archived?: boolean }, null];
+  set_draft: [{ room: string; text: string }, null];
   delete_thread: [{ room: string }, null];
 
   report_preview: [{ account: string; room: string | null; message?: string }, ReportPreview];

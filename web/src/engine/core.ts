@@ -18,6 +18,7 @@ import type { MediaPort } from './attachments/play';
 import { Directory, isRefusal } from './directory';
 import { Problem, signedOut } from './errors';
 import type { Home } from './home';
+import { Keeping } from './keeping';
 import { KeyLog } from './key-log';
 import { Link } from './link';
 import { MlsEngine } from './mls';
@@ -69,6 +70,7 @@ class Session {
     readonly account: Account,
     readonly packages: KeyPackages,
     readonly threads: Threads,
+    readonly keeping: Keeping,
     readonly link: Link,
     readonly files: Files,
     readonly ended: AbortController,
@@ -253,7 +255,7 @@ export class EngineCore implements Engine {
     const context: RoomContext = {
       home: this.home, api: this.#api, vault, directory, log, engine, packages, link, files, self, emit: (happening) => this.#emit(happening),
     };
-    const session = new Session(self, vault, directory, log, account, packages, threads, link, files, ended, context);
+    const session = new Session(self, vault, directory, log, account, packages, threads, new Keeping(this.home, vault), link, files, ended, context);
     directory.onNewIdentity = () => this.#background(() => this.#newIdentities(session));
     this.#session = session;
   }
@@ -516,6 +518,7 @@ export class EngineCore implements Engine {
       room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && groupFacts(room.group, room.left === true),
       people: room.accounts, ...who,
       writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread,
+      ...(await session.keeping.shown(room.room, thread)),
       unread_from: thread.unread === 0 ? null : placeAfter(thread.readSeq),
       last: thread.last && { kind: lastKind(thread.last.kind), text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs, ...(thread.last.files ? { files: thread.last.files } : {}) },
       blocked: blocks.some((one) => one.account === who.account), deleted: thread.deleted,
@@ -825,7 +828,7 @@ export class EngineCore implements Engine {
       const session = this.#need();
       const { rooms, blocks } = await this.#people(session);
       const chats = (await Promise.all(rooms.map((room) => this.#chat(session, room, blocks)))).filter((chat) => chat !== null);
-      return chats.sort((a, b) => (b.last?.at_ms ?? 0) - (a.last?.at_ms ?? 0));
+      return chats.sort((a, b) => Number(b.pinned) - Number(a.pinned) || (b.last?.at_ms ?? 0) - (a.last?.at_ms ?? 0));
     },
     thread: ({ room, ...where }) => this.#need().threads.page(roomId(room), where),
     send: (args) => this.#send(args),
@@ -850,8 +853,19 @@ export class EngineCore implements Engine {
       if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) this.#emit({ type: 'chats' });
       return null;
     },
+    keep_chat: async ({ room, ...change }) => {
+      const { keeping, threads } = this.#need();
+      await keeping.set(roomId(room), await threads.thread(room), change);
+      this.#emit({ type: 'chats' });
+      return null;
+    },
+    set_draft: async ({ room, text }) => {
+      if (await this.#need().keeping.setDraft(roomId(room), text.slice(0, MAX_TEXT_CHARACTERS))) this.#emit({ type: 'chats' });
+      return null;
+    },
     delete_thread: async ({ room }) => {
       const session = this.#need();
+      await session.keeping.forget(roomId(room));
       await session.room(roomId(room)).run(() => session.threads.deleteThread(room));
       this.#emit({ type: 'thread', room });
       this.#emit({ type: 'chats' });

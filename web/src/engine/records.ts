@@ -105,6 +105,11 @@ export interface LastRecord {
   files?: FileKind[]; id?: string; about?: string; by?: string; under?: LastRecord | null;
 }
 
+/** meta/kept/<room>: how this device keeps a chat. `archivedAtMs`: time of its newest message when it was put away. */
+export interface Kept { pinnedMs: number | null; muted: boolean; archivedAtMs: number | null }
+/** meta/draft/<room> */
+export interface Draft { text: string }
+
 /** meta/thread/<room> */
 export interface Thread {
   /** room_pos up to which everything was processed */

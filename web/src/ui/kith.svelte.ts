@@ -3,6 +3,8 @@ import { createContext } from 'svelte';
 import type {
   Chat, Engine, FileView, GroupRole, Happening, KeyAlarm, Me, Message, Notice, Participant, Phase, ReceivedRequest, Result,
 } from '../engine/contract';
+import { waiting } from './badge';
+import { Drafts } from './drafts';
 import { sentence } from './errors';
 import type { Tray } from './media/tray.svelte';
 import { called } from './names';
@@ -30,6 +32,7 @@ export type Sheet =
   | { kind: 'member'; room: string; account: string; mine: GroupRole }
   | { kind: 'compare'; person: Person }
   | { kind: 'viewer'; message: Message; photos: FileView[]; at: number; name: string }
+  | { kind: 'chat'; room: string }
   | { kind: 'safety' };
 
 /** Steps after an identity was made that must not be skipped: keeping the code, then seeing what is on. */
@@ -44,10 +47,9 @@ export class Kith {
   ceremony = $state.raw<Ceremony | null>(null);
   sheet = $state.raw<Sheet | null>(null);
   updateReady = $state.raw<(() => void) | null>(null);
-  /** Unsent text per room; in memory only, because nothing written may reach the disk unsealed. */
-  readonly drafts = new Map<string, string>();
-  /** Files that wait to be sent, per room; in memory only, like drafts. */
+  /** Files that wait to be sent, per room; in memory only, because nothing written may reach the disk unsealed. */
   readonly trays = new Map<string, Tray>();
+  readonly drafts: Drafts;
   /** An invite or a link into a group, opened before signing in. */
   opened = $state.raw<Extract<Route, { token: string }> | null>(null);
 
@@ -68,6 +70,7 @@ export class Kith {
     this.alarms = new Resource(() => engine.call('alarms', {}));
     this.terms = new Resource(() => engine.call('terms', {}));
     this.photos = new Photos(engine);
+    this.drafts = new Drafts(engine);
     engine.on((happening) => this.#hear(happening));
   }
 
@@ -102,6 +105,11 @@ export class Kith {
 
   chat(room: string): Chat | undefined {
     return this.chats.value?.find((chat) => chat.room === room);
+  }
+
+  /** Messages that wait to be read, in chats that may say so. */
+  get waiting(): number {
+    return waiting(this.chats.value ?? []);
   }
 
   async refreshMe(): Promise<void> {

@@ -2,6 +2,7 @@
 export const OUTSIDE = () => import('./Outside.svelte');
 export const CODE = () => import('./welcome/CodeCeremony.svelte');
 export const AFTER_JOINING = () => import('./welcome/ProtectionsCeremony.svelte');
+export const CHAT = () => import('./chats/ChatSheet.svelte');
 export const ADD = () => import('./chats/AddPerson.svelte');
 export const INVITE = () => import('./chats/InviteScreen.svelte');
 export const NEW_GROUP = () => import('./groups/NewGroup.svelte');

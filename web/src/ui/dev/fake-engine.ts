@@ -296,7 +296,7 @@ export class FakeEngine implements Engine {
     }),
     join_by_group_link: async () => ({ room: this.#chats[0]!.room, state: 'asked' }),
 
-    chats: async () => this.#chats,
+    chats: async () => [...this.#chats].sort((a, b) => Number(b.pinned) - Number(a.pinned)),
     thread: async ({ room, ...where }) => stretchOf(this.#threads.get(room) ?? [], where),
     send: async ({ room, text, reply_to, files = [] }) => {
       if (text === 'refuse me') throw refused('not_allowed', "You can't message this account.");
@@ -362,6 +362,11 @@ export class FakeEngine implements Engine {
       this.#tell({ type: 'chats' });
       return null;
     },
+    keep_chat: async ({ room, ...change }) => {
+      if (change.pinned && this.#chats.filter((chat) => chat.pinned).length >= 5) throw refused('invalid', 'You can pin 5 chats. Unpin another one first.');
+      return this.#regroup(room, (chat) => ({ ...chat, ...change }));
+    },
+    set_draft: async ({ room, text }) => this.#regroup(room, (chat) => ({ ...chat, draft: text })),
     delete_thread: async ({ room }) => {
       this.#chats = this.#chats.map((chat) => (chat.room === room ? { ...chat, deleted: true } : chat));
       return null;

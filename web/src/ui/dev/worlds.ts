@@ -71,20 +71,20 @@ const protections = (now: number) => {
 };
 
 /** A chat in which nothing is new and nothing was set. */
-export const QUIET = { unread: 0, unread_from: null };
+export const QUIET = { unread: 0, unread_from: null, pinned: false, muted: false, archived: false, draft: '' };
 
 interface Extra { handle: string; name: string; unread?: number; at: number; last: string; mine?: boolean; over?: Partial<Chat> }
 
 export function chats(now: number): Chat[] {
   const people: Extra[] = [
     { handle: 'maya', name: 'Maya Lindqvist', unread: 2, at: 3 * MINUTE, last: 'Are you coming to practice later?' },
-    { handle: 'dana', name: 'דנה לוי!', at: 2 * HOUR, last: 'נתראה ביום שלישי?' },
-    { handle: 'bookclub.ines', name: 'Inês 📚🌻', at: 26 * HOUR, last: 'I finished chapter twelve', mine: true },
+    { handle: 'dana', name: 'דנה לוי!', at: 2 * HOUR, last: 'נתראה ביום שלישי?', over: { pinned: true } },
+    { handle: 'bookclub.ines', name: 'Inês 📚🌻', at: 26 * HOUR, last: 'I finished chapter twelve', mine: true, over: { draft: 'Shall we meet on' } },
     {
       handle: 'long', name: 'Maximiliana Konstantinopolitanskaya-Featherstonehaugh', at: 3 * DAY,
       last: 'A very long message that goes on and on so that we can see where it is cut off in the list of chats',
     },
-    { handle: 'omar', name: 'عمر', at: 5 * DAY, last: 'شكرا!', over: { ready: false } },
+    { handle: 'omar', name: 'عمر', at: 5 * DAY, last: 'شكرا!', over: { ready: false, muted: true } },
     { handle: 'lee', name: 'Lee', at: 9 * DAY, last: 'See you', mine: true, over: { writable: false } },
     { handle: 'kai', name: 'Kai', at: 12 * DAY, last: 'hello?', over: { blocked: true, writable: false } },
     { handle: 'old.chat', name: 'Jo Park', at: 20 * DAY, last: 'bye', over: { deleted: true, writable: false } },
