@@ -860,7 +860,7 @@ export class EngineCore implements Engine {
       return null;
     },
     set_draft: async ({ room, text }) => {
-      if (await this.#need().keeping.setDraft(roomId(room), text.slice(0, MAX_TEXT_CHARACTERS))) this.#emit({ type: 'chats' });
+      if (await this.#need().keeping.setDraft(roomId(room), text)) this.#emit({ type: 'chats' });
       return null;
     },
     delete_thread: async ({ room }) => {

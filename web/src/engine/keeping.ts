@@ -5,6 +5,8 @@ import type { Draft, Kept, Thread } from './records';
 import type { Vault } from './vault';
 
 export const MOST_PINNED = 5;
+/** Longer than any message may be: what is too long to send is still kept. */
+const DRAFT_CHARACTERS = 20_000;
 const LOCK = 'kith:keeping';
 const LOOSE: Kept = { pinnedMs: null, muted: false, archivedAtMs: null };
 
@@ -44,7 +46,8 @@ export class Keeping {
   }
 
   /** Whether it was another draft before. */
-  async setDraft(room: string, text: string): Promise<boolean> {
+  async setDraft(room: string, written: string): Promise<boolean> {
+    const text = written.slice(0, DRAFT_CHARACTERS);
     const key = `draft/${room}`;
     const before = (await this.vault.get<Draft>('meta', key))?.text ?? '';
     if (before === text) return false;
