@@ -159,7 +159,7 @@ test('a name can neither hide its ending nor turn it round nor take a second lin
 });
 
 test('sizes and lengths are said as people say them, and nonsense is not said', () => {
-  assert.deepEqual([0, 999, 48_000, 7_400_000, 64 * 1024 * 1024].map(sizeText), ['0 byte', '999 byte', '48 kB', '7.4 MB', '67 MB']);
+  assert.deepEqual([0, 999, 48_000, 7_400_000, 64 * 1024 * 1024].map(sizeText), ['0 bytes', '999 bytes', '48 kB', '7.4 MB', '67 MB']);
   assert.deepEqual([NaN, Infinity, -1].map(sizeText), ['', '', '']);
   assert.deepEqual([0, 14_200, 62_000, 3_729_000].map(lengthText), ['0:00', '0:14', '1:02', '1:02:09']);
   assert.deepEqual([null, NaN, Infinity, -5, 1e18].map(lengthText), ['', '', '', '', '']);

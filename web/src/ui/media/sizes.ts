@@ -10,7 +10,7 @@ export function sizeText(bytes: number): string {
   const step = Math.min(UNITS.length - 1, bytes < 1000 ? 0 : Math.floor(Math.log10(bytes) / 3));
   const value = bytes / 1000 ** step;
   const maximumFractionDigits = step >= 2 && value < 10 ? 1 : 0;
-  return new Intl.NumberFormat(formats(), { style: 'unit', unit: UNITS[step]!, unitDisplay: 'short', maximumFractionDigits }).format(value);
+  return new Intl.NumberFormat(formats(), { style: 'unit', unit: UNITS[step]!, unitDisplay: step === 0 ? 'long' : 'short', maximumFractionDigits }).format(value);
 }
 
 /** "0:14", "1:02:09"; '' when it is not known or not believable. */

@@ -15,8 +15,12 @@ export type End = 'top' | 'bottom';
 /** Follows the end while the reader is there and `follows()`; `onmoved` hears where they are: at the end, and near what is not loaded. */
 export function followEnd(log: HTMLElement, follows: () => boolean, onmoved: (atEnd: boolean, near: End | null) => void): () => void {
   let following = true;
+  let laidOut = '';
   const watch = (): void => {
-    following = nearEnd(log);
+    // What was laid out anew moved by itself, which is no wish to read above: a tray that closes while a message appears, for example.
+    const before = laidOut;
+    laidOut = `${log.clientHeight} ${log.scrollHeight}`;
+    following = nearEnd(log) || (following && before !== laidOut);
     const below = log.scrollHeight - log.scrollTop - log.clientHeight;
     onmoved(following, log.scrollTop < MORE_PX ? 'top' : below < MORE_PX ? 'bottom' : null);
   };
