@@ -28,7 +28,7 @@ POLICY = (
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html kith-url"
 )
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-MAYA, CLOSED, NOT_READY, KAI = (f"00000000-0000-4000-8000-{100 + n:012d}" for n in (0, 5, 4, 6))
+MAYA, CLOSED, NOT_READY, KAI, NEWCOMER = (f"00000000-0000-4000-8000-{100 + n:012d}" for n in (0, 5, 4, 6, 8))
 GROUP, NOTICES, LEFT_GROUP = (f"00000000-0000-4000-8000-{150 + n:012d}" for n in range(3))
 INVITATION, STRANGE_INVITATION = "00000000-0000-4000-8000-000000000700", "00000000-0000-4000-8000-000000000701"
 REQUEST = "00000000-0000-4000-8000-000000000400"
@@ -90,6 +90,48 @@ def press_first_bubble(page: Page) -> None:
 def type_long(page: Page) -> None:
     """Write a long message with lines, without sending it."""
     page.get_by_label("Message", exact=True).fill("First line\nSecond line\n" + "and a long third line " * 12)
+
+
+def scroll_to(text: str) -> Callable[[Page], None]:
+    """Bring the words into sight, and wait for what is fetched when it is."""
+
+    def scroll(page: Page) -> None:
+        page.get_by_text(text).last.scroll_into_view_if_needed()
+        page.wait_for_timeout(400)
+
+    return scroll
+
+
+def attach(*names: str) -> Callable[[Page], None]:
+    """Choose files for the message: painted on the spot, or nothing but a name."""
+
+    def choose(page: Page) -> None:
+        painted = page.evaluate(
+            """async () => {
+                const canvas = new OffscreenCanvas(640, 480);
+                const paint = canvas.getContext('2d');
+                paint.fillStyle = '#9cc'; paint.fillRect(0, 0, 640, 480);
+                paint.fillStyle = '#fe9'; paint.beginPath(); paint.arc(480, 120, 60, 0, 7); paint.fill();
+                const blob = await canvas.convertToBlob();
+                return Array.from(new Uint8Array(await blob.arrayBuffer()));
+            }"""
+        )
+        files: list[Any] = [
+            {
+                "name": name,
+                "mimeType": "image/png" if name.endswith("png") else "application/octet-stream",
+                "buffer": bytes(painted) if name.endswith("png") else name.encode() if "." in name else b"",
+            }
+            for name in names
+        ]
+        page.get_by_test_id("attach-media").set_input_files(files)
+        page.get_by_text("Getting ready").first.wait_for(state="attached")
+        page.get_by_text("Getting ready").first.wait_for(state="detached")
+
+    return choose
+
+
+ATTACH = button("Add photos, files or a voice note")
 
 
 @dataclass(frozen=True)
@@ -166,6 +208,20 @@ SHOTS = [
     Shot("request-report", "adult", f"#/requests/{REQUEST}", (button("Report"), button("Scam or asking for money"))),
     Shot("thread", "adult", f"#/c/{MAYA}"),
     Shot("thread-long", "long", f"#/c/{MAYA}"),
+    Shot("thread-files", "adult", f"#/c/{MAYA}", (scroll_to("From the weekend"),)),
+    Shot("thread-files-rest", "adult", f"#/c/{MAYA}", (scroll_to("no longer available"),)),
+    Shot("thread-unplayed", "adult", f"#/c/{MAYA}",
+         (button("Play video: The lake"), scroll_to("This can't be played here. You can save it."))),
+    Shot("thread-photo", "adult", f"#/c/{MAYA}", (
+        scroll_to("From the weekend"), lambda page: page.get_by_role("button", name="Open photo").nth(1).click(),
+        lambda page: page.get_by_role("dialog").get_by_role("img", name="Hills in the evening").wait_for(),
+        button("Zoom in"))),
+    Shot("thread-attach", "adult", f"#/c/{MAYA}", (ATTACH,)),
+    Shot("thread-tray", "adult", f"#/c/{MAYA}", (attach("one.png", "two.png", "empty", "list.pdf"),)),
+    Shot("thread-newcomer", "adult", f"#/c/{NEWCOMER}"),
+    Shot("thread-newcomer-shown", "adult", f"#/c/{NEWCOMER}",
+         (lambda page: page.get_by_role("button", name="Show", exact=True).nth(1).click(),)),
+    Shot("thread-no-microphone", "adult", f"#/c/{MAYA}", (ATTACH, button("Record a voice note"), button("Try again"))),
     Shot("thread-teen", "teen", f"#/c/{MAYA}"),
     Shot("thread-options", "adult", f"#/c/{MAYA}", (press_first_bubble,)),
     Shot("thread-reply", "adult", f"#/c/{MAYA}", (press_first_bubble, button("Reply"), type_long)),

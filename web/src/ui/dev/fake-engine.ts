@@ -4,7 +4,7 @@
  */
 import type { Args, Chat, Engine, EngineError, FileView, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Outgoing, Phase, Picture, Result, SafetyNumber, Stretch } from '../../engine/contract';
 import {
-  chats, DAY, groups, groupThread, invitations, me, longThread, MY_ACCOUNT, placed, plain, QUIET, received, RECOVERY_CODE, reports, sent, TERMS, thread, type WorldName,
+  chats, DAY, groups, groupThread, invitations, me, longThread, MY_ACCOUNT, placed, plain, QUIET, received, RECOVERY_CODE, reports, sent, TERMS, thread, NEWCOMER, unanswered, type WorldName,
 } from './worlds';
 import { deletedForAll, deletedHere, edited, reacted } from './fake-words';
 
@@ -79,6 +79,7 @@ export class FakeEngine implements Engine {
     this.#me = me(world, now);
     this.#chats = empty ? [] : [...chats(now), ...groups(now)];
     for (const chat of this.#chats) this.#threads.set(chat.room, chat.group ? groupThread(chat, now) : thread(chat, now));
+    for (const chat of this.#chats) if (chat.handle === NEWCOMER) this.#threads.set(chat.room, unanswered(chat, now));
     if (world === 'long') this.#threads.set(this.#chats[0]!.room, longThread(this.#chats[0]!, now));
     if (this.#chats[5]) this.#threads.set(this.#chats[5].room, []);
     this.#received = empty ? [] : received(now);

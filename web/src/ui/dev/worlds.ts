@@ -88,6 +88,7 @@ export function chats(now: number): Chat[] {
     { handle: 'lee', name: 'Lee', at: 9 * DAY, last: 'See you', mine: true, over: { writable: false } },
     { handle: 'kai', name: 'Kai', at: 12 * DAY, last: 'hello?', over: { blocked: true, writable: false } },
     { handle: 'old.chat', name: 'Jo Park', at: 20 * DAY, last: 'bye', over: { deleted: true, writable: false } },
+    { handle: NEWCOMER, name: 'Sunny Reed', at: 25 * DAY, last: 'Look what I have: https://files.example.com/free' },
   ];
   return people.map(({ handle, name, unread = 0, at, last, mine = false, over = {} }, n) => ({
     room: uuid(100 + n), kind: 'direct' as const, group: null, people: [], account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, ...QUIET, unread,
@@ -133,6 +134,9 @@ export function invitations(now: number): GroupInvitation[] {
   }];
 }
 
+/** Somebody who was accepted and not yet answered. */
+export const NEWCOMER = 'sunny';
+
 interface Line { text: string; mine?: boolean; at: number; over?: Partial<Message> }
 
 const file = (part: number, over: Partial<FileView>): FileView => ({
@@ -168,6 +172,15 @@ const SCRIPT: Line[] = [
   { text: 'Great, thank you', mine: true, at: 30 * MINUTE, over: { delivery: 'delivered' } },
   { text: 'Are you coming to practice later?', at: 3 * MINUTE },
 ];
+
+/** What somebody new sends before anybody answered: photos, a file whose name lies, and a link. */
+export function unanswered(chat: Chat, now: number): Message[] {
+  const lying = { kind: 'file' as const, alt: '', size: 0, width: null, height: null, name: `harmless\u202ex${'y'.repeat(90)}gnp.exe` };
+  return thread(chat, now).slice(0, 3).map((message, n) => ({
+    ...message, mine: false, sender: chat.account, delivery: null, text: n === 2 ? chat.last!.text : '',
+    files: [[file(0, {}), file(1, { width: 0, height: NaN })], [file(0, lying), file(1, { kind: 'voice', duration_ms: NaN, width: null, height: null })], []][n]!,
+  }));
+}
 
 /** The script in a group: several people speak, some of them twice in a row. */
 export function groupThread(chat: Chat, now: number): Message[] {
