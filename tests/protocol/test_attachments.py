@@ -24,6 +24,7 @@ from kith.protocol.attachments import (
     open_whole,
     padme,
     read_media,
+    seal_chunk,
     sealed_size,
     shown_of,
 )
@@ -125,6 +126,21 @@ def test_a_chunk_opens_alone_when_its_hash_is_the_committed_one(length: int) -> 
             open_chunk(file, media, index, piece)
     with pytest.raises(AttachmentRefusedError):
         open_chunk(file, Media(length=length), 0, pieces[0])
+
+
+@pytest.mark.parametrize("length", [0, 1, CHUNK - 16, CHUNK - 15, CHUNK, 2 * CHUNK + 12_345])
+def test_any_chunk_is_sealed_again_to_the_same_bytes_and_never_to_others(length: int) -> None:
+    """So an upload goes on anywhere; a file that changed meanwhile is refused before a byte of it leaves."""
+    plain = pattern(length)
+    ciphertext, sums = sealed(plain)
+    for index in range(len(sums.chunks)):
+        at = index * CHUNK
+        again = seal_chunk(KEY, NONCE, sums, index, plain[at : at + CHUNK], size=len(ciphertext))
+        assert again == ciphertext[at : at + CHUNK]
+    if plain:
+        changed = bytes([plain[0] ^ 1]) + plain[1:CHUNK]
+        with pytest.raises(AttachmentRefusedError):
+            seal_chunk(KEY, NONCE, sums, 0, changed, size=len(ciphertext))
 
 
 def test_a_sealer_takes_exactly_what_was_announced() -> None:

@@ -139,10 +139,11 @@ class AttachmentRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What a message commits to: SHA-256 of the ciphertext, and of each chunk of it."""
+    """What a message commits to: SHA-256 of the ciphertext, and of each chunk of it. `tag` is its last 16 bytes."""
 
     content_hash: bytes
     chunks: tuple[bytes, ...]
+    tag: bytes
 
 
 class _Hashing:
@@ -165,10 +166,10 @@ class _Hashing:
             if self.length % CHUNK == 0:
                 self._close()
 
-    def sums(self) -> Sums:
+    def sums(self, tag: bytes) -> Sums:
         if self.length % CHUNK:
             self._close()
-        return Sums(self.whole.digest(), tuple(self.chunks))
+        return Sums(self.whole.digest(), tuple(self.chunks), tag)
 
     def _close(self) -> None:
         self.chunks.append(self._chunk.digest())
@@ -207,12 +208,34 @@ class Sealer:
 
     def sums(self) -> Sums:
         """What was made, once it is finished."""
-        return self._hashing.sums()
+        return self._hashing.sums(self._gcm.tag)
 
     def _sealed(self, plain: bytes) -> bytes:
         sealed = self._gcm.update(plain)
         self._hashing.update(sealed)
         return sealed
+
+
+def seal_chunk(key: bytes, nonce: bytes, sums: Sums, index: int, plain: bytes, *, size: int) -> bytes:
+    """One chunk of a ciphertext again, made of the file's bytes in it (`plain`, without padding).
+
+    `attachment_hash` when the file has changed meanwhile: other bytes under a used key would betray both.
+    """
+    at = index * CHUNK
+    end = min(at + CHUNK, size)
+    body = max(0, min(end, size - TAG) - at)
+    sealed = _counted(key, nonce, at, plain.ljust(body, b"\0")) + sums.tag[TAG - (end - at - body) :] * (
+        end - at > body
+    )
+    if hashlib.sha256(sealed).digest() != sums.chunks[index]:
+        raise AttachmentRefusedError("attachment_hash")
+    return sealed
+
+
+def _counted(key: bytes, nonce: bytes, at: int, data: bytes) -> bytes:
+    """GCM's own counter mode from this offset on; the same both ways."""
+    counter = nonce + (at // _BLOCK + _FIRST_COUNTER).to_bytes(_BLOCK - NONCE)
+    return Cipher(AES256(key), CTR(counter)).encryptor().update(data)
 
 
 def _need_lengths(key: bytes, nonce: bytes) -> None:
@@ -274,10 +297,8 @@ def open_chunk(file: Sealed, media: Media, index: int, sealed: bytes) -> bytes:
     right = len(sealed) == min(CHUNK, file.size - at) and 0 <= index < len(chunks)
     if not right or not hmac.compare_digest(hashlib.sha256(sealed).digest(), chunks[index]):
         raise AttachmentRefusedError("attachment_hash")
-    counter = file.nonce + (at // _BLOCK + _FIRST_COUNTER).to_bytes(_BLOCK - NONCE)
     body = sealed[: max(0, min(len(sealed), file.size - TAG - at))]
-    plain = Cipher(AES256(file.key), CTR(counter)).decryptor().update(body)
-    return plain[: max(0, media.length - at)]
+    return _counted(file.key, file.nonce, at, body)[: max(0, media.length - at)]
 
 
 # --- media facts ----------------------------------------------------------------------------------------------------

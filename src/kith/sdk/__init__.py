@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from kith.sdk.answers import Connection, InviteLink, Me, Measure, Notice, OwnDevice, OwnReport, Reported, Standing
     from kith.sdk.api import Api
     from kith.sdk.client import Category, Client, Group, Invitation, Message, Request, Room
+    from kith.sdk.files import File, FileToSend, Upload
     from kith.sdk.vault import Cost
 
 from kith.sdk.errors import (
+    BadFile,
     KithError,
     Limited,
     NeedsRecoveryCode,
@@ -40,6 +42,8 @@ _WHERE: Final = {
     "Client": "client",
     "Connection": "answers",
     "Cost": "vault",
+    "File": "files",
+    "FileToSend": "files",
     "Group": "client",
     "Invitation": "client",
     "InviteLink": "answers",
@@ -54,6 +58,7 @@ _WHERE: Final = {
     "Request": "client",
     "Room": "client",
     "Standing": "answers",
+    "Upload": "files",
 }
 """Loaded when first asked for: the terminal's help need not wait for HTTP and cryptography."""
 
@@ -67,10 +72,13 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds
 
 __all__ = [
     "Api",
+    "BadFile",
     "Category",
     "Client",
     "Connection",
     "Cost",
+    "File",
+    "FileToSend",
     "Group",
     "Invitation",
     "InviteLink",
@@ -96,6 +104,7 @@ __all__ = [
     "Unreachable",
     "Untrusted",
     "Unverified",
+    "Upload",
     "WrongCredentials",
     "WrongPassphrase",
 ]

@@ -1,8 +1,10 @@
 """The HTTP half of docs/api.md for a program: bearer token, typed answers, errors of one tree."""
 
 import base64
+import contextlib
 import functools
 import ssl
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -89,8 +91,12 @@ def _refusal(status: int, body: bytes, *, signing_in: bool) -> KithError:
     except msgspec.MsgspecError:
         problem = _Problem()
     code, message, wait = problem.code, problem.message, problem.retry_after_ms
+    if status == httpx.codes.NOT_FOUND and not code:  # HEAD has no body to say it in
+        code, message = "not_found", "There is nothing here, or it is not yours to see."
     if status == httpx.codes.UNAUTHORIZED:
         return WrongCredentials("unauthenticated", message) if signing_in else NotSignedIn(_SIGNED_OUT)
+    if code == "damaged":  # stays so, whenever it is asked for again
+        return Refused(code, message)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return Unreachable(message, wait)
     if status == httpx.codes.TOO_MANY_REQUESTS:
@@ -184,6 +190,43 @@ class Api:
         if not answer.is_success:
             raise _refusal(answer.status_code, said, signing_in=signing_in)
         return said
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        expected: tuple[int, ...] = (),
+    ) -> httpx.Response:
+        """A call whose answer is in its headers; one of the `expected` codes is no refusal. Any KithError."""
+        async with self._opened(method, path, content, headers or {}) as answer:
+            said = await _bounded(answer)
+        if not answer.is_success and answer.status_code not in expected:
+            raise _refusal(answer.status_code, said, signing_in=False)
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def reading(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        """An answer whose body is read by the caller, piece by piece. Any KithError, also while reading."""
+        async with self._opened("GET", path, None, headers) as answer:
+            if not answer.is_success:
+                raise _refusal(answer.status_code, await _bounded(answer), signing_in=False)
+            yield answer
+
+    @contextlib.asynccontextmanager
+    async def _opened(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        own = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        try:
+            whole = {"Accept-Encoding": "identity", **own, **headers}
+            async with self._http.stream(method, BASE + path, content=content, headers=whole) as answer:
+                yield answer
+        except httpx.TransportError as error:
+            if (why := _distrust(error)) is not None:
+                raise Untrusted(_NOT_TRUSTED.format(self.origin, why)) from error
+            raise Unreachable(_CANNOT_REACH) from error
 
     # --- people -------------------------------------------------------------------------------------------------------
 

@@ -11,14 +11,16 @@ import secrets
 import ssl
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
+from kith.protocol import content as mimi
 from kith.protocol import frames
+from kith.protocol.attachments import shown_of
 from kith.protocol.frames import Accepted, Delivered, Mail, Refused, ServerFrame
 from kith.protocol.uris import parse_uri
 from kith.sdk import answers, receive
@@ -27,12 +29,22 @@ from kith.sdk.api import Api, b64
 from kith.sdk.directory import Claim, Directory, Fact, KeysOf, Missing, RoomFacts, ServerKeys
 from kith.sdk.errors import KithError, Limited, NeedsRecoveryCode, NotSignedIn, Restricted, Unreachable, Unverified
 from kith.sdk.errors import Refused as RefusedError
+from kith.sdk.files import File, FileToSend, Source, Upload, prepared
 from kith.sdk.key_log import KeyLog
 from kith.sdk.link import Link, delay_s
-from kith.sdk.records import FirstMessage, MessageRecord, OutboxRecord, Roster, SessionRecord
+from kith.sdk.records import (
+    FileRecord,
+    FirstMessage,
+    MessageRecord,
+    OutboxRecord,
+    Roster,
+    SessionRecord,
+    UploadRecord,
+)
 from kith.sdk.recovery import recovery_auth
 from kith.sdk.room import REFUSED_RETRY_MS, RETRY_MS, Ack, Effect, Failed, Heard, Send, Sent, World
 from kith.sdk.room import Room as RoomState
+from kith.sdk.transfer import Told
 from kith.sdk.trust import SafetyNumber, Trust
 from kith.sdk.vault import Cost, Vault
 
@@ -92,6 +104,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None
     reply_to: str | None
     edited: bool
+    files: tuple[File, ...] = ()
+    """What was sent with it. Nothing is fetched before it is asked for."""
     gap_before: int = 0
     """How many messages the server numbered between the one before and this one, and never delivered here."""
 
@@ -167,6 +181,41 @@ class Room:
         crash they are sent by the next `Client`, once. Refused (Restricted, Limited) when they will not be taken.
         """
         return await self._client.send(self.id, text, reply_to)
+
+    async def send_file(
+        self,
+        source: Source,
+        *,
+        caption: str = "",
+        name: str | None = None,
+        media_type: str | None = None,
+        description: str = "",
+        as_is: bool = False,
+        reply_to: str | None = None,
+        progress: Told | None = None,
+    ) -> Message:
+        """Send a file: a path, bytes, or a binary stream that can seek; returns when the server has the message.
+
+        Pictures are cleaned of everything but their pixels unless `as_is`. A connection that breaks off is taken up
+        again; what is left after a crash is in `uploads()`. Cancelling leaves it there as well.
+        """
+        one = FileToSend(source=source, name=name, media_type=media_type, description=description, as_is=as_is)
+        return await self.send_files([one], caption=caption, reply_to=reply_to, progress=progress)
+
+    async def send_files(
+        self,
+        files: Sequence[FileToSend],
+        *,
+        caption: str = "",
+        reply_to: str | None = None,
+        progress: Told | None = None,
+    ) -> Message:
+        """Send an album: up to ten files and one caption in one message."""
+        return await (await prepared(self._client, self.id, files, caption, reply_to)).run(progress)
+
+    def uploads(self) -> list[Upload]:
+        """Files that were being sent when a program ended, or whose sending failed: take them up, or cancel them."""
+        return self._client.uploads(self.id)
 
     def queue(self, text: str, *, reply_to: str | None = None) -> str:
         """Put words into the outbox without waiting; the id by which `unsent` lists them."""
@@ -1041,8 +1090,15 @@ class Client:
             seq=row.seq,
             reply_to=row.reply_to,
             edited=row.edited,
+            files=self._files_of(row),
             gap_before=gap,
         )
+
+    def _files_of(self, row: MessageRecord) -> tuple[File, ...]:
+        if row.kind != "text" or row.content is None:
+            return ()
+        shown = shown_of(mimi.decode(row.content), self._need_session().server)
+        return tuple(File(self, one) for one in shown.files)
 
     def history(self, room: str, limit: int) -> list[Message]:
         """The newest messages of a room on this device, oldest first."""
@@ -1050,15 +1106,22 @@ class Client:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def queue(self, room: str, text: str, reply_to: str | None = None) -> OutboxRecord:
-        """Put words into the outbox, on disk."""
+    def queue(
+        self, room: str, text: str, reply_to: str | None = None, *, files: tuple[FileRecord, ...] = ()
+    ) -> OutboxRecord:
+        """Put words, or files that are up, into the outbox, on disk."""
         self._look_after()
-        if not text.strip():
+        if not text.strip() and not files:
             raise RefusedError("invalid", "Write something first.")
         if len(text) > MAX_TEXT:
             raise RefusedError("too_large", SENTENCES["too_large"])
         record = OutboxRecord(
-            id=secrets.token_hex(16), room=room, created_ms=self._next_ms(room), text=text, reply_to=reply_to
+            id=secrets.token_hex(16),
+            room=room,
+            created_ms=self._next_ms(room),
+            text=text,
+            reply_to=reply_to,
+            files=files,
         )
         vault = self._need_vault()
         with vault.transaction():
@@ -1073,13 +1136,32 @@ class Client:
 
     async def send(self, room: str, text: str, reply_to: str | None = None) -> Message:
         """See `Room.send`."""
-        record = self.queue(room, text, reply_to)
+        return await self.sent(self.queue(room, text, reply_to))
+
+    async def sent(self, record: OutboxRecord) -> Message:
+        """Wait until the server has what was just queued."""
         waiting: asyncio.Future[MessageRecord] = asyncio.get_running_loop().create_future()
         self._sends[record.id] = waiting
         try:
-            return self._message(room, await waiting)
+            return self._message(record.room, await waiting)
         finally:
             self._sends.pop(record.id, None)
+
+    def uploads(self, room: str) -> list[Upload]:
+        """See `Room.uploads`."""
+        return [Upload(self, one) for _, one in self._need_vault().scan("meta", f"upload/{room}/", UploadRecord)]
+
+    def keep_upload(self, record: UploadRecord) -> None:
+        """Remember files that are on their way."""
+        vault = self._need_vault()
+        with vault.transaction():
+            vault.put("meta", record.place, record)
+
+    def drop_upload(self, record: UploadRecord) -> None:
+        """They arrived, or are not wanted any more."""
+        vault = self._need_vault()
+        with vault.transaction():
+            vault.drop("meta", record.place)
 
     def discard(self, room: str, outbox_id: str) -> None:
         """Forget words that were refused."""

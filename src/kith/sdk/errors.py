@@ -10,6 +10,7 @@
     ├── Unreachable             not now: no network, or the server cannot take it at the moment; never a verdict
     │   └── Untrusted           whoever answers there shows a certificate that is not trusted; nothing was sent
     ├── Unverified              the server shows keys or proofs that do not check out; nothing was sent with them
+    ├── BadFile                 a file that cannot be sent, had or opened; `reason` says why, the chat goes on
     └── StoreError              the store on this device
         ├── WrongPassphrase     this passphrase does not open it
         └── StoreInUse          another process has it open
@@ -76,6 +77,19 @@ class Untrusted(Unreachable):
 
 class Unverified(KithError):  # noqa: N818 - reads as the state it is
     """What the server says does not verify; nothing was changed or sent with it."""
+
+
+class BadFile(KithError):  # noqa: N818 - reads as the thing it is
+    """A file that cannot be sent, had or opened. The chat and its other messages are untouched.
+
+    `reason`: attachment_unsupported (not one that Kith opens), attachment_missing (expired or taken back),
+    attachment_hash, attachment_decrypt (not what was sent), attachment_damaged (the server's copy is), or, for what was
+    to be sent: picture (it cannot be cleaned), too_large, changed (while it was sent), unreadable.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class StoreError(KithError):

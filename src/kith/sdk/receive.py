@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from kith.protocol import content as mimi
 from kith.protocol import franking
+from kith.protocol.attachments import shown_of
 from kith.protocol.content import MimiContent, NullPart
 from kith.protocol.frames import Accepted, Frank
 from kith.protocol.identity import Identity
@@ -169,11 +170,11 @@ def report_item(content: bytes, frank: FrankRecord) -> franking.ReportItem:
 
 
 def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
-    """The row that a genuine message becomes. Only text is shown; the rest says that it cannot be shown here."""
+    """The row that a genuine message becomes. Words and files are shown; the rest cannot be shown here."""
     content = message.content
-    sender = parse_uri(message.context.sender_uri)[2]
+    server, _, sender = parse_uri(message.context.sender_uri)
     words = mimi.plain_text(content)
-    shown: Kind = "text" if words else "unsupported"
+    shown: Kind = "text" if words or shown_of(content, server).files else "unsupported"
     return MessageRecord(
         kind="effect" if content.replaces is not None else shown,
         id=message.id.hex(),

@@ -217,6 +217,58 @@ class Sealed(Record, frozen=True, kw_only=True):
     epoch: int
 
 
+class FileRecord(Record, frozen=True, kw_only=True):
+    """A file that is sent: what its ciphertext is, where it goes, and what is said of it.
+
+    `blob` is empty until the server made room. `path` and `source_type` find it again after a crash; `chunks` and
+    `tag` prove that it is still the same.
+    """
+
+    name: str
+    media_type: str
+    description: str
+    key: bytes
+    nonce: bytes
+    length: int
+    size: int
+    content_hash: bytes
+    chunks: tuple[bytes, ...]
+    tag: bytes
+    path: str | None = None
+    source_type: str = ""
+    as_is: bool = False
+    width: int | None = None
+    height: int | None = None
+    thumbhash: bytes | None = None
+    blob: str = ""
+    piece: int = 0
+    expires_ms: int = 0
+
+    def __repr__(self) -> str:
+        """Without its key and its name."""
+        return f"FileRecord({self.size} bytes, …)"
+
+
+class UploadRecord(Record, frozen=True, kw_only=True):
+    """meta/upload/<room>/<id>: files that are on their way; they become an outbox record when all are up."""
+
+    id: str
+    room: str
+    caption: str
+    reply_to: str | None
+    created_ms: int
+    files: tuple[FileRecord, ...]
+
+    def __repr__(self) -> str:
+        """Without what is said."""
+        return f"UploadRecord({self.id!r}, {len(self.files)} files)"
+
+    @property
+    def place(self) -> str:
+        """Its key."""
+        return f"upload/{self.room}/{self.id}"
+
+
 class OutboxRecord(Record, frozen=True, kw_only=True):
     """outbox/<room>/<time>-<id>: what was written here and is not accepted yet, in order.
 
@@ -231,6 +283,7 @@ class OutboxRecord(Record, frozen=True, kw_only=True):
     sealed: Sealed | None = None
     failure: str | None = None
     details: str | None = None
+    files: tuple[FileRecord, ...] = ()
 
     def __repr__(self) -> str:
         """Without what was said."""

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from kith.protocol import content as mimi
 from kith.protocol import franking, uris
+from kith.protocol.attachments import with_files
 from kith.protocol.frames import COMMIT, MESSAGE, WELCOME, Accepted, ClientFrame, Commit, Frank, Mail, Refused, Submit
 from kith.protocol.identity import Identity
 from kith.protocol.mls import engine as mls
@@ -34,6 +35,7 @@ from kith.protocol.wire import Malformed
 from kith.sdk import answers, receive
 from kith.sdk.directory import Claim, Directory, Fact, Missing, RoomFacts, ServerKeys
 from kith.sdk.errors import Unverified
+from kith.sdk.files import outgoing
 from kith.sdk.key_log import KeyLog
 from kith.sdk.receive import Arrival, Genuine, Place
 from kith.sdk.records import (
@@ -876,6 +878,8 @@ class Room:
                 last_seen=last,
             )
         )
+        if waiting.files:
+            content = with_files(content, [outgoing(one) for one in waiting.files], self.world.server)
         head = self.world.log.gossip
         if head is not None:
             content = dataclasses.replace(content, extensions={**content.extensions, mimi.TREE_HEAD: head})

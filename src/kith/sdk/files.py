@@ -1,0 +1,449 @@
+"""Files of messages: sealed and sent, fetched and opened. See "Files" in docs/sdk.md.
+
+A file is read twice: once to know what its ciphertext will be, and once, piece by piece, while it leaves. What leaves
+is exactly what was found the first time, so an upload may stop and go on anywhere, also after a crash, and no two
+different bytes are ever encrypted alike. Memory stays flat: a piece of one file at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import mimetypes
+import os
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+
+from msgspec.structs import replace
+
+from kith.protocol import attachments
+from kith.protocol.attachments import (
+    CHUNK,
+    Attached,
+    AttachmentRefusedError,
+    Media,
+    Opener,
+    Outgoing,
+    Sealed,
+    Sealer,
+    Sums,
+)
+from kith.sdk import transfer
+from kith.sdk.api import Api
+from kith.sdk.errors import BadFile, Refused
+from kith.sdk.pictures import KINDS, Picture, cleaned
+from kith.sdk.records import FileRecord, UploadRecord
+from kith.sdk.transfer import Progress, Told
+
+if TYPE_CHECKING:
+    from kith.sdk.client import Client, Message
+
+Source = str | Path | bytes | BinaryIO
+"""A path, the bytes themselves, or a binary stream that can seek."""
+
+MAX_FILES: Final = attachments.MAX_FILES
+PLAIN_PIECE: Final = 256 * 1024
+FRESH_S: Final = 24 * 3600
+"""An upload is not taken up again when it has less to live than that."""
+
+_SENTENCES: Final = {
+    "attachment_unsupported": "This file cannot be opened here.",
+    "attachment_missing": "This file is not on the server any more. Ask its sender to send it again.",
+    "attachment_hash": "This file is not what was sent, so nothing of it is kept.",
+    "attachment_decrypt": "This file is not what was sent, so nothing of it is kept.",
+    "attachment_damaged": "The server's copy of this file is damaged. Ask its sender to send it again.",
+    "too_large": "A file has at most 64 MB.",
+    "changed": "The file changed while it was being sent. Send it again.",
+    "unreadable": "This file cannot be read.",
+}
+
+
+def bad(reason: str) -> BadFile:
+    """The error for this reason."""
+    return BadFile(reason, _SENTENCES[reason])
+
+
+# --- what is to be sent ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileToSend:
+    """One file of an album, and what is said of it. `description` is read to people who do not see it.
+
+    A picture is cleaned of everything but its pixels, unless it is sent `as_is`.
+    """
+
+    source: Source
+    name: str | None = None
+    media_type: str | None = None
+    description: str = ""
+    as_is: bool = False
+
+    @property
+    def path(self) -> str | None:
+        """Where it can be found again after a crash."""
+        return str(Path(self.source).absolute()) if isinstance(self.source, str | Path) else None
+
+    def called(self) -> str:
+        """Its name for the other side, without any folder."""
+        if self.name is not None:
+            return self.name
+        return Path(self.source).name if isinstance(self.source, str | Path) else ""
+
+    def kind(self) -> str:
+        """Its media type, as said or as its name suggests."""
+        guessed = self.media_type or mimetypes.guess_type(self.called())[0] or "application/octet-stream"
+        return attachments.media_type(guessed)
+
+
+class _Plain(Protocol):
+    """A file's bytes, wherever they are."""
+
+    length: int
+
+    def read(self, at: int, length: int) -> bytes:
+        """Bytes from here on, fewer only at the end. Blocks."""
+
+
+class _InMemory:
+    def __init__(self, data: bytes) -> None:
+        self._data, self.length = data, len(data)
+
+    def read(self, at: int, length: int) -> bytes:
+        return self._data[at : at + length]
+
+
+class _Stream:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.length = stream.seek(0, io.SEEK_END)
+
+    def read(self, at: int, length: int) -> bytes:
+        self._stream.seek(at)
+        return self._stream.read(length)
+
+
+@contextlib.asynccontextmanager
+async def _opened(file: FileToSend) -> AsyncIterator[tuple[_Plain, Picture | None]]:
+    """The bytes that leave, and the picture that they are, if they are one. BadFile in words."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if isinstance(file.source, bytes):
+                plain: _Plain = _InMemory(file.source)
+            elif isinstance(file.source, str | Path):
+                plain = _Stream(stack.enter_context(await asyncio.to_thread(Path(file.source).open, "rb")))
+            else:
+                plain = _Stream(file.source)
+        except OSError as error:
+            raise BadFile("unreadable", f"{_SENTENCES['unreadable']} {error.strerror or error}.") from error
+        if attachments.sealed_size(plain.length) > attachments.MAX_SEALED:
+            raise bad("too_large")
+        picture = None
+        if file.kind() in KINDS and not file.as_is:
+            picture = await asyncio.to_thread(lambda: cleaned(plain.read(0, plain.length)))
+            plain = _InMemory(picture.data)
+        yield plain, picture
+
+
+def _seal_all(plain: _Plain, key: bytes, nonce: bytes) -> Sums:
+    """What the ciphertext will be; reads the whole file once. Blocks."""
+    sealer, at = Sealer(key, nonce, plain.length), 0
+    while at < plain.length:
+        piece = plain.read(at, PLAIN_PIECE)
+        if not piece:
+            raise bad("changed")
+        sealer.update(piece)
+        at += len(piece)
+    for _ in sealer.finish():
+        pass
+    return sealer.sums()
+
+
+def _piece(plain: _Plain, record: FileRecord, offset: int, most: int) -> bytes:
+    """The ciphertext from `offset` on, verified chunk by chunk against what was found at first. Blocks."""
+    sums = Sums(record.content_hash, record.chunks, record.tag)
+    made, index = bytearray(), offset // CHUNK
+    skip = offset % CHUNK
+    while index < len(sums.chunks) and len(made) < skip + most:
+        try:
+            bytes_in = plain.read(index * CHUNK, CHUNK)
+            made += attachments.seal_chunk(record.key, record.nonce, sums, index, bytes_in, size=record.size)
+        except AttachmentRefusedError:
+            raise bad("changed") from None
+        index += 1
+    return bytes(made[skip : skip + most])
+
+
+def outgoing(record: FileRecord) -> Outgoing:
+    """A file that is up, as a message carries it."""
+    return Outgoing(
+        sealed=Sealed(
+            blob=record.blob,
+            expires=record.expires_ms // 1000,
+            size=record.size,
+            key=record.key,
+            nonce=record.nonce,
+            content_hash=record.content_hash,
+        ),
+        media=Media(
+            length=record.length,
+            width=record.width,
+            height=record.height,
+            thumbhash=record.thumbhash,
+            chunks=record.chunks,
+        ),
+        media_type=record.media_type,
+        name=record.name,
+        description=record.description,
+        inline=record.media_type.startswith(("image/", "video/")),
+    )
+
+
+# --- uploads --------------------------------------------------------------------------------------------------------
+
+
+class Upload:
+    """An album that was being sent when its program ended: take it up again, or forget it."""
+
+    def __init__(self, client: Client, record: UploadRecord) -> None:
+        self._client, self._record = client, record
+        self.id, self.caption = record.id, record.caption
+        self.names = tuple(file.name for file in record.files)
+
+    def __repr__(self) -> str:
+        return f"Upload({self.id!r}, {len(self.names)} files)"
+
+    async def resume(self, progress: Told | None = None) -> Message:
+        """Go on where it stopped. BadFile (`changed`) when a file is not what it was: then send it anew."""
+        return await Sending(self._client, self._record).run(progress)
+
+    async def cancel(self) -> None:
+        """Forget it here and on the server."""
+        await Sending(self._client, self._record).forget()
+
+
+class Sending:
+    """One message's files on their way. What was found of them is on disk before the first byte leaves."""
+
+    def __init__(self, client: Client, record: UploadRecord, files: Sequence[FileToSend] | None = None) -> None:
+        self._client, self._record = client, record
+        self._files = tuple(files or (_again(one) for one in record.files))
+
+    @property
+    def _durable(self) -> bool:
+        """Whether a crash leaves something that can go on: every file can be found again."""
+        return all(file.path is not None for file in self._files)
+
+    async def run(self, progress: Told | None) -> Message:
+        """Everything that is missing, then the message."""
+        sizes = [one.size for one in self._record.files]
+        done = 0
+        for index, size in enumerate(sizes):
+            await self._one(index, _shifted(progress, done, sum(sizes)))
+            done += size
+        client, record = self._client, self._record
+        message = client.queue(record.room, record.caption, record.reply_to, files=record.files)
+        self._drop()
+        return await client.sent(message)
+
+    async def forget(self) -> None:
+        """Take back what is on the server, and drop the record."""
+        for file in self._record.files:
+            if file.blob:
+                await transfer.remove(self._client.api, file.blob)
+        self._drop()
+
+    async def _one(self, index: int, progress: Told | None) -> None:
+        file, api = self._files[index], self._client.api
+        async with _opened(file) as (plain, _):
+            record, offset = await self._begun(api, index)
+            most = record.piece or CHUNK
+
+            async def piece_of(at: int) -> bytes:
+                return await asyncio.to_thread(_piece, plain, record, at, most)
+
+            await transfer.upload(api, record.blob, record.size, offset, piece_of=piece_of, told=progress)
+
+    async def _begun(self, api: Api, index: int) -> tuple[FileRecord, int]:
+        """The blob that this file goes to, and how far it came; a new one when the old one is over."""
+        record = self._record.files[index]
+        if record.blob and record.expires_ms > self._client.now() + FRESH_S * 1000:
+            try:
+                return record, await transfer.offset_of(api, record.blob)
+            except Refused as error:
+                if error.code != "not_found":
+                    raise
+        begun = await transfer.begin(api, record.size)
+        record = replace(record, blob=begun.blob, piece=begun.piece, expires_ms=begun.expires_ms)
+        files = self._record.files
+        self._record = replace(self._record, files=(*files[:index], record, *files[index + 1 :]))
+        self.keep()
+        return record, begun.offset
+
+    def keep(self) -> None:
+        """Put what is known on disk, where it can serve after a crash."""
+        if self._durable:
+            self._client.keep_upload(self._record)
+
+    def _drop(self) -> None:
+        self._client.drop_upload(self._record)
+
+
+def _again(record: FileRecord) -> FileToSend:
+    return FileToSend(source=record.path or b"", name=record.name, media_type=record.source_type, as_is=record.as_is)
+
+
+def _shifted(progress: Told | None, before: int, total: int) -> Told | None:
+    if progress is None:
+        return None
+    return lambda now: progress(Progress(before + now.done, total))
+
+
+async def prepared(
+    client: Client, room: str, files: Sequence[FileToSend], caption: str, reply_to: str | None
+) -> Sending:
+    """Read every file once, and remember what its ciphertext will be."""
+    if not 1 <= len(files) <= MAX_FILES:
+        raise Refused("invalid", f"A message has one to {MAX_FILES} files.")
+    records = tuple([await _found(file) for file in files])
+    record = UploadRecord(
+        id=secrets.token_hex(16),
+        room=room,
+        caption=caption,
+        reply_to=reply_to,
+        created_ms=client.now(),
+        files=records,
+    )
+    sending = Sending(client, record, files)
+    sending.keep()
+    return sending
+
+
+async def _found(file: FileToSend) -> FileRecord:
+    key, nonce = secrets.token_bytes(attachments.KEY), secrets.token_bytes(attachments.NONCE)
+    async with _opened(file) as (plain, picture):
+        sums = await asyncio.to_thread(_seal_all, plain, key, nonce)
+        length = plain.length
+    name = file.called()
+    if picture is not None and picture.media_type != file.kind():
+        name = str(Path(name).with_suffix(".jpg")) if name else ""
+    return FileRecord(
+        path=file.path,
+        source_type=file.kind(),
+        as_is=file.as_is,
+        name=name,
+        media_type=file.kind() if picture is None else picture.media_type,
+        description=file.description,
+        key=key,
+        nonce=nonce,
+        length=length,
+        size=attachments.sealed_size(length),
+        content_hash=sums.content_hash,
+        chunks=sums.chunks,
+        tag=sums.tag,
+        width=None if picture is None else picture.width,
+        height=None if picture is None else picture.height,
+        thumbhash=None if picture is None else picture.thumbhash,
+    )
+
+
+# --- files of messages ----------------------------------------------------------------------------------------------
+
+
+class File:
+    """A file of a message. Nothing of it is fetched before `save` or `read` is called."""
+
+    def __init__(self, client: Client, facts: Attached) -> None:
+        self._client, self._facts = client, facts
+        self.name, self.description = facts.name, facts.description
+        self.media_type, self.inline, self.media, self.poster = (
+            facts.media_type,
+            facts.inline,
+            facts.media,
+            facts.poster,
+        )
+
+    def __repr__(self) -> str:
+        """Without its name."""
+        return f"File({self.media_type!r}, {self.length} bytes)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, File) and other._facts == self._facts
+
+    def __hash__(self) -> int:
+        return hash(self._facts)
+
+    @property
+    def length(self) -> int:
+        """Bytes of the file; where its sender did not say so credibly, of the padded one; 0 when it cannot be had."""
+        sealed = self._facts.sealed
+        return 0 if sealed is None else sealed.size - attachments.TAG if self.media is None else self.media.length
+
+    async def read(self, *, most: int = attachments.MAX_SEALED, progress: Told | None = None) -> bytes:
+        """The whole file in memory. BadFile when it is longer than `most`, cannot be had or is not what was sent."""
+        if self.length > most:
+            raise bad("too_large")
+        whole = bytearray()
+        async with contextlib.aclosing(self._pieces(progress)) as pieces:
+            async for piece in pieces:
+                whole += piece
+        return bytes(whole)
+
+    async def save(self, path: str | Path, *, replace: bool = False, progress: Told | None = None) -> Path:
+        """Write it to `path`, which is there only when everything was verified. FileExistsError without `replace`.
+
+        If `path` is a folder, the file gets its own name there. BadFile when it cannot be had or is not what was sent.
+        """
+        target = await asyncio.to_thread(_target, Path(path), self.name, replace=replace)
+        partial = target.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as out:
+                async with contextlib.aclosing(self._pieces(progress)) as pieces:
+                    async for piece in pieces:
+                        await asyncio.to_thread(out.write, piece)
+                out.flush()
+                await asyncio.to_thread(os.fsync, out.fileno())
+            if replace:
+                partial.replace(target)
+            else:
+                os.link(partial, target)  # refuses what came there meanwhile
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    async def _pieces(self, progress: Told | None) -> AsyncGenerator[bytes, None]:
+        """The file's bytes; NOT verified before the last one was given and this ends without an error."""
+        sealed = self._facts.sealed
+        if sealed is None:
+            raise bad("attachment_unsupported")
+        opener = Opener(sealed, self.length)
+        try:
+            async with contextlib.aclosing(
+                transfer.download(self._client.api, sealed.blob, sealed.size, progress)
+            ) as came:
+                async for piece in came:
+                    yield opener.update(piece)
+            opener.finish()
+        except AttachmentRefusedError as refused:
+            raise bad(refused.reason) from None
+        except Refused as refused:
+            reason = {"not_found": "attachment_missing", "damaged": "attachment_damaged"}.get(refused.code)
+            raise (refused if reason is None else bad(reason)) from None
+
+
+def _target(path: Path, name: str, *, replace: bool) -> Path:
+    target = path / _safe_name(name) if path.is_dir() else path
+    if target.exists() and not replace:
+        raise FileExistsError(f"{target} is there already.")
+    return target
+
+
+def _safe_name(name: str) -> str:
+    """A name that somebody else chose, as the name of a file: no folder, no control characters, not hidden."""
+    plain = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
+    return plain.lstrip(". ").rstrip(". ")[:120] or "file"
