@@ -3,6 +3,7 @@ import type {
   Controls, GroupFacts, GroupInvitation, GroupLink, GroupLinkFacts, GroupPerson, GroupRole, Me, Notice, Participant, Picture,
   ReceivedRequest, ReportCategory, SentGroupInvitation, Standing,
 } from './contract';
+import type { Bytes } from '../protocol/bytes';
 import { offline, Problem } from './errors';
 import { Unreachable, type Home } from './home';
 
