@@ -82,6 +82,21 @@ def choose_month(page: Page) -> None:
     page.get_by_label("Month").select_option("4")
 
 
+def press(start: str) -> Callable[[Page], None]:
+    """A step that opens the options of the message that starts so."""
+    return lambda page: page.get_by_role("button", name=f"Show options for: {start}").click()
+
+
+def edited_before(page: Page) -> None:
+    """Open what the newest edited message said before."""
+    page.get_by_role("button", name="Show what this edited message said before").last.click()
+
+
+def check(label: str) -> Callable[[Page], None]:
+    """A step that ticks the box of this label."""
+    return lambda page: page.get_by_role("checkbox", name=label, exact=True).check()
+
+
 def press_first_bubble(page: Page) -> None:
     """Open the options of the first message."""
     page.get_by_role("button", name="Show options for").first.click()
@@ -225,6 +240,15 @@ SHOTS = [
     Shot("thread-teen", "teen", f"#/c/{MAYA}"),
     Shot("thread-options", "adult", f"#/c/{MAYA}", (press_first_bubble,)),
     Shot("thread-reply", "adult", f"#/c/{MAYA}", (press_first_bubble, button("Reply"), type_long)),
+    Shot("words-own", "adult", f"#/c/{MAYA}", (press("Great, thank you"),)),
+    Shot("words-edit", "adult", f"#/c/{MAYA}", (press("Great, thank you"), button("Edit"))),
+    Shot("words-delete", "adult", f"#/c/{MAYA}", (press("Great, thank you"), button("Delete"))),
+    Shot("words-forward", "adult", f"#/c/{MAYA}", (press("Great, thank you"), button("Forward"))),
+    Shot("words-forward-many", "adult", f"#/c/{MAYA}", (press("Pass this on"), button("Forward"), check("عمر"))),
+    Shot("words-versions", "adult", f"#/c/{MAYA}", (edited_before,)),
+    Shot("words-reactions", "adult", f"#/c/{MAYA}", (button("2 reactions: ❤️ 1, 👍 1. Show who."),)),
+    Shot("words-deleted", "adult", f"#/c/{MAYA}",
+         (press("Great, thank you"), button("Delete"), button("Delete for everyone"))),
     Shot("thread-failed", "adult", f"#/c/{MAYA}", (fill("Message", "fail me"), button("Send"))),
     Shot("thread-offline", "offline", f"#/c/{MAYA}", (fill("Message", "see you later"), button("Send"))),
     Shot("thread-closed", "adult", f"#/c/{CLOSED}"),

@@ -33,6 +33,7 @@ export type Sheet =
   | { kind: 'compare'; person: Person }
   | { kind: 'viewer'; message: Message; photos: FileView[]; at: number; name: string }
   | { kind: 'chat'; room: string }
+  | { kind: 'words'; what: 'delete' | 'forward' | 'versions' | 'reactions'; room: string; message: Message }
   | { kind: 'safety' };
 
 /** Steps after an identity was made that must not be skipped: keeping the code, then seeing what is on. */

@@ -13,6 +13,7 @@ export const MEMBER = () => import('./groups/MemberSheet.svelte');
 export const REQUESTS = () => import('./requests/RequestsScreen.svelte');
 export const REQUEST = () => import('./requests/RequestScreen.svelte');
 export const REPORT = () => import('./report/ReportSheet.svelte');
+export const WORDS = () => import('./words/WordsSheet.svelte');
 export const SETTINGS = () => import('./settings/SettingsScreen.svelte');
 export const SETTING = () => import('./settings/SettingScreen.svelte');
 export const TERMS = () => import('./settings/TermsScreen.svelte');

@@ -148,12 +148,14 @@ const bars = Uint8Array.from({ length: 48 }, (_, n) => 40 + Math.round(180 * Mat
 const SCRIPT: Line[] = [
   { text: 'Hi Robin, is the hall open on Saturday?', at: 3 * DAY + 2 * HOUR },
   { text: 'I can bring the nets', at: 3 * DAY + 2 * HOUR - MINUTE },
-  { text: 'Yes, from nine. I have the key to the shed too', mine: true, at: 3 * DAY + HOUR },
+  { text: 'Yes, from nine. I have the key to the shed too', mine: true, at: 3 * DAY + HOUR, over: { edited: true, reactions: [{ symbol: '👍', count: 2, mine: false, names: ['Maya Lindqvist', 'عمر'] }] } },
   { text: '', at: 3 * DAY, over: { kind: 'info', text: 'Maya added a device.' } },
-  { text: 'Here is the plan for the day: https://parks.example.co.uk/halls/saturday?from=9 — tell me what you think.', at: 25 * HOUR },
+  { text: 'Here is the plan for the day: https://parks.example.co.uk/halls/saturday?from=9 — tell me what you think.', at: 25 * HOUR, over: { forwarded: 2, reactions: [{ symbol: '❤️', count: 1, mine: true, names: [] }, { symbol: '😂', count: 1, mine: false, names: [''] }] } },
   { text: 'Someone sent me https://xn--pple-43d.com/login and http://аpple.com, odd, isn’t it', at: 25 * HOUR - MINUTE },
   { text: '', at: 24 * HOUR, over: { kind: 'tombstone' } },
   { text: '', at: 23 * HOUR, over: { kind: 'unsupported' } },
+  { text: '', at: 22 * HOUR, over: { kind: 'deleted' } },
+  { text: 'Pass this on to everybody you know', at: 21 * HOUR, over: { forwarded: 7 } },
   { text: 'From the weekend', at: 22 * HOUR, over: { files: [0, 1, 2, 3].map((n) => file(n, { state: n === 2 ? 'remote' : 'here', size: 48_000 * (n + 1) })) } },
   { text: '', at: 21 * HOUR, mine: true, over: { files: [file(0, { kind: 'voice', name: '', type: 'audio/webm', alt: '', duration_ms: 14_200, waveform: bars, width: null, height: null })] } },
   { text: '', at: 20 * HOUR, over: { files: [file(0, { kind: 'video', name: 'lake.webm', type: 'video/webm', alt: 'The lake', duration_ms: 31_000, width: 1280, height: 720, size: 7_400_000, state: 'remote' })] } },
@@ -169,8 +171,11 @@ const SCRIPT: Line[] = [
   },
   { text: 'الملعب مفتوح يوم السبت!', at: 3 * HOUR },
   { text: `A longer thought. ${'It keeps going because we want to see how a long message folds. '.repeat(40)}`, at: 2 * HOUR },
-  { text: 'Great, thank you', mine: true, at: 30 * MINUTE, over: { delivery: 'delivered' } },
-  { text: 'Are you coming to practice later?', at: 3 * MINUTE },
+  {
+    text: 'Great, thank you', mine: true, at: 30 * MINUTE,
+    over: { delivery: 'delivered', reply_to: { id: 'gone', text: '', mine: false, name: '', place: '00000010', deleted: true }, edited: true },
+  },
+  { text: 'Are you coming to practice later?', at: 3 * MINUTE, over: { reactions: [{ symbol: '❤️', count: 1, mine: true, names: [] }, { symbol: '👍', count: 1, mine: false, names: [''] }] } },
 ];
 
 /** What somebody new sends before anybody answered: photos, a file whose name lies, and a link. */

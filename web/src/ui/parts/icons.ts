@@ -10,6 +10,8 @@ export const ICONS = {
   bin: 'M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10.500 11v5M13.500 11v5',
   help: 'M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18zM12 8.500a3.500 3.500 0 1 0 0 7a3.500 3.500 0 1 0 0-7zM5.700 5.700l3.800 3.800M14.500 14.500l3.800 3.800M18.300 5.700l-3.800 3.800M9.500 14.500l-3.800 3.800',
   reply: 'M10 6L4.500 11.500 10 17M5 11.500h9a6 6 0 0 1 6 6V19',
+  edit: 'M4 20l1-4.500L16 4.500l3.500 3.500L8.500 19zM13.500 7l3.500 3.500',
+  pass_on: 'M14 6l5.500 5.500L14 17M19 11.500h-9a6 6 0 0 0-6 6V19',
   copy: 'M9 9h11v11H9zM15 9V4H4v11h5',
   more: 'M5.500 12h.01M12 12h.01M18.500 12h.01',
   close: 'M6 6l12 12M18 6L6 18',
@@ -38,4 +40,4 @@ export const ICONS = {
 
 export type IconName = keyof typeof ICONS;
 /** Drawings that point along the line of reading, and turn round with it. */
-export const TURNS: readonly IconName[] = ['back', 'forward', 'reply', 'out'];
+export const TURNS: readonly IconName[] = ['back', 'forward', 'reply', 'pass_on', 'out'];

@@ -5,6 +5,7 @@ import { FILES } from '../later';
 import type { Tray } from '../media/tray.svelte';
 import { preload } from '../parts/Lazy.svelte';
 import { Resource } from '../resource.svelte';
+import { point } from '../words/jump';
 import { marked, UNMARKED, type Mark } from './unread';
 import { afterLast, firstPlace, MOST, PAGE, renewed, withEarlier, withLater } from './window';
 
@@ -26,6 +27,10 @@ export class Thread {
   /** What waits to be sent with the next message. */
   tray = $state.raw<Tray | null>(null);
   recording = $state(false);
+  /** The message that is to be changed; the composer takes it from here. */
+  toEdit = $state.raw<Message | null>(null);
+  /** The message that was gone to, marked for a moment. */
+  found = $state<string | null>(null);
   /** The end of the chat is in sight. */
   atEnd = $state(false);
   /** Where the line "New messages" stands. */
@@ -122,6 +127,14 @@ export class Thread {
     } catch (error) {
       console.warn('not marked as read', error); // only the count stays; the next look tries again
     }
+  }
+
+  /** To the message that this one answers, marked so that the eye finds it. */
+  async showAnswered({ reply_to }: Message): Promise<void> {
+    if (!reply_to?.place) return;
+    if (!this.page.value?.messages.some(({ id }) => id === reply_to.id)) await this.goTo(reply_to.place);
+    this.found = reply_to.id;
+    await point(reply_to.id);
   }
 
   select(id: string): void {
