@@ -21,12 +21,14 @@ import msgspec
 from kith.protocol import content as mimi
 from kith.protocol import frames
 from kith.protocol.attachments import shown_of
-from kith.protocol.frames import Accepted, Delivered, Mail, Refused, ServerFrame
+from kith.protocol.ephemeral import Signal
+from kith.protocol.frames import Accepted, Delivered, Ephemeral, Mail, Refused, ServerFrame
 from kith.protocol.uris import parse_uri
 from kith.sdk import answers, receive
 from kith.sdk.account import Account, KeyPackages, PackageLimits, read_code
 from kith.sdk.api import Api, b64
 from kith.sdk.directory import Claim, Directory, Fact, KeysOf, Missing, RoomFacts, ServerKeys
+from kith.sdk.effects import selected, standing
 from kith.sdk.errors import KithError, Limited, NeedsRecoveryCode, NotSignedIn, Restricted, Unreachable, Unverified
 from kith.sdk.errors import Refused as RefusedError
 from kith.sdk.files import File, FileToSend, Source, Upload, prepared
@@ -42,15 +44,18 @@ from kith.sdk.records import (
     UploadRecord,
 )
 from kith.sdk.recovery import recovery_auth
-from kith.sdk.room import REFUSED_RETRY_MS, RETRY_MS, Ack, Effect, Failed, Heard, Send, Sent, World
+from kith.sdk.room import REFUSED_RETRY_MS, RETRY_MS, Ack, Effect, Failed, Heard, Overheard, Send, Sent, World
 from kith.sdk.room import Room as RoomState
 from kith.sdk.transfer import Told
 from kith.sdk.trust import SafetyNumber, Trust
 from kith.sdk.vault import Cost, Vault
+from kith.sdk.words import Version, Words
 
 Category: TypeAlias = Literal["sexual", "impersonation", "scam", "bullying", "drugs_weapons", "other"]
 Accepts: TypeAlias = Literal["everyone", "nobody"]
-Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "effect"]
+Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "deleted"]
+HIDDEN: Final = ("effect", "gone")
+"""Rows that are no message to see: they change others, disappeared, or were deleted on this device."""
 
 GROUP_LINK: Final = "/#/g/"
 """Stands before the token in a link into a group."""
@@ -104,6 +109,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None
     reply_to: str | None
     edited: bool
+    version: str
+    """The id of the newest version; `id` stays that of the first. An answer names the version it answers."""
+    reactions: dict[str, tuple[str, ...]] = {}
+    """Accounts by symbol."""
+    forwarded: int = 0
+    """How often it was passed on, as its sender's device says; 0: written there."""
+    vanish_ms: int | None = None
+    """When it disappears from this device."""
+    read_by: tuple[str, ...] = ()
+    """Of an own message: the accounts that tell they have read it."""
     files: tuple[File, ...] = ()
     """What was sent with it. Nothing is fetched before it is asked for."""
     gap_before: int = 0
@@ -114,8 +129,41 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return f"Message({self.id[:12]!r}, {self.kind})"
 
     async def reply(self, text: str) -> "Message":
-        """Answer to exactly this message."""
-        return await self.room.send(text, reply_to=self.id)
+        """Answer to exactly this message, as it reads now."""
+        return await self.room.send(text, reply_to=self.version)
+
+    @property
+    def quoted(self) -> "Message | None":
+        """What it answers; None when it answers nothing, or something that is not (or no longer) to be seen here."""
+        return None if self.reply_to is None else self.room.message(self.reply_to)
+
+    async def edit(self, text: str) -> None:
+        """New words, for everybody. Refused (`invalid`) for others' messages, after a day, and after ten times."""
+        await self.room.edit(self.id, text)
+
+    async def delete(self, *, everyone: bool = True) -> None:
+        """Take it back from everybody (own ones, for a day), or hide it on this device alone."""
+        await self.room.delete(self.id, everyone=everyone)
+
+    async def react(self, symbol: str) -> None:
+        """Have exactly this one reaction to it: one emoji."""
+        await self.room.react(self.id, symbol)
+
+    async def unreact(self) -> None:
+        """Take one's reactions back."""
+        await self.room.react(self.id, None)
+
+    async def forward(self, *rooms: "Room") -> None:
+        """Pass it on, to at most five chats; to one at a time after it was passed on five times."""
+        await self.room.forward(self.id, *rooms)
+
+    async def read(self) -> None:
+        """This message and everything before it has been read: see `Room.mark_read`."""
+        await self.room.mark_read(self.id)
+
+    def versions(self) -> list[Version]:
+        """What it said before it was edited, oldest first, and what it says now."""
+        return self.room.versions(self.id)
 
     async def report(self, category: Category, note: str = "", *, minor_involved: bool = False) -> answers.Reported:
         """Report its sender, with this message and what came before it as proof (at most 30 messages)."""
@@ -220,6 +268,58 @@ class Room:
     def queue(self, text: str, *, reply_to: str | None = None) -> str:
         """Put words into the outbox without waiting; the id by which `unsent` lists them."""
         return self._client.queue(self.id, text, reply_to).id
+
+    def message(self, message: str) -> Message | None:
+        """A message by the id of any of its versions; None when it is not to be seen on this device."""
+        return self._client.message(self.id, message)
+
+    async def edit(self, message: str, text: str) -> None:
+        """See `Message.edit`."""
+        await self._client.words.edit(self.id, message, text)
+
+    async def delete(self, message: str, *, everyone: bool = True) -> None:
+        """See `Message.delete`."""
+        await self._client.words.delete(self.id, message, everyone=everyone)
+
+    async def react(self, message: str, symbol: str | None) -> None:
+        """Have exactly this one reaction to a message; None: no reaction."""
+        await self._client.words.react(self.id, message, symbol)
+
+    async def forward(self, message: str, *rooms: "Room") -> None:
+        """See `Message.forward`."""
+        await self._client.words.forward(self.id, message, [one.id for one in rooms])
+
+    def versions(self, message: str) -> list[Version]:
+        """See `Message.versions`."""
+        return self._client.words.versions(self.id, message)
+
+    @property
+    def timer_s(self) -> int:
+        """Messages here disappear so many seconds after they are read; 0: they stay."""
+        return self._client.state(self.id).thread().timer_s
+
+    async def set_timer(self, seconds: int) -> None:
+        """Let messages disappear from now on: 300, 3600, 86400, 604800 or 2419200 seconds after reading; 0: never."""
+        await self._client.words.set_timer(self.id, seconds)
+
+    async def mark_read(self, upto: str | None = None) -> None:
+        """What others wrote here, up to this message, has been read: their time to disappear begins.
+
+        Others are told where both sides' `read_receipts` allow it; with an own one off they are not.
+        """
+        await self._client.words.mark_read(self.id, upto)
+
+    async def typing(self) -> None:
+        """Tell that one is writing, where both sides' `typing` allow it. Say it again while it goes on."""
+        await self._client.words.typing(self.id)
+
+    def writing(self) -> list[str]:
+        """Accounts that are writing here at this moment, as far as they tell and this account tells as well."""
+        return self._client.words.writing(self.id)
+
+    def search(self, text: str, limit: int = 50) -> list[Message]:
+        """See `Client.search`."""
+        return self._client.search(text, room=self, limit=limit)
 
     def unsent(self) -> list[OutboxRecord]:
         """What waits to be sent, and what was refused (`failure` says why)."""
@@ -365,6 +465,7 @@ class Client:
         self._account: Account | None = None
         self._world: World | None = None
         self._trust: Trust | None = None
+        self._words: Words | None = None
         self._looking: asyncio.Task[None] | None = None
         self._key_packages: KeyPackages | None = None
         self._link: Link | None = None
@@ -420,6 +521,7 @@ class Client:
         if self._api is not None:
             await self._api.close()
         self._session, self._api, self._account, self._world, self._trust, self._key_packages = (None,) * 6
+        self._words = None
         for held in (self._rooms, self._busy, self._timers, self._tasks, self._sends, self._again):
             held.clear()
 
@@ -469,6 +571,13 @@ class Client:
         if self._world is None:
             raise NotSignedIn(_SIGNED_OUT)
         return self._world
+
+    @property
+    def words(self) -> Words:
+        """What is done with words besides sending them; programs use `Room` and `Message`."""
+        if self._words is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._words
 
     def _need_trust(self) -> Trust:
         if self._trust is None:
@@ -616,6 +725,8 @@ class Client:
             signature_key=key.public_key().public_bytes_raw(),
             signer=key,
         )
+        self._words = Words(self, vault, session.account, self._world.identity.account_uri)
+        self._words.sweep()
         engine = self._world.engine(lambda _identity, _key: False)
         self._key_packages = KeyPackages(vault, self._api, engine, self._limits)
         self._own_identity()
@@ -762,7 +873,12 @@ class Client:
                     self._give(awaiting.id, frame)
             case Delivered():
                 self.state(frame.room).delivered(frame.room_pos)
-            case _:  # typing and receipts are not part of this release; PONG says only that the line is alive
+                if self._words is not None:
+                    self._words.seen(frame.room)
+            case Ephemeral():
+                self.state(frame.room).overhear(frame)
+                self._poke(frame.room)
+            case _:  # PONG says only that the line is alive
                 pass
 
     def _give(self, room: str, frame: Mail | Accepted | Refused) -> None:
@@ -773,6 +889,8 @@ class Client:
         what = _json(mail.body).get("what")
         if what in ("requests", "connections"):
             await self.refresh_people()
+        if what == "standing" and self._words is not None:
+            self._words.controls_changed()
         if what in LISTS:
             await self._tell(what)
 
@@ -972,8 +1090,18 @@ class Client:
                     self._answer(outbox_id, row)
                 case Failed(outbox_id, code, details):
                     self._answer(outbox_id, _refused(code, details))
+                case Overheard(room, sender, signal):
+                    self._background(self._overheard(room, sender, signal))
                 case Heard():
                     pass  # the inbox has it; whoever waits is told at the end of the turn
+
+    async def _overheard(self, room: str, sender: str, signal: Signal) -> None:
+        await self.words.hear(room, sender, signal)
+        await self._tell(room)
+
+    def perform(self, state: RoomState) -> None:
+        """Do what a room wants done now."""
+        self._perform(state.effects())
 
     def _answer(self, outbox_id: str, answer: MessageRecord | KithError) -> None:
         waiting = self._sends.pop(outbox_id, None)
@@ -1030,7 +1158,7 @@ class Client:
             vault = self._need_vault()
             where = vault.get("inbox", key, str)
             row = where and vault.get("messages", where, MessageRecord)
-            if where and row and (everything or row.kind == "text"):
+            if where and row and row.kind not in HIDDEN and (everything or row.kind == "text"):
                 (message,) = self._messages([(where, row)])
                 yield key, message
             else:
@@ -1038,6 +1166,9 @@ class Client:
 
     def _handled(self, key: str) -> None:
         vault = self._need_vault()
+        where = vault.get("inbox", key, str)
+        if where is not None:
+            self.words.read_here(where)
         with vault.transaction():
             vault.drop("inbox", key)
 
@@ -1064,8 +1195,9 @@ class Client:
             else:
                 gap = 0 if last is None else max(0, row.seq - last - 1 - buried)
                 last, buried = row.seq if last is None else max(last, row.seq), 0
-            if row.kind != "effect":
-                shown.append(self._message(room, row, gap))
+            message = self._message(room, row, gap)
+            if message is not None:
+                shown.append(message)
         return shown
 
     def _last_before(self, room: str, key: str) -> tuple[int | None, int]:
@@ -1078,7 +1210,11 @@ class Client:
             buried += row.kind == "tombstone"
         return None, buried
 
-    def _message(self, room: str, row: MessageRecord, gap: int = 0) -> Message:
+    def _message(self, room: str, row: MessageRecord, gap: int = 0) -> Message | None:
+        """None for a row that is no message to see."""
+        if row.kind == "effect" or row.kind == "gone":  # noqa: PLR1714 - so the type checker sees which kinds are left
+            return None
+        readers = self.state(room).thread().read_by if row.mine and row.seq is not None else {}
         return Message(
             room=Room(self, room),
             id=row.id,
@@ -1090,28 +1226,63 @@ class Client:
             seq=row.seq,
             reply_to=row.reply_to,
             edited=row.edited,
-            files=self._files_of(row),
+            files=self._files_of(room, row),
+            version=row.edits[-1].id if row.edits else row.id,
+            reactions=standing(row),
+            forwarded=row.forwarded,
+            vanish_ms=row.vanish_ms,
+            read_by=tuple(sorted(who for who, seq in readers.items() if seq >= (row.seq or 0))),
             gap_before=gap,
         )
 
-    def _files_of(self, row: MessageRecord) -> tuple[File, ...]:
-        if row.kind != "text" or row.content is None:
+    def _files_of(self, room: str, row: MessageRecord) -> tuple[File, ...]:
+        content = self.words.newest_version(room, row).content if row.kind == "text" else None
+        if content is None:
             return ()
-        shown = shown_of(mimi.decode(row.content), self._need_session().server)
+        shown = shown_of(mimi.decode(content), self._need_session().server)
         return tuple(File(self, one) for one in shown.files)
 
     def history(self, room: str, limit: int) -> list[Message]:
         """The newest messages of a room on this device, oldest first."""
-        return self._messages(self._need_vault().scan("messages", f"{room}/", MessageRecord, newest=limit))
+        self.words.sweep()
+        rows: list[tuple[str, MessageRecord]] = []
+        seen = 0
+        for key, row in self.words.backwards(room, page=max(limit, 1)):
+            if seen == limit:
+                break
+            rows.append((key, row))
+            seen += row.kind not in HIDDEN
+        return self._messages(rows[::-1])
+
+    def message(self, room: str, message: str) -> Message | None:
+        """A message by the id of any of its versions; None when it is not to be seen here."""
+        try:
+            return self._message(room, self.words.find(room, message)[1])
+        except RefusedError:
+            return None
+
+    def search(self, text: str, *, room: Room | None = None, limit: int = 50) -> list[Message]:
+        """The newest messages on this device with all these words, newest first, in one room or in all.
+
+        What disappeared, was deleted, or was said before an edit is not found. Nothing leaves the device.
+        """
+        found = self.words.search(text, None if room is None else room.id, limit)
+        return [message for one in found if (message := self._message(one.room, one.row)) is not None]
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def queue(
-        self, room: str, text: str, reply_to: str | None = None, *, files: tuple[FileRecord, ...] = ()
+        self,
+        room: str,
+        text: str,
+        reply_to: str | None = None,
+        *,
+        files: tuple[FileRecord, ...] = (),
+        template: bytes | None = None,
     ) -> OutboxRecord:
-        """Put words, or files that are up, into the outbox, on disk."""
+        """Put words, files that are up, or other content (`template`, without a salt) into the outbox, on disk."""
         self._look_after()
-        if not text.strip() and not files:
+        if not text.strip() and not files and template is None:
             raise RefusedError("invalid", "Write something first.")
         if len(text) > MAX_TEXT:
             raise RefusedError("too_large", SENTENCES["too_large"])
@@ -1122,6 +1293,7 @@ class Client:
             text=text,
             reply_to=reply_to,
             files=files,
+            template=template,
         )
         vault = self._need_vault()
         with vault.transaction():
@@ -1138,12 +1310,22 @@ class Client:
         """See `Room.send`."""
         return await self.sent(self.queue(room, text, reply_to))
 
+    async def say(self, room: str, template: bytes) -> MessageRecord:
+        """Send anything but a text; its row, once the server has it for good."""
+        return await self._accepted(self.queue(room, "", template=template))
+
     async def sent(self, record: OutboxRecord) -> Message:
         """Wait until the server has what was just queued."""
+        message = self._message(record.room, await self._accepted(record))
+        if message is None:
+            raise RuntimeError("words became something that is not seen")
+        return message
+
+    async def _accepted(self, record: OutboxRecord) -> MessageRecord:
         waiting: asyncio.Future[MessageRecord] = asyncio.get_running_loop().create_future()
         self._sends[record.id] = waiting
         try:
-            return self._message(record.room, await waiting)
+            return await waiting
         finally:
             self._sends.pop(record.id, None)
 
@@ -1308,6 +1490,11 @@ class Client:
         """Name, age band, what protects this account, its controls and its standing."""
         return await self.api.me()
 
+    async def let_be_seen(self, *, read_receipts: bool | None = None, typing: bool | None = None) -> None:
+        """Whether others see what was read here and that one is writing; who tells neither is shown neither."""
+        await self.api.controls(read_receipts=read_receipts, typing=typing)
+        self.words.controls_changed()
+
     async def accept_requests_of(self, who: Accepts) -> None:
         """Who may send requests from now on; whoever may not gets the same answer as ever."""
         await self.api.controls(requests=who)
@@ -1409,13 +1596,12 @@ class Client:
         self, room: str, category: Category, note: str, upto: str | None, *, minor_involved: bool
     ) -> answers.Reported:
         """See `Room.report`."""
+        self.words.sweep()
         rows = [row for _, row in self._need_vault().scan("messages", f"{room}/", MessageRecord)]
         proven = [row for row in rows if row.frank is not None and row.content is not None]
-        if upto is not None:
-            proven = proven[: next((at + 1 for at, row in enumerate(proven) if row.id == upto), 0)]
         items = [
             b64(receive.report_item(row.content, row.frank).encode())
-            for row in proven[-REPORT_ITEMS:]
+            for row in selected(proven, upto, REPORT_ITEMS)
             if row.content is not None and row.frank is not None
         ]
         sender = next((row.sender for row in rows if row.id == upto and not row.mine), None)

@@ -12,7 +12,9 @@ from typing import Final, Literal, TypeAlias
 from kith.protocol import content as mimi
 from kith.protocol import franking
 from kith.protocol.attachments import shown_of
-from kith.protocol.content import MimiContent, NullPart
+from kith.protocol.changes import change_of, timer_of
+from kith.protocol.content import MimiContent
+from kith.protocol.ephemeral import Signal, misplaced, signal_of
 from kith.protocol.frames import Accepted, Frank
 from kith.protocol.identity import Identity
 from kith.protocol.uris import parse_uri
@@ -172,11 +174,11 @@ def report_item(content: bytes, frank: FrankRecord) -> franking.ReportItem:
 def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
     """The row that a genuine message becomes. Words and files are shown; the rest cannot be shown here."""
     content = message.content
-    server, _, sender = parse_uri(message.context.sender_uri)
-    words = mimi.plain_text(content)
-    shown: Kind = "text" if words or shown_of(content, server).files else "unsupported"
+    sender = parse_uri(message.context.sender_uri)[2]
+    kind, words = shown(content)
+    expires = content.expires
     return MessageRecord(
-        kind="effect" if content.replaces is not None else shown,
+        kind="effect" if unseen(content) else kind,
         id=message.id.hex(),
         pos=pos,
         seq=message.context.room_seq,
@@ -187,12 +189,34 @@ def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
         reply_to=content.in_reply_to.hex() if content.in_reply_to else None,
         content=message.encoded,
         frank=message.frank,
+        forwarded=content.times_forwarded,
+        fades_s=expires.time if expires and expires.relative else None,
+        vanish_ms=expires.time * 1000 if expires and not expires.relative else None,
     )
 
 
-def deletes(content: MimiContent) -> bool:
-    """Whether a replacement takes the message back."""
-    return isinstance(content.part, NullPart)
+def shown(content: MimiContent) -> tuple[Kind, str]:
+    """What a message of its own, or the newest version of one, shows."""
+    words, server = mimi.plain_text(content), parse_uri(content.sender_uri)[0]
+    return "text" if words or shown_of(content, server).files else "unsupported", words
+
+
+def unseen(content: MimiContent) -> bool:
+    """Whether a message has no row of its own to see: it does something, or belongs into the ephemeral class."""
+    return change_of(content) is not None or timer_of(content) is not None or misplaced(content.part)
+
+
+def whispered(arrival: Arrival) -> Signal | None:
+    """What a message of the ephemeral class says, once MLS has opened it; None for everything that is dropped."""
+    if arrival.aad:
+        return None
+    try:
+        content = mimi.decode(arrival.plaintext)
+    except Malformed:
+        return None
+    if content.sender_uri != arrival.sender.account_uri or content.room_uri != arrival.room_uri:
+        return None
+    return signal_of(content)
 
 
 def tombstone(pos: int, at_ms: int, sender: str) -> MessageRecord:

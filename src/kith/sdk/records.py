@@ -4,7 +4,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "effect"]
+Kind: TypeAlias = Literal["text", "unsupported", "tombstone", "info", "effect", "deleted", "gone"]
+"""`effect`: changes another row and is shown in it. `deleted`: by its sender, for everybody. `gone`: not shown here."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,8 +172,47 @@ class FrankRecord(Record, frozen=True, kw_only=True):
     proof: bytes
 
 
+class EditMark(Record, frozen=True, kw_only=True):
+    """An edit that counts; its words are in its own row."""
+
+    id: str
+    seq: int
+
+
+class ReactionMark(Record, frozen=True, kw_only=True):
+    """A reaction: `first`, `since` = id and number of the message that began it; no symbols once it is taken back.
+
+    `seq` is the number of the newest message about it.
+    """
+
+    first: str
+    since: int
+    sender: str
+    symbols: tuple[str, ...]
+    seq: int
+
+
+class Doing(Record, frozen=True, kw_only=True):
+    """What an effect was found to do: `base` is the message it changes, `first` the reaction it gives or changes."""
+
+    what: Literal["edit", "withdraw", "react"]
+    base: str
+    first: str | None = None
+
+
+class HeldEffect(Record, frozen=True, kw_only=True):
+    """meta/held/<room>/<id>/<seq>: an effect whose target is not here yet; `key` is its row."""
+
+    key: str
+    until_ms: int
+
+
 class MessageRecord(Record, frozen=True, kw_only=True):
-    """messages/<room>/<seq>/<pos>: one row of a thread. `content` is M exactly as sent or received."""
+    """messages/<room>/<seq>/<pos>: one row of a thread. `content` is M exactly as sent or received.
+
+    `edits`, oldest first, and `reactions` are what others did to it; `doing` is what an effect does. `fades_s`: it
+    disappears so long after reading here; `vanish_ms`: then. `keep_ms`: hidden, and reportable until then.
+    """
 
     kind: Kind
     id: str
@@ -186,6 +226,13 @@ class MessageRecord(Record, frozen=True, kw_only=True):
     content: bytes | None = None
     frank: FrankRecord | None = None
     edited: bool = False
+    edits: tuple[EditMark, ...] = ()
+    reactions: tuple[ReactionMark, ...] = ()
+    doing: Doing | None = None
+    forwarded: int = 0
+    fades_s: int | None = None
+    vanish_ms: int | None = None
+    keep_ms: int | None = None
 
     def __repr__(self) -> str:
         """Without what was said."""
@@ -197,6 +244,8 @@ class Thread(Record, frozen=True, kw_only=True):
 
     `pos`: room_pos up to which everything was processed. `seq`, `at_ms`: room_seq and time of the last message in
     turn. `head_seq`: highest room_seq of any message. `ahead`: its time was ahead of this device's clock, and said so.
+    `timer_s`: messages disappear so long after reading (0: never), as the message `timer_seq` says. `read_seq`: read
+    here up to that one; `read_by`: by others, account by account, as far as they tell.
     """
 
     pos: int = 0
@@ -206,6 +255,10 @@ class Thread(Record, frozen=True, kw_only=True):
     delivered_pos: int = 0
     ahead: bool = False
     last_id: bytes | None = None
+    timer_s: int = 0
+    timer_seq: int = 0
+    read_seq: int = 0
+    read_by: dict[str, int] = {}
 
 
 class Sealed(Record, frozen=True, kw_only=True):
@@ -273,6 +326,7 @@ class OutboxRecord(Record, frozen=True, kw_only=True):
     """outbox/<room>/<time>-<id>: what was written here and is not accepted yet, in order.
 
     plain: not encrypted yet. sealed: the bytes exist. failed: refused for good, for the reason in `failure`.
+    `template`: anything but a text: its encoded content, with a salt of zeros until it is encrypted.
     """
 
     id: str
@@ -280,6 +334,7 @@ class OutboxRecord(Record, frozen=True, kw_only=True):
     created_ms: int
     text: str
     reply_to: str | None = None
+    template: bytes | None = None
     sealed: Sealed | None = None
     failure: str | None = None
     details: str | None = None

@@ -7,7 +7,6 @@ state is read from the store for every step, so memory can never run ahead of th
 state machine of a room.
 """
 
-import dataclasses
 import hashlib
 import hmac
 import secrets
@@ -21,11 +20,26 @@ from msgspec.structs import replace
 
 from kith.protocol import content as mimi
 from kith.protocol import franking, uris
-from kith.protocol.attachments import with_files
-from kith.protocol.frames import COMMIT, MESSAGE, WELCOME, Accepted, ClientFrame, Commit, Frank, Mail, Refused, Submit
+from kith.protocol.changes import timer_of
+from kith.protocol.ephemeral import Signal
+from kith.protocol.frames import (
+    COMMIT,
+    MESSAGE,
+    WELCOME,
+    Accepted,
+    ClientFrame,
+    Commit,
+    Ephemeral,
+    Frank,
+    Mail,
+    Refused,
+    SendEphemeral,
+    Submit,
+)
 from kith.protocol.identity import Identity
 from kith.protocol.mls import engine as mls
 from kith.protocol.mls.client import MlsClient
+from kith.protocol.mls.framing import parse_private_message
 from kith.protocol.mls.group import Group
 from kith.protocol.mls.key_package import parse_key_package
 from kith.protocol.mls.refusals import WrongEpoch
@@ -35,7 +49,7 @@ from kith.protocol.wire import Malformed
 from kith.sdk import answers, receive
 from kith.sdk.directory import Claim, Directory, Fact, Missing, RoomFacts, ServerKeys
 from kith.sdk.errors import Unverified
-from kith.sdk.files import outgoing
+from kith.sdk.folding import Folding, remember_end
 from kith.sdk.key_log import KeyLog
 from kith.sdk.receive import Arrival, Genuine, Place
 from kith.sdk.records import (
@@ -50,6 +64,7 @@ from kith.sdk.records import (
     message_key,
     padded,
 )
+from kith.sdk.saying import said, timer_line
 from kith.sdk.vault import Vault
 
 HOLE_MS: Final = 5_000
@@ -59,6 +74,8 @@ FARTHEST_AHEAD: Final = 1_000_000_000
 CLOCK_AHEAD_MS: Final = 10 * 60 * 1000
 """How far the server's time may be ahead of this device's clock before the thread says so."""
 RETRY_MS: Final = 3_000
+MAX_WHISPERS: Final = 64
+"""Typing and receipts that wait for a fact; more are dropped."""
 REFUSED_RETRY_MS: Final = 30_000
 ROTATE_AFTER_MESSAGES: Final = 1_000
 """An empty commit renews our keys after so many messages in one epoch, or so much time."""
@@ -150,7 +167,16 @@ class Failed:
     details: str | None
 
 
-Effect: TypeAlias = Send | Ack | Heard | Sent | Failed
+@dataclass(frozen=True, slots=True)
+class Overheard:
+    """Somebody is writing, or has read."""
+
+    room: str
+    sender: str
+    signal: Signal
+
+
+Effect: TypeAlias = Send | Ack | Heard | Sent | Failed | Overheard
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +221,7 @@ class Room:
     """True when messages wait for a device of the other side."""
     _waiting: dict[int, Mail | Accepted] = field(default_factory=dict)
     _refusals: list[Refused] = field(default_factory=list)
+    _whispers: list[Ephemeral] = field(default_factory=list)
     _effects: list[Effect] = field(default_factory=list)
     _then: list[Effect] = field(default_factory=list)
     _in_flight: bytes | None = None
@@ -225,12 +252,36 @@ class Room:
         """Whether an answer with this key is for this room."""
         return self._in_flight is not None and hmac.compare_digest(self._in_flight, key)
 
+    def overhear(self, frame: Ephemeral) -> None:
+        """Typing or a receipt; what comes too early or too late is dropped, and nothing is lost by it."""
+        if len(self._whispers) < MAX_WHISPERS:
+            self._whispers.append(frame)
+
+    def whisper(self, content: mimi.MimiContent, now: int) -> bool:
+        """Say something of the ephemeral class, or not: False when nothing may overtake what waits here.
+
+        It shares one sequence of keys with the messages, of which receivers keep none that were skipped.
+        """
+        record, self._now = self._record(), now
+        busy = self._in_flight is not None or any(one.sealed for one in self.outbox())
+        if record is None or not record.joined or record.broken or record.pending_key or busy:
+            return False
+        group, engine = self._restore(record), self._engine()
+        if engine.own_generation(group) >= ROTATE_AFTER_MESSAGES or self._quarantined(group):
+            return False
+        made = engine.protect(group, mimi.encode(content), b"")
+        with self._step():
+            self._put_group(record, made.state)
+        self._effects.append(Send(SendEphemeral(self.id, made.message)))
+        return True
+
     def disconnected(self) -> None:
         """What was unanswered is sent again at the next connection, and unacknowledged mail comes again."""
         self._in_flight = None
         self._hole_at = None
         self._waiting.clear()
         self._refusals.clear()
+        self._whispers.clear()
 
     def delivered(self, pos: int) -> None:
         """A device of another account has everything up to `pos`."""
@@ -280,6 +331,9 @@ class Room:
             self.world.directory.roster(self.id)  # nothing is worked on before it is known whose room it is
         self._drain()
         self._skip_hole()
+        while self._whispers:
+            self._overheard(self._whispers[0])
+            self._whispers.pop(0)
         if online:
             self._upkeep()
             self._pump()
@@ -453,6 +507,24 @@ class Room:
         except Malformed:
             return None
 
+    def _overheard(self, frame: Ephemeral) -> None:
+        """Only what has no frank by its own bytes, and came after everything that this device has."""
+        record = self._record()
+        if record is None or not record.joined or frame.after_pos > self.thread().pos or not _untagged(frame.body):
+            return
+        done = self._opened(record, frame.body)
+        if done is None or not isinstance(done.event, mls.Application):
+            return
+        event = done.event
+        sender = Identity.decode(event.sender.identity)
+        believed = self._believed(sender, event.sender.signature_key)
+        arrival = Arrival(sender, event.epoch, event.authenticated_data, event.plaintext, None, self.uri)
+        signal = receive.whispered(arrival) if believed else None
+        with self._step():
+            self._put_group(record, done.state)
+            if signal is not None:
+                self._then.append(Overheard(self.id, uris.parse_uri(sender.account_uri)[2], signal))
+
     @staticmethod
     def _past(pos: int, thread: Thread) -> Thread:
         """The thread once what came with this room_pos is worked on."""
@@ -489,39 +561,45 @@ class Room:
         if after.ahead and not thread.ahead:
             self._info(AHEAD, after)
         self.world.log.hear(message.content.tree_head)
-        if message.content.replaces is not None:
-            self._replace(row, message.content, after)
 
     def _floor(self, at_ms: int, thread: Thread) -> int:
         """Times do not run backwards; one of the future must not make the honest ones after it look as if they did."""
         return thread.at_ms if at_ms > self._now else max(thread.at_ms, at_ms)
-
-    def _replace(self, row: MessageRecord, content: mimi.MimiContent, thread: Thread) -> None:
-        """Edit or delete: only the original sender's, and the first version stays reportable."""
-        vault = self.world.vault
-        key = vault.get("ids", f"{self.id}/{(content.replaces or b'').hex()}", str)
-        target = None if key is None else vault.get("messages", key, MessageRecord)
-        # What was deleted stays so: its row speaks in the engine's voice, into which nobody may put words.
-        if key is None or target is None or target.kind == "info":
-            return
-        if target.sender != row.sender:
-            self._info(FOREIGN_EDIT, thread)
-        elif receive.deletes(content):
-            vault.put("messages", key, replace(target, kind="info", text="This message was deleted."))
-        else:
-            vault.put("messages", key, replace(target, text=row.text, edited=True))
 
     def _row(self, row: MessageRecord, thread: Thread) -> None:
         vault = self.world.vault
         key = message_key(self.id, row.seq if row.seq is not None else max(thread.seq, thread.head_seq), row.pos)
         vault.put("messages", key, row)
         self._put_thread(thread)
+        remember_end(vault, key, row)
         if row.content is not None:
             vault.put("ids", f"{self.id}/{row.id}", key)
+            self._work_in(key, row, mimi.decode(row.content))
         if not row.mine and row.kind in ("text", "unsupported", "tombstone"):
             last = vault.scan("inbox", "", str, newest=1)
             vault.put("inbox", padded(int(last[0][0]) + 1 if last else 1), key)
         self._then.append(Heard(self.id, row))
+
+    def _work_in(self, key: str, row: MessageRecord, content: mimi.MimiContent) -> None:
+        """What a message does to earlier rows and to the room; what is not its sender's to change is said, not done."""
+        folding = Folding(self.world.vault, self.id, self._now)
+        if folding.loops(row):
+            self.world.vault.put("messages", key, row := replace(row, reply_to=None))
+        folding.added(key, row)
+        thread, seconds = self.thread(), timer_of(content)
+        for _ in range(folding.foreign):
+            self._info(FOREIGN_EDIT, thread)
+        if seconds is None or row.seq is None or row.seq <= thread.timer_seq or not self._may_set_timer(row.sender):
+            return
+        self._put_thread(replace(thread, timer_s=seconds, timer_seq=row.seq))
+        if seconds != thread.timer_s:
+            who = "You" if row.mine else self._roster().names.get(row.sender) or SOMEBODY
+            self._info(timer_line(who, seconds), thread)
+
+    def _may_set_timer(self, account: str) -> bool:
+        """Anybody in a direct room; in a group who leads it."""
+        roster = self._roster()
+        return not roster.is_group or roster.roles.get(account) in MANAGERS
 
     def _info(self, text: str, thread: Thread) -> None:
         salt = self.world.random(4).hex()
@@ -706,7 +784,7 @@ class Room:
         waiting = next((one for one in self.outbox() if one.sealed and one.sealed.key == accepted.key), None)
         if waiting is None or waiting.sealed is None:
             return self._put_thread(here)
-        row = self._own_row(waiting, waiting.sealed, accepted, receive.hub_of(accepted), here)
+        row = self._own_row(waiting.sealed, accepted, receive.hub_of(accepted), here)
         if row is None or row.seq is None:
             # What is shown as sent can be reported; this cannot. A number that nobody signed moves nothing.
             self._fail(waiting, "unconfirmed", None)
@@ -726,9 +804,7 @@ class Room:
         self._then.append(Sent(waiting.id, row))
         return None
 
-    def _own_row(
-        self, waiting: OutboxRecord, sealed: Sealed, accepted: Accepted, hub: Frank | None, thread: Thread
-    ) -> MessageRecord | None:
+    def _own_row(self, sealed: Sealed, accepted: Accepted, hub: Frank | None, thread: Thread) -> MessageRecord | None:
         if hub is None or receive.too_far(hub.room_seq, thread.head_seq):
             return None
         context = receive.context_of(self.world.identity, sealed.epoch, self.uri, hub)
@@ -739,19 +815,10 @@ class Room:
             return None
         content = mimi.decode(sealed.content)
         identity = mimi.message_id(content.sender_uri, content.room_uri, sealed.content, content.salt)
-        return MessageRecord(
-            kind="text",
-            id=identity.hex(),
-            pos=accepted.room_pos,
-            seq=hub.room_seq,
-            at_ms=accepted.timestamp,
-            mine=True,
-            sender=self.world.account,
-            text=waiting.text,
-            reply_to=waiting.reply_to,
-            content=sealed.content,
-            frank=frank,
+        row = receive.row_of(
+            Genuine(content, sealed.content, identity, context, frank), accepted.room_pos, self.world.account
         )
+        return row if row.fades_s is None else replace(row, vanish_ms=row.at_ms + row.fades_s * 1000)
 
     def _refused(self, refused: Refused) -> None:
         if self.awaits(refused.key):
@@ -865,25 +932,9 @@ class Room:
 
     def _encrypt(self, record: GroupRecord, group: Group, waiting: OutboxRecord) -> None:
         salt = self.world.random(mimi.SALT)
-        sender, last = self.world.identity.account_uri, self.thread().last_id
-        content = (
-            mimi.text(waiting.text, salt=salt, sender_uri=sender, room_uri=self.uri, last_seen=last)
-            if waiting.reply_to is None
-            else mimi.reply(
-                bytes.fromhex(waiting.reply_to),
-                waiting.text,
-                salt=salt,
-                sender_uri=sender,
-                room_uri=self.uri,
-                last_seen=last,
-            )
+        encoded = mimi.encode(
+            said(waiting, self.world.identity.account_uri, self.uri, self.thread(), salt, self.world.log.gossip)
         )
-        if waiting.files:
-            content = with_files(content, [outgoing(one) for one in waiting.files], self.world.server)
-        head = self.world.log.gossip
-        if head is not None:
-            content = dataclasses.replace(content, extensions={**content.extensions, mimi.TREE_HEAD: head})
-        encoded = mimi.encode(content)
         made = self._engine().protect(group, encoded, franking.build_aad(franking.franking_tag(salt, encoded)))
         sealed = Sealed(key=self.world.random(16), wire=made.message, content=encoded, epoch=group.epoch)
         with self._step():
@@ -1050,6 +1101,14 @@ def _fits(package: bytes, devices: dict[str, tuple[str, bytes]]) -> bool:
         return False
     listed = devices.get(who.device_uri)
     return listed is not None and listed == (uris.parse_uri(who.account_uri)[2], parsed.signature_key)
+
+
+def _untagged(message: bytes) -> bool:
+    """Whether this belongs into the ephemeral class by what it says itself, whatever the server calls it."""
+    try:
+        return parse_private_message(message).authenticated_data == b""
+    except Malformed:
+        return False
 
 
 def _number(text: str | None) -> int:

@@ -1,0 +1,170 @@
+"""Effects, worked into the stored rows of a room; what waits for its target; what is put away, and until when.
+
+Runs inside the transaction of whoever adds a row.
+"""
+
+from typing import Final, Literal
+
+from msgspec.structs import replace
+
+from kith.protocol import content as mimi
+from kith.protocol.changes import Withdraw, change_of
+from kith.protocol.content import closes_loop
+from kith.sdk import receive
+from kith.sdk.effects import Changed, base_of, doing_of, fold, hidden
+from kith.sdk.records import HeldEffect, MessageRecord, padded
+from kith.sdk.vault import Vault
+
+DAY_MS: Final = 24 * 3600 * 1000
+KEEP_MS: Final = 7 * DAY_MS
+"""How long what was deleted, or disappeared, stays reportable here, shown nowhere."""
+MAX_HELD: Final = 64
+"""Effects of one room that wait for their target, and how long they do."""
+MAX_CHAIN: Final = 64
+"""Answers to answers that are walked."""
+HELD_MS: Final = 7 * DAY_MS
+
+
+class Folding:
+    """One room's rows, at one moment. `foreign`: how often somebody tried to change what is not theirs."""
+
+    def __init__(self, vault: Vault, room: str, now: int) -> None:
+        self._vault, self._room, self._now = vault, room, now
+        self.foreign = 0
+
+    def added(self, key: str, row: MessageRecord) -> None:
+        """This row was just stored: it may change others, and others may have waited for it."""
+        if row.kind == "effect":
+            self._settle(key, row)
+        if row.content is not None:
+            self._release(row.id)
+
+    def loops(self, row: MessageRecord) -> bool:
+        """Whether an answer leads back into its own chain, as far as one looks."""
+        chain: dict[bytes, bytes | None] = {}
+        at = row.reply_to
+        while at is not None and len(chain) < MAX_CHAIN and bytes.fromhex(at) not in chain:
+            found = self.find(at)
+            after = None if found is None else found[1].reply_to
+            chain[bytes.fromhex(at)] = None if after is None else bytes.fromhex(after)
+            at = after
+        answered = None if row.reply_to is None else bytes.fromhex(row.reply_to)
+        return closes_loop(bytes.fromhex(row.id), answered, chain)
+
+    def find(self, message: str) -> tuple[str, MessageRecord] | None:
+        """A row of this room by the id of its message."""
+        key = self._vault.get("ids", f"{self._room}/{message}", str)
+        row = None if key is None else self._vault.get("messages", key, MessageRecord)
+        return None if key is None or row is None else (key, row)
+
+    def base(self, message: str) -> tuple[str, MessageRecord] | None:
+        """The row of a message by the id of any of its versions."""
+        found = self.find(message)
+        name = found and base_of(found[1])
+        return None if name is None else self.find(name)
+
+    def _settle(self, key: str, row: MessageRecord) -> None:
+        content = None if row.content is None else mimi.decode(row.content)
+        change = None if content is None else change_of(content)
+        if change is None:
+            return None
+        via = self.find(change.target.hex())
+        if via is None:
+            return self._hold(change.target.hex(), key, row)
+        base = self.base(via[1].id)
+        if base is None:
+            # What it names waits for its own target, or is something that nothing can be done to.
+            awaited = _awaited(via[1])
+            return None if awaited is None else self._hold(awaited, key, row)
+        doing = replace(row, doing=doing_of(change, row, via[1], base[1]))
+        self._vault.put("messages", key, doing)
+        outcome = fold(doing, change, via[1], base[1])
+        if isinstance(outcome, Changed):
+            return self._changed(*base, outcome)
+        if outcome == "buried":
+            self._put(key, replace(doing, text="", keep_ms=self._now + KEEP_MS))
+        self.foreign += outcome == "foreign"
+        return None
+
+    def _changed(self, key: str, before: MessageRecord, outcome: Changed) -> None:
+        match outcome.what:
+            case "delete":
+                self.put_away(key, before, "deleted")
+            case "edit":
+                self._vault.put("messages", key, self._reworded(outcome.base))
+            case "react":
+                self._vault.put("messages", key, outcome.base)
+
+    def _reworded(self, base: MessageRecord) -> MessageRecord:
+        newest = self.find(base.edits[-1].id)
+        if newest is None or newest[1].content is None:
+            return base
+        kind, words = receive.shown(mimi.decode(newest[1].content))
+        return replace(base, kind=kind, text=words)
+
+    def put_away(self, key: str, row: MessageRecord, kind: Literal["deleted", "gone"]) -> None:
+        """A message and its edits: nothing of them is shown any more; they stay reportable for a while."""
+        until = self._now + KEEP_MS
+        for found in filter(None, (self.find(edit.id) for edit in row.edits)):
+            self._put(found[0], replace(found[1], text="", keep_ms=until))
+        self._put(key, hidden(row, kind, until))
+
+    def read(self, key: str, row: MessageRecord) -> None:
+        """It was read here: the time until it disappears begins."""
+        if row.fades_s is not None and row.vanish_ms is None and not row.mine:
+            self._put(key, replace(row, vanish_ms=self._now + row.fades_s * 1000))
+
+    def _put(self, key: str, row: MessageRecord) -> None:
+        self._vault.put("messages", key, row)
+        remember_end(self._vault, key, row)
+
+    def _hold(self, target: str, key: str, row: MessageRecord) -> None:
+        held = self._vault.scan("meta", f"held/{self._room}/", HeldEffect)
+        over = [place for place, one in held if one.until_ms < self._now]
+        for place in over:
+            self._vault.drop("meta", place)
+        if len(held) - len(over) < MAX_HELD:
+            kept = HeldEffect(key=key, until_ms=self._now + HELD_MS)
+            self._vault.put("meta", f"held/{self._room}/{target}/{padded(row.seq or 0)}", kept)
+
+    def _release(self, message: str) -> None:
+        """What waited for this message, in the order in which it was said."""
+        for place, held in self._vault.scan("meta", f"held/{self._room}/{message}/", HeldEffect):
+            self._vault.drop("meta", place)
+            row = self._vault.get("messages", held.key, MessageRecord)
+            if row is not None and held.until_ms >= self._now:
+                self._settle(held.key, row)
+
+
+def _awaited(via: MessageRecord) -> str | None:
+    """What an effect without a known target waits for; a deletion has nothing that could be changed."""
+    change = None if via.doing is not None or via.content is None else change_of(mimi.decode(via.content))
+    return None if change is None or isinstance(change, Withdraw) else change.target.hex()
+
+
+def remember_end(vault: Vault, key: str, row: MessageRecord) -> None:
+    """A row that disappears, or whose bytes are forgotten, is found by the time at which that is due."""
+    due = row.keep_ms if row.keep_ms is not None else row.vanish_ms
+    if due is not None:
+        vault.put("meta", f"due/{padded(due)}/{key}", key)
+
+
+def sweep(vault: Vault, now: int) -> set[str]:
+    """Everything whose time is over: what disappears is hidden, what was hidden long enough is forgotten.
+
+    The rooms in which something changed. Rows stay, empty, so that no gap opens in the numbers.
+    """
+    due = vault.scan("meta", "due/", str, before=f"due/{padded(now + 1)}")
+    if not due:
+        return set()
+    with vault.transaction():
+        for place, key in due:
+            vault.drop("meta", place)
+            row = vault.get("messages", key, MessageRecord)
+            if row is None:
+                continue
+            if row.keep_ms is not None and row.keep_ms <= now:
+                vault.put("messages", key, replace(row, content=None, frank=None, text="", keep_ms=None))
+            elif row.keep_ms is None and row.vanish_ms is not None and row.vanish_ms <= now:
+                Folding(vault, key.split("/")[0], now).put_away(key, row, "gone")
+    return {key.split("/")[0] for _, key in due}
