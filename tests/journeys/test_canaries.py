@@ -150,6 +150,7 @@ def they_write(ann: Person, ben: Person, words: Words) -> None:
     ben.reads(private.given[-1])
     ann.page.get_by_role("textbox", name="Message").fill(private.word("draft"))
     ann.home()
+    a_file_is_sent(ann, ben, private)
     a_note_is_given_up(ben, private)
     ann.go("#/settings/password")
     ann.page.get_by_label("Show password").first.check()
@@ -157,6 +158,21 @@ def they_write(ann: Person, ben: Person, words: Words) -> None:
     ann.page.reload()
     ann.open_chat("Ben Hill")
     ann.reads(private.given[0])
+
+
+def a_file_is_sent(ann: Person, ben: Person, private: Canaries) -> None:
+    """Its name, its bytes and the words beside it; she gets it, and saves it outside of the profile."""
+    ann.open_chat("Ben Hill")
+    name, content = f"{private.word('file-name')}.txt", f"{private.word('file content')}\n" * 3000
+    ann.page.get_by_test_id("attach-file").set_input_files(
+        {"name": name, "mimeType": "text/plain", "buffer": content.encode()}
+    )
+    ann.say(private.word("caption"))
+    ben.reads(private.given[-1])
+    with ben.page.expect_download() as saving:
+        ben.log.get_by_role("button", name=re.compile("^Save ")).click()
+    assert Path(saving.value.path()).read_text() == content
+    ann.home()
 
 
 def a_note_is_given_up(ben: Person, private: Canaries) -> None:
