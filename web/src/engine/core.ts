@@ -594,6 +594,7 @@ export class EngineCore implements Engine {
       outgoing: (to, text) => this.#outgoing(session, to, text, null),
       writable: async () => new Set((await this.#people(session)).rooms.filter((one) => one.writable).map((one) => one.room)),
       queued: (to) => this.#pump(session, to),
+      dropped: (record) => session.files.uploads.cancel(record),
       changed: (to) => {
         this.#emit({ type: 'thread', room: to });
         this.#emit({ type: 'chats' });

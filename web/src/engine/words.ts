@@ -29,6 +29,8 @@ export interface WordsContext {
   writable(): Promise<ReadonlySet<string>>;
   /** Something waits in this room. */
   queued(room: string): void;
+  /** A message that waited will not be sent: its files go up no further. */
+  dropped(record: OutboxRecord): void;
   /** What this room shows has changed. */
   changed(room: string): void;
 }
@@ -44,7 +46,7 @@ export function checkText(text: string, empty = false): void {
 export class Words {
   constructor(private readonly context: WordsContext) {}
 
-  edit({ room, id, text }: Args<'edit'>): Promise<null> {
+  async edit({ room, id, text }: Args<'edit'>): Promise<null> {
     checkText(text);
     return this.#turn(room, async () => {
       const waiting = await this.#waiting(room, id);
@@ -58,7 +60,7 @@ export class Words {
     });
   }
 
-  react({ room, id, symbol }: Args<'react'>): Promise<null> {
+  async react({ room, id, symbol }: Args<'react'>): Promise<null> {
     if (symbol !== null && !isOneEmoji(symbol)) throw new Problem('invalid', 'A reaction is one emoji.');
     return this.#turn(room, async () => {
       const row = await this.#row(room, id);
@@ -158,6 +160,7 @@ export class Words {
     const outbox = await this.context.room(waiting.room).outbox();
     const all = [waiting, ...outbox.filter(({ change }) => change?.target === waiting.id)];
     await vault.write(...all.map((one) => vault.remove('outbox', outboxKey(one))));
+    this.context.dropped(waiting);
   }
 
   /** Deleted here only. It stays reportable like the messages of a deleted thread. */

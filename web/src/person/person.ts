@@ -138,6 +138,34 @@ export class Person {
     return { size: blob.size, type: blob.type };
   }
 
+  edit(room: string, id: string, text: string): Promise<null> {
+    return this.call('edit', { room, id, text });
+  }
+
+  /** For everyone, or with `everyone` false on this device only. */
+  delete(room: string, id: string, everyone = true): Promise<null> {
+    return this.call('delete_message', { room, id, everyone });
+  }
+
+  /** With null, takes the reaction back. */
+  react(room: string, id: string, symbol: string | null): Promise<null> {
+    return this.call('react', { room, id, symbol });
+  }
+
+  forward(room: string, id: string, ...rooms: string[]): Promise<null> {
+    return this.call('forward', { room, id, rooms });
+  }
+
+  /** Waits until a message of the room is as `wanted`: changed by somebody, reacted to, or deleted. */
+  sees(room: string, id: string, wanted: Partial<Message>, waitMs = WAIT_MS): Promise<Message> {
+    const is = (message: Message): boolean =>
+      message.id === id && message.change === null
+      && Object.entries(wanted).every(([field, value]) => JSON.stringify(message[field as keyof Message]) === JSON.stringify(value));
+    return this.eventually(
+      async () => (await this.messages(room)).find(is) ?? null, `${id} as ${JSON.stringify(wanted)}`, waitMs,
+    );
+  }
+
   async messages(room: string): Promise<Message[]> {
     return (await this.call('thread', { room })).messages;
   }

@@ -4,13 +4,13 @@
  * In:  {"id": 1, "person": "anna", "op": "open", "args": {"origin": "http://…", "folder": "…"}}
  *      {"id": 2, "person": "anna", "op": "sign_up_person", "args": {"handle": …, "display_name": …, "password": …, "year": 1990, "month": 4}}
  *      {"id": 3, "person": "anna", "op": <any operation of engine/contract.ts>, "args": {…}}
- *      also: "start", "sign_in_person" {handle, password, recovery_code?}, "accept_from" {handle}, "hear" {room, text, wait_ms?}, "close",
+ *      also: "start", "sign_in_person" {handle, password, recovery_code?}, "accept_from" {handle}, "hear" {room, text, wait_ms?}, "sees" {room, id, wanted: fields of a message, wait_ms?}, "close",
  *      "send_file" {room, path, text?, about?: kind, name, type, alt, width, height, duration_ms}, "save_file" {room, message, part, path}
  * Out: {"id": 1, "result": …} or {"id": 1, "error": {"code", "message"}}
  *      {"person": "anna", "happening": {…}} and {"person": "anna", "message": {…}} as they come
  */
 import { createInterface } from 'node:readline';
-import type { Args, Op, Outgoing } from '../engine/contract';
+import type { Args, Message, Op, Outgoing } from '../engine/contract';
 import { Problem } from '../engine/errors';
 import { errorOf } from '../engine/rpc';
 import { Person, type NewPerson, type PersonOptions } from './person';
@@ -56,6 +56,10 @@ async function run({ person: name, op, args = {} }: Command): Promise<unknown> {
     case 'save_file': {
       const { room, message, part, path } = args as { room: string; message: string; part: number; path: string };
       return person.saveFile(room, message, part, path);
+    }
+    case 'sees': {
+      const { room, id, wanted, wait_ms } = args as { room: string; id: string; wanted: Partial<Message>; wait_ms?: number };
+      return person.sees(room, id, wanted, wait_ms);
     }
     case 'close':
       person.stop();
