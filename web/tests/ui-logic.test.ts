@@ -28,7 +28,7 @@ const DAY = 24 * HOUR;
 const ROUTES: Route[] = [
   { screen: 'home' }, { screen: 'welcome' }, { screen: 'sign-up' }, { screen: 'sign-in' }, { screen: 'recover' }, { screen: 'add' },
   { screen: 'requests' }, { screen: 'settings' }, { screen: 'terms' }, { screen: 'help' },
-  { screen: 'thread', room: 'a b/ü#?' }, { screen: 'request', request: '0-1' }, { screen: 'invite', token: 'k_-9' },
+  { screen: 'thread', room: 'a b/ü#?' }, { screen: 'thread', room: 'r', at: '0001/0002-x' }, { screen: 'search', room: null }, { screen: 'search', room: 'r' }, { screen: 'request', request: '0-1' }, { screen: 'invite', token: 'k_-9' },
   ...SETTINGS_PAGES.map((page): Route => ({ screen: 'setting', page })),
 ];
 test('every screen has an address that leads back to it', () => {

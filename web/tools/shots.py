@@ -199,6 +199,8 @@ SHOTS = [
     Shot("chats-archived", "adult", "#/", (
         button("Show chat options: Maya Lindqvist"), lambda page: page.get_by_text("Archive chat").click(),
         button("Show 1 archived chat"))),
+    Shot("search", "adult", "#/search", (fill("Words to find", "hall"),)),
+    Shot("search-found", "long", f"#/c/{MAYA}/at/00005000"),
     Shot("chats-empty", "empty", "#/"),
     Shot("chats-loading", "slow", "#/"),
     Shot("chats-failing", "failing", "#/"),

@@ -208,6 +208,12 @@ export interface Message {
   gap_before: number;         // messages the server should have delivered just before this one and did not
 }
 
+/** A message with the words that were looked for; `start` and `end`: where in this excerpt the first of them stands. */
+export interface Found {
+  room: string; id: string; place: Place; at_ms: Ms; mine: boolean; sender: string; sender_name: string;
+  text: string; start: number; end: number;
+}
+
 export interface Stretch { messages: Message[]; more: boolean; newer: boolean }
 
 /** One row of "here is exactly what we'll send". */
@@ -326,6 +332,8 @@ export interface Ops {
   /** What an edited message said before, oldest first; the present words are not among them. */
   versions: [{ room: string; id: string }, Version[]];
   mark_read: [{ room: string }, null];
+  /** Looks for words on this device, newest first, for a moment; `before` is where to go on, null when all was looked at. */
+  search: [{ room: string; text: string; before?: Place }, { found: Found[]; looked: number; before: Place | null }];
   /** On this device only. At most five are pinned. */
   keep_chat: [{ room: string; pinned?: boolean; muted?: boolean; archived?: boolean }, null];
   set_draft: [{ room: string; text: string }, null];

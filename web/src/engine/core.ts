@@ -854,6 +854,7 @@ export class EngineCore implements Engine {
       if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) this.#emit({ type: 'chats' });
       return null;
     },
+    search: ({ room, text, before }) => this.#need().threads.search(roomId(room), text, before ?? null),
     keep_chat: async ({ room, ...change }) => {
       const { keeping, threads } = this.#need();
       await keeping.set(roomId(room), await threads.thread(room), change);

@@ -3,7 +3,7 @@ import { toBase64, type Bytes } from '../protocol/bytes';
 import { decodeContent, textOf } from '../protocol/content';
 import { encodeReportItem, verifyFrank } from '../protocol/franking';
 import { isMessageId, rowAt, storedAt } from './compose';
-import type { Message, Place, ReportPreview, ReportRow, Stretch, Version } from './contract';
+import type { Message, Place, ReportPreview, ReportRow, Result, Stretch, Version } from './contract';
 import type { Files } from './attachments/files';
 import type { Directory } from './directory';
 import { baseOf, selected } from './effects';
@@ -13,6 +13,7 @@ import {
   newThread, padded, type KeptMessage, type MessageRecord, type OutboxRecord, type Thread,
 } from './records';
 import { mayChange, reactionsOf, withChanges } from './shown';
+import { look } from './search';
 import { placeOf, readStretch, type Where } from './stretch';
 import type { Vault } from './vault';
 
@@ -61,6 +62,12 @@ export class Threads {
     return { messages, more: above !== null, newer };
   }
 
+  async search(room: string, text: string, before: Place | null): Promise<Result<'search'>> {
+    const { found, ...rest } = await look(this.home, this.vault, room, text, before, isShown);
+    const named = await Promise.all(found.map(async (one) => ({ ...one, sender_name: await this.#nameOf(one) })));
+    return { found: named, ...rest };
+  }
+
   async #message(room: string, row: MessageRecord, place: Place, gap: number, thread: Thread): Promise<Message> {
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, place, mine: row.mine, sender: row.sender,
@@ -74,7 +81,7 @@ export class Threads {
   }
 
   /** The name under which a message of a group is shown; in a chat of two nobody needs one. */
-  async #nameOf(row: MessageRecord | null): Promise<string> {
+  async #nameOf(row: Pick<MessageRecord, 'mine' | 'sender'> | null): Promise<string> {
     return row === null || row.mine || row.sender === '' ? '' : ((await this.directory.nameOf(row.sender)) ?? '');
   }
 

@@ -10,6 +10,7 @@ export const GROUP = () => import('./groups/GroupScreen.svelte');
 export const GROUP_LINK = () => import('./groups/LinkScreen.svelte');
 export const INVITATION = () => import('./groups/InvitationScreen.svelte');
 export const MEMBER = () => import('./groups/MemberSheet.svelte');
+export const SEARCH = () => import('./chats/SearchScreen.svelte');
 export const REQUESTS = () => import('./requests/RequestsScreen.svelte');
 export const REQUEST = () => import('./requests/RequestScreen.svelte');
 export const REPORT = () => import('./report/ReportSheet.svelte');

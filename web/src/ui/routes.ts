@@ -8,7 +8,8 @@ export type SettingsPage = (typeof SETTINGS_PAGES)[number];
 
 export type Route =
   | { screen: 'home' | 'welcome' | 'sign-up' | 'sign-in' | 'recover' | 'add' | 'new-group' | 'requests' | 'settings' | 'terms' | 'help' }
-  | { screen: 'thread'; room: string }
+  | { screen: 'thread'; room: string; at?: string }
+  | { screen: 'search'; room: string | null }
   | { screen: 'group'; room: string }
   | { screen: 'group-link'; token: string }
   | { screen: 'invitation'; invitation: string }
@@ -30,10 +31,13 @@ function decoded(part: string): string {
 
 /** Reads `location.hash`; anything unexpected is `unknown`. */
 export function parse(hash: string): Route {
-  const [first = '', second = '', third = '', ...rest] = hash.replace(/^#?\/?/, '').split('/').map(decoded);
+  const [first = '', second = '', third = '', fourth = '', ...rest] = hash.replace(/^#?\/?/, '').split('/').map(decoded);
   if (rest.some((part) => part !== '')) return { screen: 'unknown' };
-  if (first === 'c' && second && third === 'people') return { screen: 'group', room: second };
-  if (third !== '') return { screen: 'unknown' };
+  if (first === 'c' && second && third === 'people' && !fourth) return { screen: 'group', room: second };
+  if (first === 'c' && second && third === 'search') return { screen: 'search', room: second };
+  if (first === 'c' && second && third === 'at' && fourth) return { screen: 'thread', room: second, at: fourth };
+  if (third !== '' || fourth !== '') return { screen: 'unknown' };
+  if (first === 'search' && !second) return { screen: 'search', room: null };
   if (first === '') return { screen: 'home' };
   if (first === 'c' && second) return { screen: 'thread', room: second };
   if (first === 'g' && second) return { screen: 'group-link', token: second };
@@ -56,7 +60,9 @@ export function address(route: Route): string {
     case 'unknown':
       return '#/';
     case 'thread':
-      return `#/c/${encodeURIComponent(route.room)}`;
+      return `#/c/${encodeURIComponent(route.room)}${route.at === undefined ? '' : `/at/${encodeURIComponent(route.at)}`}`;
+    case 'search':
+      return route.room === null ? '#/search' : `#/c/${encodeURIComponent(route.room)}/search`;
     case 'group':
       return `#/c/${encodeURIComponent(route.room)}/people`;
     case 'group-link':

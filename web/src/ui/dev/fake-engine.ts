@@ -363,6 +363,17 @@ export class FakeEngine implements Engine {
       this.#tell({ type: 'chats' });
       return null;
     },
+    search: async ({ room, text }) => {
+      const all = this.#threads.get(room) ?? [];
+      const found = all.flatMap((message) => {
+        const start = message.text.toLowerCase().indexOf(text.toLowerCase());
+        if (start < 0 || message.place === null) return [];
+        const { id, place, at_ms, mine, sender, sender_name } = message;
+        const from = Math.max(0, start - 40);
+        return [{ room, id, place, at_ms, mine, sender, sender_name, text: message.text.slice(from, from + 140), start: start - from, end: start - from + text.length }];
+      });
+      return { found: found.reverse(), looked: all.length, before: null };
+    },
     keep_chat: async ({ room, ...change }) => {
       if (change.pinned && this.#chats.filter((chat) => chat.pinned).length >= 5) throw refused('invalid', 'You can pin 5 chats. Unpin another one first.');
       return this.#regroup(room, (chat) => ({ ...chat, ...change }));

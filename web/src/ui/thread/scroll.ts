@@ -14,7 +14,7 @@ export type End = 'top' | 'bottom';
 
 /** Follows the end while the reader is there and `follows()`; `onmoved` hears where they are: at the end, and near what is not loaded. */
 export function followEnd(log: HTMLElement, follows: () => boolean, onmoved: (atEnd: boolean, near: End | null) => void): () => void {
-  let following = true;
+  let following = nearEnd(log);
   let laidOut = '';
   const watch = (): void => {
     // What was laid out anew moved by itself, which is no wish to read above: a tray that closes while a message appears, for example.
@@ -28,6 +28,7 @@ export function followEnd(log: HTMLElement, follows: () => boolean, onmoved: (at
   grown.observe(log);
   for (const child of log.children) grown.observe(child);
   log.addEventListener('scroll', watch, { passive: true });
+  watch();
   return () => {
     grown.disconnect();
     log.removeEventListener('scroll', watch);

@@ -33,6 +33,8 @@ export class Thread {
   found = $state<string | null>(null);
   /** The end of the chat is in sight. */
   atEnd = $state(false);
+  /** The place that was asked for, from a search for example. */
+  sought = $state<string | null>(null);
   /** Where the line "New messages" stands. */
   mark = $state.raw<Mark>(UNMARKED);
   readonly page: Resource<Stretch>;
@@ -77,6 +79,7 @@ export class Thread {
 
   /** The newest messages; with more unread ones than that, the first of those. */
   async #open(): Promise<Stretch> {
+    if (this.sought !== null) return this.#around(this.sought);
     const unread = this.kith.chat(this.room);
     if (!unread?.unread_from || unread.unread < PAGE) return this.#ask();
     return this.#around(unread.unread_from);
@@ -112,7 +115,12 @@ export class Thread {
     return this.#move(() => this.#ask());
   }
 
-  /** To a place, with what is around it. */
+  /** To a place, with what is around it; null: wherever the reader is. */
+  show(place: string | null): void {
+    this.sought = place;
+    if (place !== null && this.page.value) void this.goTo(place);
+  }
+
   goTo(place: string): Promise<void> {
     return this.#move(() => this.#around(place));
   }
