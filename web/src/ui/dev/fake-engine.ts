@@ -76,6 +76,7 @@ export class FakeEngine implements Engine {
 
   constructor(private readonly world: WorldName, private readonly now = Date.now()) {
     const empty = world === 'empty';
+    this.#alarms = world === 'alarmed' ? (['device', 'log', 'own', 'clock'] as const).map((kind) => ({ id: kind, kind })) : [];
     this.#me = me(world, now);
     this.#chats = empty ? [] : [...chats(now), ...groups(now)];
     for (const chat of this.#chats) this.#threads.set(chat.room, chat.group ? groupThread(chat, now) : thread(chat, now));
@@ -132,7 +133,7 @@ export class FakeEngine implements Engine {
     groups: ['30035', '44776', '92869', '39689', '28698', '76765', '45825', '75691', '62576', '84344', '09180', '79131'],
     code: 'AGVFd2ltbWluZyBpbiB0aGUgbGFrZSBhdCBuaWdodCBpcyBxdWlldCBhbmQgY29sZCBidXQgc28gdmVyeSBuaWNl', verified_ms: null,
   };
-  #alarms: KeyAlarm[] = [];
+  #alarms: KeyAlarm[];
 
   #doing: Doing = {
     start: async () => {

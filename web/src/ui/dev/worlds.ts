@@ -5,7 +5,7 @@ import type {
 
 export const WORLDS = [
   'signed-out', 'adult', 'teen', 'empty', 'restricted', 'suspended', 'offline', 'locked', 'removed', 'unsupported',
-  'insecure', 'needs-identity', 'needs-recovery', 'failing', 'slow', 'starting', 'long',
+  'insecure', 'needs-identity', 'needs-recovery', 'failing', 'slow', 'starting', 'long', 'alarmed',
 ] as const;
 export type WorldName = (typeof WORLDS)[number];
 export const isWorld = (name: string): name is WorldName => WORLDS.some((world) => world === name);
