@@ -8,6 +8,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+from journeys.looks import Looks
 from journeys.person import Meet, Person
 
 pytestmark = pytest.mark.browser
@@ -64,12 +65,39 @@ def test_a_second_browser_joins_with_the_recovery_code(meet: Meet, friends: Frie
     ann.say("And from the phone")
     for person in (laptop, ben):
         person.reads("And from the phone")
+    is_told_of_the_new_device(ann)
     laptop.go("#/settings")
     laptop.button("Sign out").click()
     laptop.page.get_by_role("dialog").get_by_role("button", name="Sign out", exact=True).click()
     laptop.sees_heading("Welcome to Kith")
     ben.say("Only for those who are still here")
     ann.reads("Only for those who are still here")
+
+
+def is_told_of_the_new_device(ann: Person) -> None:
+    """The warning is above the chat, said once on a wide window, and put away by keyboard for good."""
+    looks, page = Looks(), ann.page
+    warning = page.get_by_role("alert").filter(has_text="A device was added to your account.")
+    page.reload()
+    expect(warning).to_be_visible()
+    looks.at(page, "alarm")
+    before = page.viewport_size
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(warning).to_have_count(1)
+    looks.at(page, "alarm-two-panes")
+    page.evaluate("() => { document.documentElement.dir = 'rtl' }")
+    looks.at(page, "alarm-right-to-left")
+    assert looks.faults == []
+    if before is not None:
+        page.set_viewport_size(before)
+    ann.link("See your devices").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(warning).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.reload()
+    ann.in_chat()
+    expect(warning).to_have_count(0)
 
 
 def test_a_browser_that_is_signed_out_from_afar_locks_within_five_seconds(meet: Meet, friends: Friends) -> None:
