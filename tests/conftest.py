@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # Where nothing compiled is kept, every program that a test starts would compile whatever it imports, for seconds.
+    _compiled = tempfile.TemporaryDirectory(prefix="kith-compiled-")
+    os.environ["PYTHONPYCACHEPREFIX"] = _compiled.name
 
 
 def folder_from(variable: str, beside: str) -> Path:

@@ -122,14 +122,18 @@ def test_whichever_call_fails_confirmation_stops_there(
 ) -> None:
     """n = 1, 2, 3 … until a run passes clean: none confirmed after the failure, none lost from before it."""
     monkeypatch.setattr(module, "CHECKPOINT_PAGES", 12)
+    prepared = tmp_path / "kith.db"  # every room's tables, made once: that is the slow part
+    made = Database(prepared, log.PROJECTORS)
+    made.create_tables()
+    made.close_now()
     left_open = []  # closing one would write too
     for n in range(1, 10_000):
         path = tmp_path / str(n) / "kith.db"
         path.parent.mkdir()
+        shutil.copy(prepared, path)
         failures: list[failstop.StorageError] = []
         database = Database(path, log.PROJECTORS, on_failure=failures.append)
         left_open.append(database)
-        database.create_tables()
         faulty.plan(kind, n, code)
         confirmed = asyncio.run(confirmed_until_failure(database))
         done = faulty.seen < n

@@ -4,11 +4,10 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 import time
+from functools import cache
 from pathlib import Path
+from typing import IO
 
 import apsw
 import pytest
@@ -16,7 +15,7 @@ from sqlalchemy import Index, MetaData, Table, select
 
 import kith.app.wiring  # noqa: F401  describes every room's tables
 from kith.ledger import log, migrations, schema
-from kith.ledger.database import Database, StorageError
+from kith.ledger.database import Database, StorageError, Tx
 from kith.ledger.migrations import BASELINE, STEPS, Step, bring_up, newest, rebuilt, shape, version_of
 from kith.ledger.schema import cursors
 from kith.messaging import store
@@ -45,7 +44,7 @@ def empty() -> MetaData:
 def old(path: Path | str) -> apsw.Connection:
     """A database as version 1 left it: versions were not yet written down."""
     connection = apsw.Connection(str(path))
-    connection.execute(RELEASED.read_text())
+    connection.execute(f"BEGIN; {RELEASED.read_text()}; COMMIT")
     return connection
 
 
@@ -214,36 +213,8 @@ NEXT = (
     Step("an index over them", ("CREATE INDEX cursors_moved ON cursors (moved_ms, position)",)),
 )
 
-CHILD = textwrap.dedent("""
-    import asyncio, sys
-    import kith.app.wiring
-    from kith.ledger import log, migrations, schema
-    from kith.ledger.database import Database
-    from ledger.test_migrations import NEXT, described_next
 
-    path, upgrade, first = sys.argv[1], sys.argv[2] == "upgrade", int(sys.argv[3])
-    database = Database(path, log.PROJECTORS)
-    print("open", flush=True)
-    if upgrade:
-        migrations.bring_up(database._writer, described_next(), NEXT)
-        print("upgraded", flush=True)
-    else:
-        database.create_tables()
-
-    async def one(start):
-        more = {"moved_ms": 5} if upgrade else {}
-        table = described_next().tables["cursors"] if upgrade else schema.cursors
-        for n in range(start, start + 100_000_000, 8):
-            await database.write(lambda tx, n=n: tx.put(table, reader=str(n), position=n, **more))
-            print(n, flush=True)
-
-    async def main():
-        await asyncio.gather(*(one(first + k) for k in range(8)))
-
-    asyncio.run(main())
-""")
-
-
+@cache
 def described_next() -> MetaData:
     """Today's tables with the next version's changes."""
     metadata = MetaData()
@@ -262,25 +233,60 @@ def described_next() -> MetaData:
     return metadata
 
 
-def run_until(path: Path, mode: str, first: int, kill_after: float | None, enough: int = 200) -> tuple[set[int], bool]:
-    """A process that upgrades (or not) and writes; killed after a while, or after enough was confirmed."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(path), mode, str(first)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "open\n"
-    if kill_after is None:
-        lines = [child.stdout.readline() for _ in range(enough)]
+def write_for_ever(path: Path, mode: str, first: int, out: IO[str]) -> None:
+    """What a server does: open, upgrade or not, then eight writers at once, which tell what was confirmed."""
+    database = Database(path, log.PROJECTORS)
+    print("open", file=out, flush=True)
+    upgrade, table = mode == "upgrade", cursors
+    if upgrade:
+        migrations.bring_up(database._writer, described_next(), NEXT)
+        print("upgraded", file=out, flush=True)
+        table = described_next().tables["cursors"]
     else:
-        time.sleep(kill_after)  # the moment of the kill is the chance of this test, not a proof
-        lines = []
-    child.send_signal(signal.SIGKILL)
-    lines += child.stdout.read().splitlines()
-    assert child.wait() == -signal.SIGKILL
-    child.stdout.close()
+        database.create_tables()
+    more = {"moved_ms": 5} if upgrade else {}
+
+    def put(tx: Tx, n: int) -> None:
+        tx.put(table, reader=str(n), position=n, **more)
+
+    async def one(start: int) -> None:
+        for n in range(start, start + 100_000_000, 8):
+            await database.write(put, n)
+            print(n, file=out, flush=True)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(one(first + k) for k in range(8)))
+
+    asyncio.run(all_of_them())
+
+
+def run_until(path: Path, mode: str, first: int, kill_after: float | None, enough: int = 200) -> tuple[set[int], bool]:
+    """A process that upgrades (or not) and writes; killed after a while, or after enough was confirmed.
+
+    It is forked, because importing everything takes longer than all the rest.
+    """
+    described_next()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)  # or it would not end with whoever listens
+            with os.fdopen(writing, "w") as out:
+                write_for_ever(path, mode, first, out)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        opened = said.readline()
+        if kill_after is None:
+            lines = [said.readline() for _ in range(enough)]
+        else:
+            time.sleep(kill_after)  # the moment of the kill is the chance of this test, not a proof
+            lines = []
+        os.kill(child, signal.SIGKILL)
+        lines += said.read().splitlines()
+    _, status = os.waitpid(child, 0)
+    assert (opened, os.waitstatus_to_exitcode(status)) == ("open\n", -signal.SIGKILL)
     return {int(line) for line in lines if line.strip().isdigit()}, any("upgraded" in line for line in lines)
 
 
@@ -330,6 +336,8 @@ def test_an_upgrade_without_a_transaction_is_found_out(tmp_path: Path) -> None:
 def test_two_processes_may_start_at_once(tmp_path: Path) -> None:
     """The second waits for the first and finds the work done."""
     first, second = old(tmp_path / "kith.db"), apsw.Connection(str(tmp_path / "kith.db"))
+    for connection in (first, second):
+        connection.pragma("synchronous", "off")  # a busy disk would only make the other one wait
     first.execute("BEGIN IMMEDIATE")
 
     async def both() -> None:

@@ -201,6 +201,21 @@ class _Stop(Exception):  # noqa: N818  a sentence for the terminal
 
 def main() -> None:
     """Run a command; what a person can mend is one sentence, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        os._exit(130)
+    except Exception as error:
+        _end_with_a_sentence(error)
+        raise
+
+
+def _end_with_a_sentence(error: Exception) -> None:
+    """End the program if this is something that a person can mend.
+
+    What it needs is imported here: `kith client` has nothing to do with a database, and starts a second sooner.
+    """
     from kith.app.backup import BackupError
     from kith.app.files import OccupiedError
     from kith.app.keys import KeyFileError
@@ -208,18 +223,13 @@ def main() -> None:
     from kith.app.web import WebError
     from kith.ledger.failstop import EXIT_STORAGE, StorageError
 
-    try:
-        app(standalone_mode=True)
-    except StorageError as error:
+    if isinstance(error, StorageError):
         sys.stderr.write(f"kith: {error}\n")
         sys.exit(EXIT_STORAGE)
-    except (_Stop, BackupError, KeyFileError, OccupiedError, SettingsError, WebError) as error:
+    if isinstance(error, (_Stop, BackupError, KeyFileError, OccupiedError, SettingsError, WebError)):
         sys.exit(f"kith: {error}")
-    except OSError as error:
+    if isinstance(error, OSError):
         sys.exit(f"kith: {_os_sentence(error)}")
-    except KeyboardInterrupt:
-        sys.stderr.write("\n")
-        os._exit(130)
 
 
 def _os_sentence(error: OSError) -> str:

@@ -9,6 +9,7 @@ profile and never change with the product: the shared vectors depend on them.
 import hashlib
 import hmac
 import struct
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import InitVar, dataclass
@@ -152,14 +153,14 @@ def frank_and_tbs(hub_key: bytes, tag: bytes, ctx: Context) -> tuple[bytes, byte
 # --- proofs ---------------------------------------------------------------------------------------------------------
 
 
-class Proof:
+class Proof(ABC):
     """FrankProof: the hub's signature over one TBS, or over the Merkle root of a batch that contains it."""
 
     __slots__ = ()
 
+    @abstractmethod
     def encode(self) -> bytes:
         """The proof's bytes."""
-        raise NotImplementedError
 
     @staticmethod
     def decode(data: bytes) -> "SingleProof | BatchProof":
