@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sdk.meeting import Meeting
+from sdk.meeting import Meeting, eventually
 
 
 class Shell:
@@ -93,8 +94,9 @@ def test_a_script_signs_up_writes_from_a_pipe_and_exports(meeting: Meeting, tmp_
 def looks_after_the_account(ben: Shell, origin: str) -> None:
     """Standing, door, name, devices, links, reports: readable answers, and sentences for what cannot be."""
     assert ben.run("standing").stdout == "Nothing limits your account.\n"
-    door = ben.run("controls", "--requests", "nobody", "--name", "Ben [bold]Hill")
-    assert door.stdout.splitlines() == ["Requests from: nobody", "Name: Ben [bold]Hill"], door.stderr
+    door = ben.run("controls", "--requests", "nobody", "--name", "Ben [bold]Hill", "--no-typing")
+    seen = ["Read receipts: on", "Typing: off"]
+    assert door.stdout.splitlines() == ["Requests from: nobody", *seen, "Name: Ben [bold]Hill"], door.stderr
     assert ben.run("devices").stdout.rstrip().endswith("Kith SDK  (this device)")
     link = ben.run("invite")
     assert link.stdout.startswith(f"{origin}/#/i/")
@@ -110,6 +112,60 @@ def looks_after_the_account(ben: Shell, origin: str) -> None:
         assert (refused.returncode, refused.stdout) == (1, ""), words
         assert sentence in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_script_changes_what_was_said(meeting: Meeting, ann: Shell) -> None:
+    """Edit, react, read, forward, timer, search, delete: one command each, and sentences for what cannot be."""
+    handle = meeting.handle("ann")
+    assert ann.run("sign-up", meeting.origin, handle, "--born", "1990-05").returncode == 0
+
+    async def befriended() -> None:
+        async with meeting.client("ben") as ben:
+            await meeting.join(ben, "ben")
+            await ben.request(handle, "hello")
+            assert ann.run("requests", "--accept", ben.handle).returncode == 0
+            listening = asyncio.create_task(asyncio.to_thread(ann.first_line, "listen", "--json"))
+            assert "hello" in await listening
+            await asyncio.to_thread(commands, ben.handle)
+            room = await ben.room_with(handle)
+
+            async def right() -> bool | None:
+                shown = [(one.kind, one.text, one.reactions) for one in room.history() if one.kind != "info"]
+                liked: dict[str, tuple[str, ...]] = {"👍": ((await ben.chats())[0].account,)}
+                wanted = [("text", "hello", liked), ("deleted", "", {}), ("text", "Tuesday", {})]
+                return (shown == wanted and room.timer_s == 86400) or None
+
+            await eventually(right, "what she did")
+
+    def commands(ben: str) -> None:
+        for words in (
+            ("send", ben, "Tuseday"),
+            ("edit", ben, "Tuesday"),
+            ("react", ben, "👍"),
+            ("forward", ben, ben),
+            ("timer", ben, "1d"),
+        ):
+            done = ann.run(*words)
+            assert done.returncode == 0, done.stderr
+        shown = ann.run("read", ben).stdout
+        assert "Tuesday (edited)" in shown
+        assert "hello (👍 1)" in shown
+        first = next(line.split()[0] for line in shown.splitlines() if "edited" in line)
+        found = [json.loads(line)["text"] for line in ann.run("search", "tues", "--json").stdout.splitlines()]
+        assert found == ["Tuesday", "Tuesday"]
+        assert ann.run("delete", ben, "--message", first).returncode == 0
+        for wrong, sentence in (
+            (("react", ben, "thanks"), "one emoji"),
+            (("edit", ben, "x", "--message", "zz"), "no such message"),
+            (("timer", ben, "2d"), "off, 5m"),
+        ):
+            refused = ann.run(*wrong)
+            assert (refused.returncode, refused.stdout) == (1, ""), wrong
+            assert sentence in refused.stderr
+
+    asyncio.run(befriended())
 
 
 @pytest.mark.parametrize(

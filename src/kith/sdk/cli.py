@@ -79,7 +79,8 @@ def _client(store: Path) -> "Client":
 
 
 @contextlib.asynccontextmanager
-async def _signed_in(store: Path, *, settled: bool = True) -> AsyncIterator["Client"]:
+async def signed_in(store: Path, *, settled: bool = True) -> AsyncIterator["Client"]:
+    """The client of this store, connected or about to be; a sentence when nobody is signed in here."""
     if not os.path.exists(store):  # noqa: ASYNC240, PTH110 - one look, before anything else runs
         raise NotSignedIn(f"There is no store at {store}. Start with: kith client sign-in SERVER HANDLE")
     async with _client(store) as client:
@@ -94,7 +95,7 @@ async def _signed_in(store: Path, *, settled: bool = True) -> AsyncIterator["Cli
         yield client
 
 
-def _command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+def command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run it; what a person can mend is one sentence and exit code 1, a pause of the network 75 (EX_TEMPFAIL)."""
 
     @wraps(work)
@@ -133,7 +134,7 @@ def _from_base64(text: str) -> bytes:
 
 
 @app.command("sign-up")
-@_command
+@command
 async def sign_up(
     server: Server,
     handle: Handle,
@@ -153,7 +154,7 @@ async def sign_up(
 
 
 @app.command("sign-in")
-@_command
+@command
 async def sign_in(
     server: Server,
     handle: Handle,
@@ -176,10 +177,10 @@ async def sign_in(
 
 
 @app.command("sign-out")
-@_command
+@command
 async def sign_out(store: Store = DEFAULT_STORE) -> None:
     """End the session and delete everything that is stored here."""
-    async with _signed_in(store, settled=False) as client:
+    async with signed_in(store, settled=False) as client:
         if sys.stdin.isatty():
             typer.confirm("Messages on this device are deleted. Go on?", abort=True)
         await client.sign_out()
@@ -187,10 +188,10 @@ async def sign_out(store: Store = DEFAULT_STORE) -> None:
 
 
 @app.command("whoami")
-@_command
+@command
 async def whoami(store: Store = DEFAULT_STORE) -> None:
     """Who is signed in here, and how the account stands."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         me = await client.me()
         console.print(f"{escape(me.display_name)} ({me.handle}) at {me.server_name}")
         for one in me.protections:
@@ -200,12 +201,12 @@ async def whoami(store: Store = DEFAULT_STORE) -> None:
 
 
 @app.command()
-@_command
+@command
 async def devices(
     remove: Annotated[str, typer.Option(help="sign out the device with this id")] = "", store: Store = DEFAULT_STORE
 ) -> None:
     """Where this account is signed in; sign out a device that is lost or not yours."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         if remove:
             await client.remove_device(remove)
             problems.print("Signed out. It can read nothing that is written from now on.")
@@ -216,18 +217,18 @@ async def devices(
 
 
 @app.command()
-@_command
+@command
 async def approve(
     code: Annotated[str, typer.Argument(help="the code on the new device's screen")], store: Store = DEFAULT_STORE
 ) -> None:
     """Let a new device of yours in. Only one that you hold in your hands: it can read and write as you."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         name = await client.approve(code)
         problems.print(f"{_printable(name)} is let in. Its chats start empty: older messages stay on this device.")
 
 
 @app.command()
-@_command
+@command
 async def safety(
     handle: Handle,
     scanned: Annotated[str, typer.Option(help="what the other's code holds (base64): compare it with mine")] = "",
@@ -237,7 +238,7 @@ async def safety(
     store: Store = DEFAULT_STORE,
 ) -> None:
     """The safety number with somebody: read it to each other. Equal numbers mean that nobody stands between you."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         account = (await client.room_with(handle)).account
         number = await client.safety_number(account)
         if scanned:
@@ -255,12 +256,12 @@ async def safety(
 
 
 @app.command()
-@_command
+@command
 async def warnings(
     seen: Annotated[bool, typer.Option("--seen", help="put them away")] = False, store: Store = DEFAULT_STORE
 ) -> None:
     """What the server's key log showed that should not be, or that needs a look."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         await client.check_keys()
         for name, sentence in client.alarms():
             console.print(sentence, soft_wrap=True)
@@ -271,20 +272,30 @@ async def warnings(
 
 
 @app.command()
-@_command
+@command
 async def controls(
     requests_from: Annotated[str, typer.Option("--requests", help="who may send requests: everyone or nobody")] = "",
     name: Annotated[str, typer.Option(help="the name that others see")] = "",
+    receipts: Annotated[
+        bool | None, typer.Option("--receipts/--no-receipts", help="others see what I read, and I see it of them")
+    ] = None,
+    typing: Annotated[
+        bool | None, typer.Option("--typing/--no-typing", help="others see that I write, and I see it of them")
+    ] = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Who may ask to write to me, and the name that others see. Without options: as it is."""
-    async with _signed_in(store) as client:
+    """Who may ask to write to me, what others see, and my name. Without options: as it is."""
+    async with signed_in(store) as client:
         if requests_from:
             await client.accept_requests_of(_accepts(requests_from))
         if name:
             await client.rename(name)
+        if receipts is not None or typing is not None:
+            await client.let_be_seen(read_receipts=receipts, typing=typing)
         me = await client.me()
         console.print(f"Requests from: {me.controls.requests}")
+        console.print(f"Read receipts: {'on' if me.controls.read_receipts else 'off'}")
+        console.print(f"Typing: {'on' if me.controls.typing else 'off'}")
         console.print(f"Name: {escape(me.display_name)}", soft_wrap=True)
 
 
@@ -292,14 +303,14 @@ async def controls(
 
 
 @app.command()
-@_command
+@command
 async def ask(
     handle: Annotated[str, typer.Argument(help="a handle or an invite link")],
     message: Annotated[str, typer.Argument(help="first message; it waits here until the request is accepted")] = "",
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Ask to write to somebody. The answer is the same whoever was asked."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         await client.request(handle, message)
         problems.print("Request sent.")
         if message:
@@ -307,14 +318,14 @@ async def ask(
 
 
 @app.command()
-@_command
+@command
 async def requests(
     accept: Annotated[str, typer.Option(help="accept the request of this handle")] = "",
     decline: Annotated[str, typer.Option(help="decline it; the other side learns nothing")] = "",
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Who asks to write to me; accept or decline."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         waiting = await client.requests()
         if not accept and not decline:
             for one in waiting:
@@ -335,40 +346,40 @@ async def requests(
 
 
 @app.command()
-@_command
+@command
 async def invite(store: Store = DEFAULT_STORE) -> None:
     """Print a link with which one person can ask to write to me. It works once; I still say yes or no."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         made = await client.invite()
         console.print(made.link, soft_wrap=True)
         problems.print(f"For one person, until {_when(made.expires_ms)}. They use: kith client ask LINK")
 
 
 @app.command()
-@_command
+@command
 async def chats(store: Store = DEFAULT_STORE) -> None:
     """Everybody I can write with."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         for one in await client.chats():
             console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
 
 
 @app.command()
-@_command
+@command
 async def block(handle: Handle, store: Store = DEFAULT_STORE) -> None:
     """Nothing of theirs comes here any more, and nothing of mine reaches them. They are not told."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         await (await client.room_with(handle)).block()
         problems.print(f"You blocked {handle}.")
 
 
 @app.command()
-@_command
+@command
 async def blocks(
     undo: Annotated[str, typer.Option(help="unblock this handle")] = "", store: Store = DEFAULT_STORE
 ) -> None:
     """Whom I blocked; unblock somebody."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         there = await client.blocks()
         if not undo:
             for one in there:
@@ -382,7 +393,7 @@ async def blocks(
 
 
 @app.command()
-@_command
+@command
 async def report(
     handle: Handle,
     category: Annotated[str, typer.Option(help="sexual, impersonation, scam, bullying, drugs_weapons, other")],
@@ -391,7 +402,7 @@ async def report(
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Report somebody, with the last messages on this device (at most 30) as proof."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         room = await client.room_with(handle)
         filed = await room.report(_category(category), note, minor_involved=minor)
         problems.print(
@@ -404,10 +415,10 @@ async def report(
 
 
 @app.command()
-@_command
+@command
 async def reports(store: Store = DEFAULT_STORE) -> None:
     """What I reported, and what became of it."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         mine = await client.reports()
         for one in mine:
             outcome = {"action": "we took action", "no_action": "no rule was broken"}.get(one.outcome or "", one.status)
@@ -418,12 +429,12 @@ async def reports(store: Store = DEFAULT_STORE) -> None:
 
 
 @app.command()
-@_command
+@command
 async def notices(
     dismiss: Annotated[str, typer.Option(help="put the notice with this id away")] = "", store: Store = DEFAULT_STORE
 ) -> None:
     """Facts about people who wrote to me, from the server, which has read nothing."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         if dismiss:
             await client.dismiss(dismiss)
             return
@@ -439,13 +450,13 @@ async def notices(
 
 
 @app.command()
-@_command
+@command
 async def standing(
     history: Annotated[bool, typer.Option("--history", help="also what is over or was reversed")] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """What limits this account, why, until when, and how to ask for a review."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         now = await client.standing()
         for one in now.measures:
             _show_measure(one, in_force=True)
@@ -456,14 +467,14 @@ async def standing(
 
 
 @app.command()
-@_command
+@command
 async def appeal(
     measure: Annotated[str, typer.Argument(help="an id that kith client standing shows")],
     text: Annotated[str, typer.Argument(help="what the reviewer should know; read from the pipe if left out")] = "",
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Ask for a review of a measure by a person who was not part of the decision. Once for each measure."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         await client.appeal(measure, text or _from_pipe())
         problems.print("Review requested. A person who wasn't part of the decision will look at it.")
 
@@ -495,7 +506,7 @@ def _show_measure(one: "Measure", *, in_force: bool) -> None:
 
 
 @app.command()
-@_command
+@command
 async def send(
     handle: Handle,
     message: Annotated[str, typer.Argument(help="the words; read from the pipe if left out")] = "",
@@ -504,7 +515,7 @@ async def send(
 ) -> None:
     """Send one message, for instance: df -h | kith client send ann.lake."""
     words = message or _from_pipe()
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         room = await client.room_with(handle)
         try:
             async with asyncio.timeout(wait):
@@ -514,30 +525,30 @@ async def send(
 
 
 @app.command()
-@_command
+@command
 async def listen(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line")] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Print messages as they come, until Ctrl-C. What came while you were away comes first."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         names = _Names(client)
         async for message in client.messages():
             if as_json:
-                sys.stdout.write(json.dumps(await _as_json(names, message), ensure_ascii=False) + "\n")
+                sys.stdout.write(json.dumps(await message_json(names, message), ensure_ascii=False) + "\n")
                 sys.stdout.flush()
             else:
-                console.print(await _line(names, message), soft_wrap=True)
+                console.print(await line_of(names, message), soft_wrap=True)
 
 
 @app.command()
-@_command
+@command
 async def chat(handle: Handle, store: Store = DEFAULT_STORE) -> None:
     """Talk with somebody here: type a line and press Enter. /help lists the rest."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         room, names = await client.room_with(handle), _Names(client)
         for message in room.history(20):
-            console.print(await _line(names, message), soft_wrap=True)
+            console.print(await line_of(names, message), soft_wrap=True)
         problems.print(f"You write with {handle}. Enter sends, /quit ends, /help shows more.", style="dim")
         hearing = asyncio.create_task(_hear(client, room, names))
         try:
@@ -550,7 +561,7 @@ async def chat(handle: Handle, store: Store = DEFAULT_STORE) -> None:
 async def _hear(client: "Client", room: "Room", names: "_Names") -> None:
     async for message in client.messages(everything=True):
         elsewhere = "" if message.room == room else "elsewhere: "
-        console.print(elsewhere + await _line(names, message), soft_wrap=True)
+        console.print(elsewhere + await line_of(names, message), soft_wrap=True)
 
 
 async def _type(room: "Room", handle: str) -> None:
@@ -607,12 +618,12 @@ async def _lines() -> AsyncIterator[str]:
 
 
 @app.command("export")
-@_command
+@command
 async def export_data(
     to: Annotated[Path, typer.Argument(help="the file to write; it is not encrypted")], store: Store = DEFAULT_STORE
 ) -> None:
     """Write everything about me into a JSON file: what the server holds, and the messages on this device."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         data = await client.export()
         _write_private(to, json.dumps(data, ensure_ascii=False, indent=2))
         problems.print(f"Wrote {to}. It is readable text: keep it safe.")
@@ -629,6 +640,11 @@ def _write_private(to: Path, text: str) -> None:
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
+
+
+def names_of(client: "Client") -> "_Names":
+    """Who is who for this client."""
+    return _Names(client)
 
 
 class _Names:
@@ -648,9 +664,13 @@ class _Names:
         return self._known.get(account, account[:8])
 
 
-async def _line(names: _Names, message: "Message") -> str:
-    at = datetime.fromtimestamp(message.at_ms / 1000).strftime("%H:%M")  # noqa: DTZ006 - the reader's own clock
+async def line_of(names: _Names, message: "Message", *, dated: bool = False) -> str:
+    """A message as a line for the terminal."""
+    clock = datetime.fromtimestamp(message.at_ms / 1000).strftime("%H:%M")  # noqa: DTZ006 - the reader's own clock
+    at = _when(message.at_ms) if dated else clock
     match message.kind:
+        case "deleted":
+            return f"[dim]{at} {await names.of(message.sender)} deleted this message.[/dim]"
         case "tombstone":
             return f"[dim]{at} A message could not be verified and is not shown.[/dim]"
         case "info":
@@ -658,7 +678,18 @@ async def _line(names: _Names, message: "Message") -> str:
         case "unsupported":
             return f"[dim]{at} {await names.of(message.sender)} sent something that cannot be shown here.[/dim]"
         case _:
-            return f"[dim]{at}[/dim] [bold]{await names.of(message.sender)}[/bold]: {_printable(message.text)}"
+            words = _printable(message.text) + _marks(message)
+            return f"[dim]{at}[/dim] [bold]{await names.of(message.sender)}[/bold]: {words}"
+
+
+def _marks(message: "Message") -> str:
+    """What became of a message, after its words."""
+    forwarded = f"forwarded {message.forwarded} times" if message.forwarded > 1 else "forwarded"
+    marks = [word for word, holds in (("edited", message.edited), (forwarded, message.forwarded)) if holds]
+    marks += [f"{symbol} {len(people)}" for symbol, people in message.reactions.items()]
+    if (quoted := message.quoted) is not None and quoted.kind == "text":
+        marks.insert(0, f'to "{_printable(quoted.text[:40])}"')
+    return f" [dim]({', '.join(marks)})[/dim]" if marks else ""
 
 
 def _printable(text: str) -> str:
@@ -678,7 +709,8 @@ def _accepts(text: str) -> "Accepts":
             raise Sentence("Requests come from: everyone, or nobody.")
 
 
-async def _as_json(names: _Names, message: "Message") -> dict[str, Any]:
+async def message_json(names: _Names, message: "Message") -> dict[str, Any]:
+    """A message as programs read it."""
     return {
         "id": message.id,
         "room": message.room.id,
@@ -686,6 +718,9 @@ async def _as_json(names: _Names, message: "Message") -> dict[str, Any]:
         "at_ms": message.at_ms,
         "text": message.text,
         "reply_to": message.reply_to,
+        "edited": message.edited,
+        "forwarded": message.forwarded,
+        "reactions": message.reactions,
     }
 
 
@@ -752,3 +787,6 @@ def audit(
         f"newest {_when(found.newest_ms)}; it continues the {found.since} entries of the last audit.",
         soft_wrap=True,
     )
+
+
+from kith.sdk import cli_words  # noqa: E402, F401 - its commands are added to those above, whose helpers it uses
