@@ -151,6 +151,7 @@ def settings(looks: Looks, ann: Person) -> None:
         ("#/settings", "Settings"),
         ("#/settings/profile", "Your name"),
         ("#/settings/requests", "Who can contact you"),
+        ("#/settings/notifications", "Notifications"),
         ("#/settings/devices", "Devices"),
         ("#/settings/password", "Password"),
         ("#/settings/blocked", "Blocked people"),

@@ -22,6 +22,7 @@ self.addEventListener('activate', (event) => {
 
 self.addEventListener('message', ({ data }) => {
   if (data === 'take over') self.skipWaiting();
+  if (typeof data?.words === 'string') keepWords(data.words);
 });
 
 self.addEventListener('fetch', (event) => {
@@ -92,4 +93,36 @@ function headersOf({ type, length, from, to, partial }) {
     'X-Content-Type-Options': 'nosniff', 'Content-Security-Policy': "default-src 'none'; sandbox",
   };
   return partial ? { ...headers, 'Content-Range': `bytes ${from}-${to - 1}/${length}` } : headers;
+}
+
+// ---- waking -------------------------------------------------------------------------------------------------------
+// A wake-up says nothing, and neither does what is shown: no name, no words, no number on a locked screen.
+
+const WORDS = '/words-of-a-notice';
+
+/** The one sentence in the person's language, for when no page is open to say it. */
+async function keepWords(words) {
+  const cache = await caches.open(CACHE);
+  await cache.put(WORDS, new Response(words.slice(0, 100)));
+}
+
+self.addEventListener('push', (event) => event.waitUntil(woken()));
+
+async function woken() {
+  const pages = await self.clients.matchAll({ type: 'window' });
+  if (pages.some((page) => page.visibilityState === 'visible')) return; // it is on screen, and says so itself
+  const words = await caches.match(WORDS);
+  const body = words ? await words.text() : 'New message';
+  await self.registration.showNotification('Kith', { body, tag: 'kith', icon: '/icons/kith-192.png' });
+}
+
+self.addEventListener('notificationclick', (event) => {
+  event.notification.close();
+  event.waitUntil(comeBack());
+});
+
+async function comeBack() {
+  const [page] = await self.clients.matchAll({ type: 'window' });
+  if (page) await page.focus();
+  else await self.clients.openWindow('/');
 }

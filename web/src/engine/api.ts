@@ -1,6 +1,6 @@
 /** The HTTP half of docs/api.md, with its answers typed and its errors as `Problem`. */
 import type {
-  Controls, GroupFacts, GroupInvitation, GroupLink, GroupLinkFacts, GroupPerson, GroupRole, Me, Notice, Participant, Picture,
+  Controls, GroupFacts, GroupInvitation, GroupLink, GroupLinkFacts, GroupPerson, GroupRole, Me, Notice, Participant, Picture, PushKeys,
   ReceivedRequest, ReportCategory, SentGroupInvitation, Standing,
 } from './contract';
 import type { Bytes } from '../protocol/bytes';
@@ -129,6 +129,10 @@ export class Api {
   removeDevice = (id: string): Promise<null> => this.call('DELETE', `/me/devices/${id}`);
   putDeviceList = (body: { device_list: string; device_list_signature: string }): Promise<null> =>
     this.call('PUT', '/me/device-list', body);
+  push = (): Promise<{ public_key: string | null; on: boolean }> => this.call('GET', '/me/push');
+  setPush = (keys: PushKeys): Promise<null> => this.call('PUT', '/me/push', keys);
+  quiet = (rooms: string[]): Promise<null> => this.call('PUT', '/me/push/quiet', { rooms });
+  endPush = (): Promise<null> => this.call('DELETE', '/me/push');
   password = (body: { current: string; new: string; sign_out_others: boolean }): Promise<null> => this.call('POST', '/me/password', body);
   controls = (chosen: Partial<Controls>): Promise<null> => this.call('PUT', '/me/controls', chosen);
   profile = (display_name: string): Promise<null> => this.call('PUT', '/me/profile', { display_name });

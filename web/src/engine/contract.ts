@@ -225,6 +225,9 @@ export interface SentReport {
   status: 'received' | 'reviewing' | 'closed'; outcome: null | 'action' | 'no_action';
 }
 
+/** A browser's PushSubscription, as it writes it. */
+export interface PushKeys { endpoint: string; p256dh: string; auth: string }
+
 /** Operations: name → [arguments, result]. */
 export interface Ops {
   start: [Record<string, never>, { phase: Phase; me: Me | null; reason?: string }];
@@ -259,6 +262,10 @@ export interface Ops {
   set_verified: [{ account: string; verified: boolean }, SafetyNumber];
   alarms: [Record<string, never>, KeyAlarm[]];
   put_away_alarm: [{ id: string }, null];
+  /** How this device is woken while Kith is closed. `public_key` null: this server wakes nobody. */
+  push: [Record<string, never>, { public_key: string | null; on: boolean }];
+  set_push: [PushKeys, null];
+  end_push: [Record<string, never>, null];
   terms: [Record<string, never>, { version: string; terms: { title: string; text: string }[]; standards: { id: string; title: string; text: string }[] }];
   export_data: [Record<string, never>, unknown];
 

@@ -24,6 +24,7 @@ import { Link } from './link';
 import { MlsEngine } from './mls';
 import { KeyPackages, packageLimits, type PackageLimits } from './packages';
 import { bare } from './picture';
+import { Push } from './push';
 import { jsonBody } from './receive';
 import { outboxKey, type FirstMessage, type NewIdentity, type OutboxRecord, type Self, type VerifiedPerson } from './records';
 import { Room, type RoomContext } from './room';
@@ -175,6 +176,10 @@ export class EngineCore implements Engine {
       if (isRefusal(error)) console.warn('refused:', (error as Error).message);
       else console.error(error);
     });
+  }
+
+  #push(): Push {
+    return new Push(this.#api, this.#need().vault);
   }
 
   #need(): Session {
@@ -663,6 +668,15 @@ export class EngineCore implements Engine {
       await this.#api.controls(chosen);
       return this.#me();
     },
+    push: () => this.#api.push(),
+    set_push: async (keys) => {
+      await this.#push().set(keys);
+      return null;
+    },
+    end_push: async () => {
+      await this.#push().end();
+      return null;
+    },
     change_password: (body) => this.#api.password(body),
     devices: async () => (await this.#api.ownDevices()).devices,
     link_start: async () => {
@@ -858,6 +872,7 @@ export class EngineCore implements Engine {
     keep_chat: async ({ room, ...change }) => {
       const { keeping, threads } = this.#need();
       await keeping.set(roomId(room), await threads.thread(room), change);
+      if (change.muted !== undefined) this.#background(() => this.#push().keepQuiet());
       this.#emit({ type: 'chats' });
       return null;
     },

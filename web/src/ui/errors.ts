@@ -9,6 +9,11 @@ function isEngineError(error: unknown): error is EngineError {
   return typeof error === 'object' && error !== null && 'code' in error && 'message' in error;
 }
 
+/** What cannot be done here, said by the page itself. */
+export class Cannot extends Error implements EngineError {
+  readonly code = 'cannot';
+}
+
 export function codeOf(error: unknown): string {
   return isEngineError(error) ? error.code : 'unknown';
 }

@@ -8,6 +8,7 @@ import { Drafts } from './drafts';
 import { sentence } from './errors';
 import type { Tray } from './media/tray.svelte';
 import { called } from './names';
+import { Notifications } from './notifications.svelte';
 import { Photos } from './photos.svelte';
 import { Resource } from './resource.svelte';
 import type { Route } from './routes';
@@ -60,6 +61,7 @@ export class Kith {
   readonly notices: Resource<Notice[]>;
   readonly alarms: Resource<KeyAlarm[]>;
   readonly photos: Photos;
+  readonly notifications: Notifications;
   /** Terms and standards; loaded by the screens that show them. */
   readonly terms: Resource<Result<'terms'>>;
 
@@ -72,6 +74,7 @@ export class Kith {
     this.terms = new Resource(() => engine.call('terms', {}));
     this.photos = new Photos(engine);
     this.drafts = new Drafts(engine);
+    this.notifications = new Notifications(engine);
     engine.on((happening) => this.#hear(happening));
   }
 
@@ -137,6 +140,8 @@ export class Kith {
   async #refresh(): Promise<void> {
     const refreshed = [this.chats.load(), this.requests.load(), this.invitations.load(), this.notices.load(), this.alarms.load()];
     if (!this.me) refreshed.push(this.refreshMe());
+    // Nobody waits for it: the next start tries again.
+    this.notifications.start().catch((error: unknown) => console.info('not woken', sentence(error)));
     await Promise.all(refreshed);
   }
 
@@ -177,6 +182,7 @@ export class Kith {
     this.trays.clear();
     this.chats.value = this.requests.value = this.invitations.value = this.notices.value = this.alarms.value = undefined;
     this.photos.forget();
+    this.notifications.forget();
   }
 }
 

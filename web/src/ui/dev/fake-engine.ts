@@ -198,6 +198,9 @@ export class FakeEngine implements Engine {
     },
     devices: async () => this.#devices,
     remove_device: async ({ id }) => (this.#devices = this.#devices.filter((device) => device.id !== id)),
+    push: async () => ({ public_key: null, on: false }),
+    set_push: async () => null,
+    end_push: async () => null,
     terms: async () => TERMS,
     export_data: async () => ({ account: this.#me }),
 
