@@ -30,6 +30,9 @@ class Limits:
     wait_ms: int = limit(DAY, "ms", "a device that stated an age under 13 gets no second try before (minors' rule 2)")
     sign_in_kept_ms: int = limit(90 * DAY, "ms", "sign-in addresses serve takeover defence; the privacy page says 90 d")
     idle_device_ms: int = limit(180 * DAY, "ms", "a device unseen for half a year is signed out")
+    known_device_ms: int = limit(
+        180 * DAY, "ms", "a device on which somebody signed in so lately has tries of its own while others guess"
+    )
     reset_ms: int = limit(HOUR, "ms", "new identity keys replace the recovery code: a stolen session must not do that")
     appeal_ms: int = limit(20 * DAY, "ms", "how long a measure may be appealed")
     warning_ms: int = limit(30 * DAY, "ms", "a warning stands among current measures for a month, then in history")

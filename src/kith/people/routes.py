@@ -22,8 +22,10 @@ from kith.people import (
     device_lists,
     devices,
     export,
+    facts,
     flows,
     handles,
+    known_devices,
     links,
     log_routes,
     passwords,
@@ -293,9 +295,9 @@ async def sign_in(
     """Sign in. A wrong handle and a wrong password cost and answer the same."""
     arrival = _arrival(request, data.device_name)
     handle = handles.normalised(data.handle) or ""
-    await _within(database, server, *_guesses("sign-in", handle or data.handle, arrival.address, server))
-    known = await database.read(_credentials, handle)
-    account, stored = known or (None, None)
+    device = await _known_device(request, database, server, handle)
+    await _within(database, server, *_guesses("sign-in", handle or data.handle, arrival.address, server, device))
+    account, stored = await database.read(_credentials, handle) or (None, None)
     matches = await _verify(server, stored, data.password)
     if account is None or stored is None or not matches:
         raise Problem("unauthenticated", _NO_MATCH)
@@ -313,20 +315,39 @@ def _credentials(reader: Reader, handle: str) -> tuple[str, str] | None:
     return None if row is None else (row.account, row.hash)
 
 
-def _guesses(what: Literal["sign-in", "recovery"], handle: str, address: str, server: ServerFacts) -> list[Charge]:
+async def _known_device(request: Asked, database: Database, server: ServerFacts, handle: str) -> str | None:
+    """This device's own name for its tries, when the handle's owner signed in on it before."""
+    cookie = request.cookies.get(known_devices.COOKIE)
+    account = await database.read(facts.by_handle, handle) if cookie else None
+    if cookie is None or account is None:
+        return None
+    life_ms = server.limits.known_device_ms
+    return known_devices.recognised(server.ticket_key, account, cookie, database.now(), life_ms)
+
+
+def _guesses(
+    what: Literal["sign-in", "recovery"], handle: str, address: str, server: ServerFacts, device: str | None
+) -> list[Charge]:
+    """What a try counts against. On a known device nobody else's tries count, so that they lock nobody out."""
     limits, place = server.limits, place_of(address)
     if what == "sign-in":
-        return [
-            Charge(what, "everywhere", limits.sign_in_global),
-            Charge(what, f"from {place}", limits.sign_in_address),
+        own = [Charge(what, f"on {device}", limits.sign_in_pair)]
+        others = [
             Charge(what, f"as {handle}", limits.sign_in_handle),
             Charge(what, f"as {handle} from {place}", limits.sign_in_pair),
         ]
-    return [
-        Charge(what, "everywhere", limits.recovery_global),
-        Charge(what, f"from {place}", limits.recovery_address),
-        Charge(what, f"as {handle}", limits.recovery_handle),
-    ]
+        general = [
+            Charge(what, "everywhere", limits.sign_in_global),
+            Charge(what, f"from {place}", limits.sign_in_address),
+        ]
+    else:
+        own = [Charge(what, f"on {device}", limits.recovery_handle)]
+        others = [Charge(what, f"as {handle}", limits.recovery_handle)]
+        general = [
+            Charge(what, "everywhere", limits.recovery_global),
+            Charge(what, f"from {place}", limits.recovery_address),
+        ]
+    return [*general, *(others if device is None else own)]
 
 
 @post("/recovery")
@@ -337,7 +358,8 @@ async def recover(
     arrival = _arrival(request, data.device_name)
     handle = handles.normalised(data.handle) or ""
     _good_password(data.new_password, handle)
-    await _within(database, server, *_guesses("recovery", handle or data.handle, arrival.address, server))
+    device = await _known_device(request, database, server, handle)
+    await _within(database, server, *_guesses("recovery", handle or data.handle, arrival.address, server, device))
     account = await database.read(_recoverable, handle)
     hashed = await _hash(server, data.new_password)
     auth_hash = hashlib.sha256(data.recovery_auth).digest()
@@ -669,7 +691,13 @@ async def _signed_in(
 ) -> Response[SessionAnswer]:
     session = Session(account=done.account, device=done.device)
     answer = await database.read(views.session_answer, session, server, arrival.token if bearer else None)
-    cookies = [] if bearer else [_cookie(sessions.COOKIE, arrival.token, sessions.COOKIE_MAX_AGE_S)]
+    if bearer:
+        return Response(answer, status_code=201)
+    known = known_devices.issue(server.ticket_key, done.account, database.now())
+    cookies = [
+        _cookie(sessions.COOKIE, arrival.token, sessions.COOKIE_MAX_AGE_S),
+        _cookie(known_devices.COOKIE, known, server.limits.known_device_ms // 1000),
+    ]
     return Response(answer, status_code=201, cookies=cookies)
 
 
