@@ -74,9 +74,8 @@ def unpack(blob: str, number: int, packed: bytes) -> Iterator[bytes]:
     """The blocks in a piece of storage that begins with block `number`; DamagedError at the first wrong one."""
     view = memoryview(packed)
     while view:
-        block, check, view = view[:BLOCK], view[BLOCK : BLOCK + CHECK], view[BLOCK + CHECK :]
-        if not check:  # the last block is shorter
-            block, check = block[:-CHECK], block[-CHECK:]
+        one, view = view[: BLOCK + CHECK], view[BLOCK + CHECK :]
+        block, check = one[:-CHECK], one[-CHECK:]  # the last one may be shorter
         if not block or _check(blob, number, block) != check:
             raise DamagedError(blob)
         yield bytes(block)

@@ -39,6 +39,9 @@ GATHERED: Final = BLOCKS * BLOCK
 THREADS: Final = 8
 STALL_S: Final = 30.0
 """Seconds without a byte after which an upload is told to go on later."""
+GRACE_S: Final = 1.0
+"""The same when a newer call waits: its client has most likely lost the older one. Not zero: two that overtook each
+other at once would never come to an end."""
 LOST_S: Final = 24 * 3600.0
 """What no row knows is removed when it has lain for so long."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -58,26 +61,27 @@ class Progress(NamedTuple):
 
 
 class _Turn:
-    """A call that works on a blob's bytes. A newer one takes over: its client has given up the older."""
+    """A call that works on a blob's bytes. Another one that wants to takes over when no more come."""
 
     def __init__(self) -> None:
         self.over = asyncio.Event()
-        self._overtaken = False
+        self._wait_s: float | None = None
+        """How long bytes may take once somebody else waits; None while nobody does."""
         self._deadline: asyncio.Timeout | None = None
 
-    def overtake(self) -> None:
-        """End the waiting for bytes."""
-        self._overtaken = True
-        if self._deadline is not None:
-            self._deadline.reschedule(0)
+    def hurry(self, wait_s: float) -> None:
+        """Somebody else wants to go on: stop when nothing comes for so long."""
+        self._wait_s = wait_s
+        if self._deadline is not None and (due := self._deadline.when()) is not None:
+            self._deadline.reschedule(min(due, asyncio.get_running_loop().time() + wait_s))
 
     async def next_of(self, receive: Receive, stall_s: float) -> bytes | Ended:
         """The next bytes, or why there are none."""
         try:
-            async with asyncio.timeout(0 if self._overtaken else stall_s) as self._deadline:
+            async with asyncio.timeout(stall_s if self._wait_s is None else self._wait_s) as self._deadline:
                 data = await receive()
         except TimeoutError:
-            return "overtaken" if self._overtaken else "stalled"
+            return "stalled" if self._wait_s is None else "overtaken"
         finally:
             self._deadline = None
         return "cut" if data is None else data or "all"
@@ -94,8 +98,9 @@ class Keeper:
         free: Callable[[], int],
         limits: Limits = DEFAULTS,
         stall_s: float = STALL_S,
+        grace_s: float = GRACE_S,
     ) -> None:
-        self.free, self.limits, self.stall_s = free, limits, stall_s
+        self.free, self.limits, self.stall_s, self.grace_s = free, limits, stall_s, grace_s
         self._database, self._storage = database, storage
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
         self._turns: dict[str, _Turn] = {}
@@ -110,7 +115,7 @@ class Keeper:
 
     async def receive(self, account: str, blob: str, offset: int, announced: int | None, receive: Receive) -> Progress:
         """Take the bytes of a call behind `offset`. `announced`: how many it says will come."""
-        async with self._turn(blob) as turn:
+        async with self._turn(blob, self.grace_s) as turn:
             held = await self._database.read(flows.found, blob)
             if held is None or held.account != account:
                 return Progress("gone", 0)
@@ -236,15 +241,15 @@ class Keeper:
 
     async def _remove(self, blobs: list[str]) -> None:
         for blob in blobs:
-            async with self._turn(blob):  # an upload of it ends first, and finds no row any more
+            async with self._turn(blob, 0):  # an upload of it ends first, and finds no row any more
                 await self._in_thread(self._storage.remove, blob)
 
     # --- threads and turns
 
     @contextlib.asynccontextmanager
-    async def _turn(self, blob: str) -> AsyncIterator[_Turn]:
+    async def _turn(self, blob: str, wait_s: float) -> AsyncIterator[_Turn]:
         while (other := self._turns.get(blob)) is not None:
-            other.overtake()
+            other.hurry(wait_s)
             await other.over.wait()
         mine = self._turns[blob] = _Turn()
         try:
