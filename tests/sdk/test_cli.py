@@ -83,12 +83,32 @@ def test_a_script_signs_up_writes_from_a_pipe_and_exports(meeting: Meeting, tmp_
     data = json.loads((tmp_path / "mine.json").read_text())
     assert [one["text"] for one in data["device"]["messages"]] == ["from a pipe\n\x1b[31mred"]
     assert data["server"]["account"]["handle"] == handles["ben"]
+    sends_a_file(ann, ben, handles)
     chat = ben.run("chat", handles["ann"], said="/quit\n")
     assert (chat.returncode, "from a pipe" in chat.stdout) == (0, True), chat.stderr
     assert "\x1b" not in chat.stdout  # somebody else's words do not steer the terminal
     looks_after_the_account(ben, meeting.origin)
     assert ben.run("sign-out").returncode == 0
     assert "Nobody is signed in" in ben.run("chats").stderr
+
+
+def sends_a_file(ann: Shell, ben: Shell, handles: dict[str, str]) -> None:
+    """It is listed by name, saved as it was, and overwrites nothing."""
+    rota = ann.folder / "rota[1].txt"
+    rota.write_text("Friday: Ann")
+    sent = ann.run("send-file", handles["ben"], str(rota), "--caption", "The rota")
+    assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr
+    heard = json.loads(ben.first_line("listen", "--json"))
+    assert heard["text"] == "The rota"
+    assert heard["files"] == [{"name": "rota[1].txt", "media_type": "text/plain", "bytes": 11, "description": ""}]
+    there = ben.folder / "copy.txt"
+    saved = ben.run("save", handles["ann"], "--to", str(there))
+    assert (saved.returncode, saved.stdout) == (0, f"{there}\n"), saved.stderr
+    assert there.read_text() == "Friday: Ann"
+    again = ben.run("save", handles["ann"], "--to", str(there))
+    assert (again.returncode, "is there already" in " ".join(again.stderr.split())) == (1, True)
+    missing = ann.run("send-file", handles["ben"], str(ann.folder / "absent"))
+    assert (missing.returncode, "cannot be read" in missing.stderr) == (1, True)
 
 
 def looks_after_the_account(ben: Shell, origin: str) -> None:

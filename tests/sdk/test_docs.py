@@ -50,7 +50,7 @@ class Running:
 def test_every_python_example_is_run_here() -> None:
     """No example is on the page without a name, and none without a test."""
     assert len(EXAMPLES) == PAGE.count("```python")
-    assert set(EXAMPLES) == {"echo", "sign-up", "first-contact", "changes", "errors", "safety", "standing"}
+    assert set(EXAMPLES) == {"echo", "sign-up", "first-contact", "changes", "files", "errors", "safety", "standing"}
 
 
 def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
@@ -86,6 +86,12 @@ def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
                     while not await wil.chats():
                         await anext(changes)
             await keeper.end()
+            (folder / "rota.csv").write_text("Friday,Vic")
+            (folder / "saved").mkdir()
+            assert await Running("files", folder, {"ann.lake": vic.handle}).result() == ""
+            assert [file.name for file in (await next_message(vic)).files] == ["rota.csv"]
+            assert [await file.read() for file in (await next_message(vic)).files] == [b"a", b"b"]
+            assert {one.name for one in (folder / "saved").iterdir()} == {"rota.csv", "a.txt", "b.txt"}
             await room.send("Send me money")
             safety = Running("safety", folder)
             assert "FULL" in await safety.result()

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -22,6 +22,8 @@ from kith.sdk.errors import KithError, Limited, NotSignedIn, StoreError, Unreach
 if TYPE_CHECKING:
     from kith.sdk.answers import Measure
     from kith.sdk.client import Accepts, Category, Client, Message, Room
+    from kith.sdk.files import File
+    from kith.sdk.transfer import Progress
 
 P = ParamSpec("P")
 
@@ -41,6 +43,8 @@ EX_TEMPFAIL: Final = 75
 """sysexits.h: try again later."""
 MAX_PIPE: Final = 10_000
 """Characters read from a pipe for one message."""
+SEARCHED: Final = 500
+"""Messages among which `save` looks for one with files."""
 CODE_WARNING: Final = (
     "Write this recovery code down now. It is shown once and stored nowhere; without it, losing this device means "
     "starting over."
@@ -524,6 +528,67 @@ async def send(
             raise Unreachable("It waits in the outbox and leaves with the next connection.") from None
 
 
+@app.command(name="send-file")
+@_command
+async def send_file(
+    handle: Handle,
+    files: Annotated[list[Path], typer.Argument(help="up to ten files; they come in one message")],
+    caption: Annotated[str, typer.Option(help="words beside them")] = "",
+    as_is: Annotated[bool, typer.Option("--as-is", help="pictures as they are, with the place if they say it")] = False,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Send files. What breaks off is kept: the same command with no change of the files goes on where it stopped."""
+    from kith.sdk.files import FileToSend  # noqa: PLC0415 - other commands need not wait for it
+
+    async with _signed_in(store) as client:
+        room = await client.room_with(handle)
+        paths = [str(path.absolute()) for path in files]
+        begun = next((one for one in room.uploads() if list(one.paths) == paths and one.caption == caption), None)
+        with _progress() as told:
+            if begun is not None:
+                await begun.resume(told)
+            else:
+                await room.send_files(
+                    [FileToSend(source=path, as_is=as_is) for path in files], caption=caption, progress=told
+                )
+
+
+@app.command()
+@_command
+async def save(
+    handle: Handle,
+    to: Annotated[Path, typer.Option("--to", help="a folder, or the name of the file")] = Path(),
+    message: Annotated[str, typer.Option("--message", help="its id; the newest with files if left out")] = "",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Save the files of a message. Only what was verified is there afterwards; nothing is overwritten."""
+    async with _signed_in(store) as client:
+        room = await client.room_with(handle)
+        with_files = [one for one in room.history(SEARCHED) if one.files and one.id.startswith(message)]
+        if not with_files:
+            raise Sentence("There is no message with files on this device. Run: kith client listen, then try again.")
+        for file in with_files[-1].files:
+            with _progress() as told:
+                try:
+                    saved = await file.save(to, progress=told)
+                except FileExistsError as error:
+                    raise Sentence(str(error)) from None
+            console.print(_printable(str(saved)))
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[["Progress"], None] | None]:
+    """A bar at a terminal, nothing in a pipe."""
+    from rich.progress import Progress as Bar  # noqa: PLC0415 - for these commands alone
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with Bar(console=problems, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda now: bar.update(task, completed=now.done, total=now.total)
+
+
 @app.command()
 @command
 async def listen(
@@ -678,8 +743,15 @@ async def line_of(names: _Names, message: "Message", *, dated: bool = False) -> 
         case "unsupported":
             return f"[dim]{at} {await names.of(message.sender)} sent something that cannot be shown here.[/dim]"
         case _:
-            words = _printable(message.text) + _marks(message)
+            said = [_printable(message.text)] if message.text else []
+            said += [f"[dim]\\[{_printable(_file(file))}][/dim]" for file in message.files]
+            words = " ".join(said) + _marks(message)
             return f"[dim]{at}[/dim] [bold]{await names.of(message.sender)}[/bold]: {words}"
+
+
+def _file(file: "File") -> str:
+    name = file.name or file.description or file.media_type
+    return f"{name}, {file.length / 1000:,.0f} kB" if file.length else name
 
 
 def _marks(message: "Message") -> str:
@@ -721,6 +793,10 @@ async def message_json(names: _Names, message: "Message") -> dict[str, Any]:
         "edited": message.edited,
         "forwarded": message.forwarded,
         "reactions": message.reactions,
+        "files": [
+            {"name": one.name, "media_type": one.media_type, "bytes": one.length, "description": one.description}
+            for one in message.files
+        ],
     }
 
 

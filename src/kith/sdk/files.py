@@ -213,6 +213,7 @@ class Upload:
         self._client, self._record = client, record
         self.id, self.caption = record.id, record.caption
         self.names = tuple(file.name for file in record.files)
+        self.paths = tuple(file.path for file in record.files)
 
     def __repr__(self) -> str:
         return f"Upload({self.id!r}, {len(self.names)} files)"
