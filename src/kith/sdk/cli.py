@@ -529,7 +529,7 @@ async def send(
 
 
 @app.command(name="send-file")
-@_command
+@command
 async def send_file(
     handle: Handle,
     files: Annotated[list[Path], typer.Argument(help="up to ten files; they come in one message")],
@@ -540,7 +540,7 @@ async def send_file(
     """Send files. What breaks off is kept: the same command with no change of the files goes on where it stopped."""
     from kith.sdk.files import FileToSend  # noqa: PLC0415 - other commands need not wait for it
 
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         room = await client.room_with(handle)
         paths = [str(path.absolute()) for path in files]
         begun = next((one for one in room.uploads() if list(one.paths) == paths and one.caption == caption), None)
@@ -554,7 +554,7 @@ async def send_file(
 
 
 @app.command()
-@_command
+@command
 async def save(
     handle: Handle,
     to: Annotated[Path, typer.Option("--to", help="a folder, or the name of the file")] = Path(),
@@ -562,7 +562,7 @@ async def save(
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Save the files of a message. Only what was verified is there afterwards; nothing is overwritten."""
-    async with _signed_in(store) as client:
+    async with signed_in(store) as client:
         room = await client.room_with(handle)
         with_files = [one for one in room.history(SEARCHED) if one.files and one.id.startswith(message)]
         if not with_files:
