@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from evil.scene import GHOST, ME, OUTSIDER, TABLET, THEM, Device, Scene, scene
 from kith.sdk import Client, Group, Invitation, Refused
+from kith.sdk import room as rooms
 from sdk.meeting import PASSWORD, Meeting, eventually, introduce, next_message
 
 
@@ -202,5 +206,36 @@ def test_a_new_device_comes_into_the_group_and_a_lost_one_goes(meeting: Meeting)
             await kays.send("Still the owner?")
             await shows(jan2, band, "Still the owner?")
             assert (await jan2.group(band.id).members())[jan2.account] == "owner"
+
+    asyncio.run(story())
+
+
+def test_devices_without_key_packages_do_not_keep_out_those_that_come_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one commit adds a few at a time; and whoever has packages later is added then."""
+    monkeypatch.setattr(rooms, "CLAIMED_AT_ONCE", 1)
+    late = "00000000-0000-4000-8000-000000000004"
+
+    def there(s: Scene) -> set[str]:
+        return {rooms.Identity.decode(one.identity).account_uri[-1] for one in s.peer.engine.roster(s.group)}
+
+    async def story() -> None:
+        async with scene(tmp_path, monkeypatch, kind="group") as s:
+            empty, fine = Device(OUTSIDER, TABLET), Device(late, GHOST)
+            s.server.aiks[late] = Ed25519PrivateKey.generate()
+            s.server.lists_devices(OUTSIDER, empty)
+            s.server.lists_devices(late, fine)
+            s.server.packages[GHOST] = fine.package()
+            s.server.accounts = [ME, THEM, OUTSIDER, late]
+            await s.members_changed()
+            await s.adopts()
+            assert there(s) == {"1", "2", "4"}
+            await s.members_changed()
+            assert len(s.commits()) == 1
+            s.server.packages[TABLET] = empty.package()
+            await s.members_changed()
+            await s.adopts()
+            assert there(s) == {"1", "2", "3", "4"}
 
     asyncio.run(story())

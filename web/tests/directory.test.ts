@@ -11,7 +11,7 @@ import { account } from './shared';
 const [me, them, ghost, room] = [account(1), account(2), account(3), account(0xf1)];
 
 /** A log that proves whatever it is asked. */
-const unlogged: Proving = { asking: (ask) => ask(0), checkKeys: async () => undefined };
+const unlogged: Proving = { asking: (ask) => ask(0), size: async () => 0, checkKeys: async () => undefined };
 
 /** What a server says about the room. */
 function shownAs(kind: 'direct' | 'group', accounts: string[], role: GroupRole = 'member') {
@@ -75,5 +75,29 @@ test('keys that were seen do not go away: a server that shows none is refused, n
   assert.equal((await asked.keys(them)).list, null);
   await vault.save('meta', `pin/${them}`, { aik: new Uint8Array(32), version: 1, list: new Uint8Array(1) });
   await assert.rejects(asked.keys(them, true), DirectoryRefused);
+  home.close();
+});
+
+test('the keys of many are asked for eight at a time; when the key log grew meanwhile, what is left is asked for anew', async () => {
+  const home = new NodeHome(new NodeDevice({ origin: 'http://h.example' }));
+  const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), me, account(11)));
+  const [people, asked] = [Array.from({ length: 20 }, (_, n) => account(100 + n)), [] as string[]];
+  let [running, most, held] = [0, 0, 7];
+  const api = {
+    devicesOf: async (who: string, size: number) => {
+      most = Math.max(most, ++running);
+      asked.push(`${who} ${size}`);
+      await new Promise((done) => setTimeout(done, 1));
+      if (who === people[3] && size === 7) held = 8;
+      running--;
+      return { account: who, aik: null, device_list: null, device_list_signature: null, devices: [] };
+    },
+  };
+  const log: Proving = { ...unlogged, asking: (ask) => ask(held), size: async () => held };
+  const found = await new Directory(api as never, vault, 'h.example', { account: me, aik: () => null }, log).freshKeys([...people, people[0]!]);
+  assert.deepEqual([...found.keys()], people);
+  assert.equal(most, 8);
+  const [anew, again] = [people.slice(1).map((who) => `${who} 8`), people.slice(0, 8).map((who) => `${who} 7`)];
+  assert.deepEqual(asked, [...again, ...anew]);
   home.close();
 });

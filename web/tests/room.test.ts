@@ -136,6 +136,7 @@ async function scene(): Promise<Scene> {
   const kp = await mine.engine.newKeyPackage();
   let made!: Scene;
   const directory = {
+    freshKeys: async (all: string[]) => new Map(await Promise.all(all.map(async (who) => [who, await directory.keys(who)] as const))),
     roster: async () => ({ accounts: [me, them] }),
     pinRoster: async () => ({ accounts: [me, them] }),
     keys: async (who: string) => ({

@@ -1011,14 +1011,19 @@ class Room:
         return found
 
     def _claim(self, devices: dict[str, tuple[str, bytes]]) -> list[bytes]:
-        """Key packages for those devices; one that is not exactly the listed device's is not used."""
-        devices = _some(devices)
-        if not devices:
-            return []
-        claim = Claim(self.id, tuple(sorted(devices)))
-        if claim not in self._claimed:
-            raise Missing(claim)
-        return [package for package in self._claimed[claim] if _fits(package, devices)]
+        """Key packages for some of those devices; one that is not exactly the listed device's is not used.
+
+        Of the first of them who have any: devices without packages must not keep out those that come after them.
+        """
+        found: list[bytes] = []
+        while devices and not found:
+            some = _some(devices)
+            claim = Claim(self.id, tuple(sorted(some)))
+            if claim not in self._claimed:
+                raise Missing(claim)
+            found = [package for package in self._claimed[claim] if _fits(package, some)]
+            devices = {device: facts for device, facts in devices.items() if device not in some}
+        return found
 
     def _create(self) -> None:
         """Create the group when the room has none and a device of somebody else can be added."""
@@ -1072,7 +1077,9 @@ class Room:
         due = self._now >= self._rotation_due(record)
         if adds or removes or due:
             self._propose(record, group, adds, removes)
-        elif self._quarantined(group):
+            return
+        self._claimed.clear()  # whoever had no packages now may have some when asked again
+        if self._quarantined(group):
             raise Unverified("Somebody is in this chat whom no device list names.")
 
 

@@ -33,11 +33,15 @@ export class DirectoryRefused extends Error {
 /** Unless the key log holds these keys, nothing of them is believed (key-log.ts). */
 export interface Proving {
   asking<T>(ask: (size: number) => Promise<T>): Promise<T>;
+  size(): Promise<number>;
   checkKeys(account: string, proof: KeysProofAnswer | null | undefined, value: Bytes): Promise<void>;
 }
 
 /** Accepts ids and URIs, as different answers name devices. */
 const asUri = (server: string, device: string): string => (device.startsWith('mimi://') ? device : deviceUri(server, device));
+
+/** Accounts whose devices are asked for at a time. */
+const ASKED_AT_ONCE = 8;
 
 export class Directory {
   readonly #accounts = new Map<string, AccountKeys>();
@@ -57,9 +61,28 @@ export class Directory {
   async keys(account: string, fresh = false): Promise<AccountKeys> {
     const known = this.#accounts.get(account);
     if (known && !fresh) return known;
-    const keys = await this.log.asking(async (size) => this.#verified(account, await this.api.devicesOf(account, size)));
-    this.#accounts.set(account, keys);
-    return keys;
+    return (await this.freshKeys([account])).get(account)!;
+  }
+
+  /**
+   * The keys of these accounts, fetched again. Several are asked for at a time, each on from the head of the key log that
+   * is held; an answer moves that head when the log has grown, and then what is left is asked for on from there.
+   */
+  async freshKeys(accounts: readonly string[]): Promise<Map<string, AccountKeys>> {
+    const found = new Map<string, AccountKeys>();
+    for (let left = [...accounts]; left.length > 0; left = left.filter((account) => !found.has(account))) {
+      await this.log.asking(async (size) => {
+        const wave = left.slice(0, ASKED_AT_ONCE);
+        const answers = await Promise.all(wave.map((account) => this.api.devicesOf(account, size)));
+        for (const [at, account] of wave.entries()) {
+          if (at > 0 && (await this.log.size()) !== size) return;
+          const keys = await this.#verified(account, answers[at]!);
+          this.#accounts.set(account, keys);
+          found.set(account, keys);
+        }
+      });
+    }
+    return found;
   }
 
   forget(account: string): void {

@@ -55,6 +55,11 @@ export class KeyLog {
     });
   }
 
+  /** The size of the head that is held; 0 before there is one. */
+  async size(): Promise<number> {
+    return (await this.#record())?.size ?? 0;
+  }
+
   #record(): Promise<LogRecord | null> {
     return this.vault.get<LogRecord>('meta', 'log');
   }

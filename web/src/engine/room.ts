@@ -778,8 +778,7 @@ export class Room {
   async #listedDevices(roster: Roster): Promise<Map<string, { account: string; key: Bytes }>> {
     const { directory, self } = this.context;
     const found = new Map<string, { account: string; key: Bytes }>();
-    for (const account of roster.accounts) {
-      const { list } = await directory.keys(account, true);
+    for (const [account, { list }] of await directory.freshKeys(roster.accounts)) {
       for (const entry of list?.entries ?? []) found.set(entry.device, { account, key: entry.mlsKey });
     }
     found.delete(deviceUri(self.server, self.device));
