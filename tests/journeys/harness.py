@@ -32,6 +32,7 @@ BROWSER_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
 ]
 
 STAFF_PASSWORD = "nine grey herons at dawn"

@@ -125,6 +125,7 @@ export interface Chat {
    * `files`: what the message carries besides its words.
    */
   last: { kind: LastKind; text: string; mine: boolean; at_ms: Ms; files?: FileKind[] } | null;
+  answered: boolean;          // I wrote in it; until then files of the other side are not fetched by themselves
   blocked: boolean;           // by me
   deleted: boolean;           // thread deleted here; reportable copies may remain
 }

@@ -522,7 +522,7 @@ export class EngineCore implements Engine {
     return {
       room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && groupFacts(room.group, room.left === true),
       people: room.accounts, ...who,
-      writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread,
+      writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread, answered: thread.answered === true,
       ...(await session.keeping.shown(room.room, thread)),
       unread_from: thread.unread === 0 ? null : placeAfter(thread.readSeq),
       last: thread.last && { kind: lastKind(thread.last.kind), text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs, ...(thread.last.files ? { files: thread.last.files } : {}) },

@@ -123,6 +123,8 @@ export interface Thread {
   baseSeq: number;
   /** highest room_seq of any own or received message */
   headSeq: number;
+  /** this person wrote in it */
+  answered?: boolean;
   deliveredPos: number;
   readSeq: number;
   unread: number;

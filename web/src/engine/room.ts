@@ -338,10 +338,12 @@ export class Room {
       baseSeq: thread.baseSeq === 0 ? message.frank.roomSeq : thread.baseSeq,
       headSeq: Math.max(thread.headSeq, message.frank.roomSeq), deleted: thread.deleted && row.kind === 'effect',
       unread: thread.unread + (row.mine || row.kind === 'effect' ? 0 : 1),
+      answered: thread.answered === true || (row.mine && row.kind !== 'effect'),
     };
     const told = next.ahead && !thread.ahead ? [await this.#infoRow(AHEAD, pos, message.frank.roomSeq, row.atMs)] : [];
     await this.#writeRow(row, next, [...state, ...told]);
-    await this.context.files.arrived(this.id, row);
+    // What somebody new sends stays closed until it is wanted, and in a group anybody may be new.
+    if (next.answered && !(await this.context.directory.roster(this.id)).roles) await this.context.files.arrived(this.id, row);
     await this.context.log.hear(message.content.extensions.get(EXT_TREE_HEAD));
   }
 
@@ -565,7 +567,7 @@ export class Room {
     const inTurn = accepted.roomPos === thread.pos + 1 && seq > here.seq;
     const next: Thread = {
       ...here, headSeq: Math.max(here.headSeq, seq), baseSeq: here.baseSeq === 0 ? seq : here.baseSeq, lastId: id,
-      deleted: here.deleted && row.kind === 'effect', seq: inTurn ? seq : here.seq, timestampMs: inTurn ? this.#floor(frank.acceptedTimestamp, here) : here.timestampMs,
+      answered: here.answered === true || row.kind !== 'effect', deleted: here.deleted && row.kind === 'effect', seq: inTurn ? seq : here.seq, timestampMs: inTurn ? this.#floor(frank.acceptedTimestamp, here) : here.timestampMs,
     };
     await this.#writeRow(row, next, await sentWrites(vault, record, row.id, await this.outbox()));
     await this.context.files.adopted(record.files ?? [], row.id);

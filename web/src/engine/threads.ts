@@ -72,7 +72,7 @@ export class Threads {
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, place, mine: row.mine, sender: row.sender,
       sender_name: await this.#nameOf(row),
-      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: await this.files.ofMessage(room, row),
+      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: await this.files.ofMessage(row),
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
       gap_before: gap, edited: row.edited === true, reactions: await reactionsOf(row, this.account, (one) => this.directory.nameOf(one)),

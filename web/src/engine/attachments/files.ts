@@ -48,13 +48,11 @@ export class Files {
 
   // ---- what screens see -------------------------------------------------------------------------------------------
 
-  /** The files of a stored message. Small photos that are not here yet are fetched meanwhile. */
-  async ofMessage(room: string, row: MessageRecord): Promise<FileView[]> {
+  /** The files of a stored message. */
+  async ofMessage(row: MessageRecord): Promise<FileView[]> {
     if (!row.files || row.content === null) return [];
     const { files } = shownOf(decodeContent(row.content));
-    const views = await Promise.all(files.map(async (one) => viewOf(one, await this.#state(one))));
-    this.#fetchUnasked(room, row.id, views);
-    return views;
+    return Promise.all(files.map(async (one) => viewOf(one, await this.#state(one))));
   }
 
   ofOutbox(record: OutboxRecord): Promise<FileView[]> {
@@ -70,9 +68,9 @@ export class Files {
 
   // ---- fetching ---------------------------------------------------------------------------------------------------
 
-  /** A message came in: its small photos are fetched before anybody looks. */
+  /** A message of somebody known came in: its small photos are fetched before anybody looks. */
   async arrived(room: string, row: MessageRecord): Promise<void> {
-    if (!row.mine) await this.ofMessage(room, row);
+    if (!row.mine) this.#fetchUnasked(room, row.id, await this.ofMessage(row));
   }
 
   #fetchUnasked(room: string, id: string, views: FileView[]): void {

@@ -71,7 +71,7 @@ const protections = (now: number) => {
 };
 
 /** A chat in which nothing is new and nothing was set. */
-export const QUIET = { unread: 0, unread_from: null, pinned: false, muted: false, archived: false, draft: '' };
+export const QUIET = { unread: 0, unread_from: null, answered: true, pinned: false, muted: false, archived: false, draft: '' };
 
 interface Extra { handle: string; name: string; unread?: number; at: number; last: string; mine?: boolean; over?: Partial<Chat> }
 
@@ -88,7 +88,7 @@ export function chats(now: number): Chat[] {
     { handle: 'lee', name: 'Lee', at: 9 * DAY, last: 'See you', mine: true, over: { writable: false } },
     { handle: 'kai', name: 'Kai', at: 12 * DAY, last: 'hello?', over: { blocked: true, writable: false } },
     { handle: 'old.chat', name: 'Jo Park', at: 20 * DAY, last: 'bye', over: { deleted: true, writable: false } },
-    { handle: NEWCOMER, name: 'Sunny Reed', at: 25 * DAY, last: 'Look what I have: https://files.example.com/free' },
+    { handle: NEWCOMER, name: 'Sunny Reed', at: 25 * DAY, last: 'Look what I have: https://files.example.com/free', over: { answered: false } },
   ];
   return people.map(({ handle, name, unread = 0, at, last, mine = false, over = {} }, n) => ({
     room: uuid(100 + n), kind: 'direct' as const, group: null, people: [], account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, ...QUIET, unread,

@@ -8,8 +8,8 @@ import { HEAD_BYTES, pictureFacts } from './picture-facts';
 import type { Answered, Asked, Drawn } from './prepared';
 import { sizeText } from './sizes';
 
-/** What one file may hold: the server's limit. */
-export const MOST_BYTES = 64 * 1024 * 1024;
+/** What one file may hold: a little less than the server's limit, so that the number that is said is a round one. */
+export const MOST_BYTES = 64_000_000;
 /** A photo is made small before it leaves, so it may be larger at first; but it has to be read. */
 const MOST_PHOTO_BYTES = 150 * 1024 * 1024;
 
@@ -27,9 +27,14 @@ export async function prepare(file: File, wanted: 'media' | 'file' | 'any'): Pro
   const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
   const [picture, film] = [pictureFacts(head) !== null, isFilm(head)];
   if (picture && wanted !== 'file' && file.size <= MOST_PHOTO_BYTES) return photo(file);
-  if (file.size > MOST_BYTES) throw new Refused(film ? t('attach.film_large', { size: sizeText(file.size) }) : t('attach.large', { size: sizeText(file.size) }));
+  if (file.size > MOST_BYTES) throw tooLarge(file.size, film);
   if (film && wanted !== 'file') return video(file, head);
   return { outgoing: asItIs(file, 'file', file.name), note: picture || film ? 'attach.note.as_is' : null };
+}
+
+function tooLarge(size: number, film = false): Refused {
+  const holes = { most: sizeText(MOST_BYTES), size: sizeText(size) };
+  return new Refused(film ? t('attach.film_large', holes) : t('attach.large', holes));
 }
 
 const isFilm = (head: Uint8Array): boolean => {
@@ -47,11 +52,11 @@ async function photo(file: File): Promise<Prepared> {
   const drawn: Drawn = answer && 'picture' in answer ? answer.picture : { refused: 'unreadable' };
   if (drawn.refused === 'huge') throw new Refused(t('attach.huge'));
   if (drawn.refused) {
-    if (file.size > MOST_BYTES) throw new Refused(t('attach.large', { size: sizeText(file.size) }));
+    if (file.size > MOST_BYTES) throw tooLarge(file.size);
     return { outgoing: asItIs(file, 'file', file.name), note: 'attach.note.picture_as_file' };
   }
   const { bytes, type, width, height, thumbhash } = drawn;
-  if (bytes.size > MOST_BYTES) throw new Refused(t('attach.large', { size: sizeText(bytes.size) }));
+  if (bytes.size > MOST_BYTES) throw tooLarge(bytes.size);
   // Cameras write the day and the minute into the name.
   return { outgoing: { ...asItIs(bytes, 'photo', `photo.${type.slice('image/'.length)}`), width, height, thumbhash }, note: null };
 }

@@ -40,11 +40,8 @@ export class Thread {
   readonly page: Resource<Stretch>;
   /** How the stretch on the page is asked for next; moves change it for one time. */
   #next: (() => Promise<Stretch>) | null = null;
-  /** Nothing was written here yet by this person, and all that there is is on the page. */
-  readonly #unanswered = $derived.by(() => {
-    const page = this.page.value;
-    return page !== undefined && !page.more && !page.newer && !page.messages.some(({ mine }) => mine);
-  });
+  /** Something that this person wrote is on the page, if only on its way. */
+  readonly #wrote = $derived.by(() => this.page.value?.messages.some(({ mine, kind }) => mine && kind !== 'info') === true);
 
   constructor(private readonly kith: Kith, readonly room: string) {
     this.tray = kith.trays.get(room) ?? null;
@@ -154,7 +151,7 @@ export class Thread {
    * answered, in a group for people under 18 until they have a chat with its sender.
    */
   isNew(chat: Chat, account: string): boolean {
-    if (!chat.group) return this.#unanswered;
+    if (!chat.group) return !chat.answered && !this.#wrote;
     return this.kith.isMinor() && !this.kith.chats.value?.some((one) => one.kind === 'direct' && one.account === account && !one.blocked);
   }
 
