@@ -12,7 +12,7 @@ import pytest
 from demo.running import Visitors
 from journeys.harness import Server
 from kith.app import web
-from kith.sdk import Client
+from kith.sdk import Client, Message
 from sdk.meeting import Meeting, asked_by, eventually, next_message
 
 
@@ -98,6 +98,93 @@ def test_the_web_client_asks_and_the_sdk_accepts(visitors: Visitors, meeting: Me
             assert message.text == "while you were away"
             await message.reply("back again")
             await do(visitors, handle, "hear", room=room.id, text="back again")
+        await do(visitors, handle, "close")
+
+    asyncio.run(story())
+
+
+def as_seen_by_the_web(thread: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What matters of each message: kind, words, edited, passed on, what it answers, and reactions by symbol."""
+    return [
+        (
+            one["kind"],
+            one["text"],
+            one["edited"],
+            one["forwarded"],
+            (one["reply_to"] or {}).get("id"),
+            {mark["symbol"]: mark["count"] for mark in one["reactions"]},
+        )
+        for one in thread
+    ]
+
+
+def as_seen_by_the_sdk(messages: list[Message]) -> list[tuple[Any, ...]]:
+    """The same of the SDK's."""
+    return [
+        (
+            one.kind,
+            one.text,
+            one.edited,
+            one.forwarded,
+            one.quoted.id if one.quoted is not None else None,
+            {symbol: len(people) for symbol, people in one.reactions.items()},
+        )
+        for one in messages
+    ]
+
+
+def test_both_clients_show_one_thread_whatever_is_done_to_its_messages(visitors: Visitors, meeting: Meeting) -> None:
+    """Edits, reactions and their end, passing on, answers to an edited version, deletions; from each side."""
+
+    async def story() -> None:
+        handle = await web_person(visitors, meeting, "wilma")
+        async with meeting.client("sam") as sam:
+            await meeting.join(sam, "sam")
+            await sam.request(handle, "Hello")
+            room = sam.room((await do(visitors, handle, "accept_from", handle=sam.handle))["room"])
+            hello = await do(visitors, handle, "hear", room=room.id, text="Hello")
+
+            async def thread() -> list[dict[str, Any]]:
+                return list((await do(visitors, handle, "thread", room=room.id))["messages"])
+
+            async def on_the_web(op: str, message: str, **how: Any) -> None:
+                await do(visitors, handle, op, room=room.id, id=message, **how)
+
+            async def the_same() -> bool | None:
+                theirs = as_seen_by_the_web(await thread())
+                settled = not any(one["change"] or one["delivery"] == "waiting" for one in await thread())
+                return (settled and theirs == as_seen_by_the_sdk(room.history())) or None
+
+            mine = await room.send("Tuseday?")
+            await do(visitors, handle, "hear", room=room.id, text="Tuseday?")
+            await do(visitors, handle, "send", room=room.id, text="Wensday!", reply_to=None)
+            theirs = await next_message(sam)
+            await mine.edit("Tuesday?")
+            await on_the_web("edit", theirs.id, text="Wednesday!")
+            await mine.react("🙏")
+            await on_the_web("react", mine.id, symbol="👍")
+            await on_the_web("react", hello["id"], symbol="😂")
+            await theirs.react("👍🏽")
+            await eventually(the_same, "edits and reactions are the same")
+            await theirs.react("❤️")
+            await on_the_web("react", mine.id, symbol="😮")
+            await on_the_web("react", hello["id"], symbol=None)
+            await eventually(the_same, "changed reactions are the same")
+            edited = room.message(theirs.id)
+            assert edited is not None
+            answer = await edited.reply("Fine")
+            await do(visitors, handle, "hear", room=room.id, text="Fine")
+            await do(visitors, handle, "send", room=room.id, text="Good", reply_to=mine.id)
+            assert (await next_message(sam)).text == "Good"
+            await answer.forward(room)
+            await on_the_web("forward", answer.id, rooms=[room.id])
+            await eventually(the_same, "answers and what was passed on are the same")
+            await answer.unreact()
+            await mine.delete()
+            await on_the_web("delete_message", theirs.id, everyone=True)
+            await eventually(the_same, "deletions are the same")
+            kinds = [one.kind for one in room.history()]
+            assert kinds == ["text", "deleted", "deleted", "text", "text", "text", "text"]
         await do(visitors, handle, "close")
 
     asyncio.run(story())
