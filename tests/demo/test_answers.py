@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from kith.app.demo.answers import WELCOME_BACK, answer_to, next_words, typing_s, unanswered
-from kith.app.demo.townspeople import EVERYBODY, HANDLES, TOWNSPEOPLE
+from kith.app.demo.answers import WELCOME_BACK, answer_to, gesture_to, next_words, typing_s, unanswered
+from kith.app.demo.townspeople import EVERYBODY, GESTURES, HANDLES, TOWNSPEOPLE
+from kith.protocol.emoji import is_one_emoji
 from kith.sdk.client import NEW_IDENTITY
 
 TOMAS = next(person for person in TOWNSPEOPLE if person.handle == "tomas")
@@ -41,6 +42,16 @@ def test_a_topic_of_her_own_comes_before_what_everybody_says() -> None:
     """The baker hears of bread before he hears a greeting."""
     assert "Rye" in answer_to(TOMAS, "Hello! Is there any bread?", 0)
     assert "Hello" in answer_to(TOMAS, "hello", 0)
+
+
+def test_reactions_are_few_and_each_is_one_emoji() -> None:
+    """Most of what is written gets none; what was mistyped is corrected to what is said."""
+    assert gesture_to("Thank you for the rye!") == "❤️"
+    assert gesture_to("Is there any bread left?") is None
+    assert all(is_one_emoji(symbol) for _, symbol in GESTURES)
+    slips = [topic for person in TOWNSPEOPLE for topic in person.topics if topic.slip is not None]
+    assert slips
+    assert all(topic.slip != topic.says for topic in slips)
 
 
 def test_nothing_is_answered_twice() -> None:

@@ -6,20 +6,23 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from journeys.harness import Server, served
 from kith.app.demo import town as towns
+from kith.app.demo.answers import next_words
 from kith.app.demo.neighbour import Neighbour
 from kith.app.demo.story import Meeting, Step, Town, meet
 from kith.app.demo.telling import Progress, Ready, Told, heard
 from kith.app.demo.town import CHEAP, FEW, LiveTown, Memory
 from kith.app.demo.townspeople import TOWNSPEOPLE
-from kith.sdk import Client, Unreachable
+from kith.sdk import Client, Room, Unreachable
 
 BORN = (1980, 3)
+WEATHER = "Rain on Thursday, says the frog in our rain barrel."
 PASSWORD = "a boat with seven lamps"
 
 
@@ -58,6 +61,42 @@ def test_a_scene_is_told_once_though_it_is_begun_twice(server: Server, tmp_path:
             await meet(scene, town)
             assert not (await hedda.connected_with("samir")).unsent()
             assert [one.text for one in room.history() if one.kind == "text"] == told
+
+    asyncio.run(story())
+
+
+def test_an_answer_is_read_met_with_a_gesture_mistyped_and_corrected(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes a chat look lived in, seen from the visitor's side."""
+
+    async def at_once(_: str) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("kith.app.demo.neighbour._types", at_once)
+    monkeypatch.setattr("kith.app.demo.neighbour.NOTICING_S", 0.0)
+
+    async def story() -> None:
+        ines, luca = neighbour("ines", tmp_path), neighbour("luca", tmp_path)
+        ines.who = replace(ines.who, handle="ines.here")  # her own name is needed by the town below
+        async with ines.client, luca.client:
+            for one in (ines, luca):
+                await one.come_online(server.origin, PASSWORD, BORN, None)
+            await luca.ask("ines.here", "Thanks! And the weather?")
+            await ines.accept("luca")
+            room = await ines.reads("luca", 1)
+            words = next_words(ines.who, room.history())
+            assert words == WEATHER
+            await ines._says(room, words)
+
+            async def right() -> Room | None:
+                hers = luca.client.room(room.id)
+                shown = [(one.text, one.edited, list(one.reactions)) for one in hers.history() if one.kind == "text"]
+                wanted = [("Thanks! And the weather?", False, ["❤️"]), (WEATHER, True, [])]
+                return hers if shown == wanted else None
+
+            hers = await luca.until("her answer", right)
+            assert [one.read_by for one in hers.history() if one.mine] == [(ines.client.account,)]
 
     asyncio.run(story())
 

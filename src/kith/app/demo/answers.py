@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from kith.app.demo.townspeople import EVERYBODY, Townsperson
+from kith.app.demo.townspeople import EVERYBODY, GESTURES, Topic, Townsperson
 from kith.sdk.client import NEW_IDENTITY
 
 FIRST_S = 1.0
@@ -35,8 +35,18 @@ class Row(Protocol):
 
 def answer_to(person: Townsperson, text: str, turn: int) -> str:
     """The answer to what somebody wrote; `turn` = how many messages this person has written in the chat so far."""
-    says = next((topic.says for topic in (*person.topics, *EVERYBODY) if topic.about.search(text)), None)
-    return says or person.otherwise[turn % len(person.otherwise)]
+    topic = topic_of(person, text)
+    return topic.says if topic is not None else person.otherwise[turn % len(person.otherwise)]
+
+
+def topic_of(person: Townsperson, text: str) -> Topic | None:
+    """What they have to say about it, if anything in particular."""
+    return next((topic for topic in (*person.topics, *EVERYBODY) if topic.about.search(text)), None)
+
+
+def gesture_to(text: str) -> str | None:
+    """The reaction to what somebody wrote; None for most of it."""
+    return next((symbol for about, symbol in GESTURES if about.search(text)), None)
 
 
 def typing_s(text: str, chance: float) -> float:

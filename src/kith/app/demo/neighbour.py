@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import aclosing, suppress
 from typing import TypeVar
 
-from kith.app.demo.answers import next_words, typing_s
+from kith.app.demo.answers import gesture_to, next_words, topic_of, typing_s
 from kith.app.demo.townspeople import HANDLES, Townsperson
 from kith.sdk import Client, KithError, Refused, Request, Room
 
 T = TypeVar("T")
 PATIENCE_S = 60.0
 """How long one act of the story may take."""
+NOTICING_S = 1.5
+"""Until somebody sees what she mistyped."""
 READING_S = 0.5
 """Everything that comes within this time gets one answer together."""
 THREAD = 30
@@ -170,10 +172,27 @@ class Neighbour:
                 await asyncio.sleep(READING_S)
                 text = self._words(room)
                 if text is not None:
-                    await _types(text)
-                    await self.client.room(room).send(text)
+                    await self._says(self.client.room(room), text)
         finally:
             self._typing.discard(room)
+
+    async def _says(self, room: Room, text: str) -> None:
+        """Read, perhaps react, type, and say it; some things come out wrong first and are corrected."""
+        heard = next((one for one in reversed(room.history(THREAD)) if one.kind == "text" and not one.mine), None)
+        topic = None if heard is None else topic_of(self.who, heard.text)
+        if topic is not None and topic.says != text:
+            topic = None
+        await room.mark_read()
+        symbol = None if heard is None else gesture_to(heard.text)
+        if heard is not None and symbol is not None:
+            await self._try(heard.react(symbol))
+        await room.typing()
+        await _types(text)
+        quoted = heard.version if heard is not None and topic is not None and topic.quotes else None
+        said = await room.send((topic and topic.slip) or text, reply_to=quoted)
+        if said.text != text:
+            await asyncio.sleep(NOTICING_S)
+            await said.edit(text)
 
     def _words(self, room_id: str) -> str | None:
         room = self.client.room(room_id)

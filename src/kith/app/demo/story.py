@@ -35,6 +35,8 @@ class Meeting(NamedTuple):
     other: str
     hello: str
     answer: str
+    gesture: str | None = None
+    """how the answer is met"""
 
 
 class Greeting(NamedTuple):
@@ -48,7 +50,11 @@ class Greeting(NamedTuple):
 MEETINGS = (
     Meeting("tomas", "ines", "Ines, have you seen my ladder?", "Define “seen”."),
     Meeting(
-        "luca", "tomas", "Rehearsal is out of pretzels. This is an emergency.", "Say no more. Forty, salted, by eight."
+        "luca",
+        "tomas",
+        "Rehearsal is out of pretzels. This is an emergency.",
+        "Say no more. Forty, salted, by eight.",
+        gesture="🙏",
     ),
     Meeting("greta", "ines", "The library would like its trowel back.", "The garden would like three more days."),
     Meeting(
@@ -83,6 +89,9 @@ async def meet(meeting: Meeting, town: Town) -> None:
     await other.accept(meeting.one)
     await other.reads(meeting.one, 1)
     await other.write(meeting.one, meeting.answer)
+    if meeting.gesture is not None:
+        room = await one.reads(meeting.other, 1)
+        await next(said for said in room.history() if said.text == meeting.answer).react(meeting.gesture)
 
 
 async def _greet(greeting: Greeting, town: Town) -> None:

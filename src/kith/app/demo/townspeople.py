@@ -12,6 +12,10 @@ class Topic:
 
     about: re.Pattern[str]
     says: str
+    slip: str | None = None
+    """what is written first, and corrected a moment later"""
+    quotes: bool = False
+    """said as an answer to exactly that message"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +31,17 @@ class Townsperson:
     welcome: str = "Hello! I don’t think we’ve met. Welcome to town."
 
 
-def _topic(about: str, says: str) -> Topic:
-    return Topic(re.compile(about, re.IGNORECASE), says)
+def _topic(about: str, says: str, *, slip: str | None = None, quotes: bool = False) -> Topic:
+    return Topic(re.compile(about, re.IGNORECASE), says, slip, quotes)
+
+
+GESTURES = (
+    (re.compile(r"\b(thanks|thank you|thx|love|lovely)\b", re.IGNORECASE), "❤️"),
+    (re.compile(r"\b(haha+|lol|funny|joke)\b", re.IGNORECASE), "😂"),
+    (re.compile(r"\b(sorry|sad|lost|broke|broken)\b", re.IGNORECASE), "😢"),
+    (re.compile(r"\b(yes|okay|ok|great|perfect|see you|done)\b", re.IGNORECASE), "👍"),
+)
+"""Reactions that anybody in town has to what visitors write; most of it gets none."""
 
 
 EVERYBODY = (
@@ -58,7 +71,7 @@ TOWNSPEOPLE = (
                 "Rye is out of the oven at seven. I’ll put one aside with your name on it.",
             ),
             _topic(r"\b(cake|plum|pie)", "Plum cake, Saturday. The secret is too much butter."),
-            _topic(r"\b(ladder)\b", "My ladder? It’s at Ines’s. It has lived there since spring."),
+            _topic(r"\b(ladder)\b", "My ladder? It’s at Ines’s. It has lived there since spring.", quotes=True),
         ),
         otherwise=(
             "I’ll think about that while the dough rests.",
@@ -77,7 +90,11 @@ TOWNSPEOPLE = (
                 "The courgettes have won. Please take three. Please take seven.",
             ),
             _topic(r"\b(ladder)\b", "Which ladder? I know of no ladder."),
-            _topic(r"\b(weather|rain|sun)", "Rain on Thursday, says the frog in our rain barrel."),
+            _topic(
+                r"\b(weather|rain|sun)",
+                "Rain on Thursday, says the frog in our rain barrel.",
+                slip="Rain on Thrusday, says the frog in our rain barrel.",
+            ),
         ),
         otherwise=(
             "Come by the garden and tell me in person.",
@@ -120,7 +137,11 @@ TOWNSPEOPLE = (
                 r"\b(band|drum|practice|song)",
                 "Practice is at four. We still have one song and three names for the band.",
             ),
-            _topic(r"\b(math|homework|test|school)", "I got x = 7. Or 19. Definitely a number."),
+            _topic(
+                r"\b(math|homework|test|school)",
+                "I got x = 7. Or 19. Definitely a number.",
+                slip="I got x = 7. Definitely a numbr.",
+            ),
         ),
         otherwise=("lol", "ok but imagine that with a drum solo", "I’m telling the band"),
         welcome="hey! do you play an instrument? any instrument? triangle counts",
