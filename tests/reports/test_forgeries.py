@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kith.protocol import content as mimi
 from kith.protocol import franking
 from kith.protocol.franking import BatchProof, ReportItem, SingleProof
 from kith.protocol.uris import account_uri
@@ -174,6 +175,21 @@ def test_an_exhibit_reads_as_what_it_is() -> None:
     broken = replace(scene.chat.items[0], content=b"not content")
     said = evidence.read_exhibit(broken.encode())
     assert (said.kind, said.text) == ("unreadable", "not content")
+
+
+def test_a_files_name_cannot_dress_up_as_another_kind_of_file() -> None:
+    """What turns the line around, breaks it or hides in it is spelt out; ordinary names stand as they are."""
+    item = Scene(6).chat.items[0]
+    sealed = {"url": "u", "expires": 0, "size": 9, "enc_alg": 1, "key": b"k", "nonce": b"n", "aad": b"", "hash_alg": 1}
+
+    def read(name: str, kind: str = "image/png") -> tuple[str, ...]:
+        part = mimi.ExternalPart(content_type=kind, content_hash=b"h", filename=name, **sealed)  # type: ignore[arg-type]
+        content = replace(mimi.decode(item.content), part=part)
+        return evidence.read_exhibit(replace(item, content=mimi.encode(content)).encode()).attachments
+
+    assert read("Zoë 👍.png") == ("Zoë 👍.png (image/png, 9 bytes)",)
+    assert read("gpj.\u202eexe", "a\u2028b") == ("gpj.\\u{202e}exe (a\\u{2028}b, 9 bytes)",)
+    assert read("") == ("attachment (image/png, 9 bytes)",)
 
 
 def test_nothing_prints_what_was_said() -> None:

@@ -207,7 +207,14 @@ def _kind(content: MimiContent) -> str:
 
 def _attachments(content: MimiContent) -> tuple[str, ...]:
     parts = (part for _, part in mimi.numbered_parts(content.part) if isinstance(part, ExternalPart))
-    return tuple(f"{part.filename or 'attachment'} ({part.content_type}, {part.size} bytes)" for part in parts)
+    return tuple(
+        f"{_spelt(part.filename) or 'attachment'} ({_spelt(part.content_type)}, {part.size} bytes)" for part in parts
+    )
+
+
+def _spelt(name: str) -> str:
+    """A name that its sender chose, with what is invisible or turns the line around spelt out for the reviewer."""
+    return "".join(letter if letter.isprintable() else f"\\u{{{ord(letter):x}}}" for letter in name)
 
 
 FLAWS: Final[Mapping[str, str]] = {
