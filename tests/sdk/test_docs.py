@@ -10,7 +10,8 @@ import sys
 from contextlib import aclosing
 from pathlib import Path
 
-from sdk.meeting import Meeting, asked_by, next_message
+from kith.sdk import Message, Room
+from sdk.meeting import Meeting, asked_by, eventually, next_message
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text()
 EXAMPLES = dict(re.findall(r"```python\n# example: (\S+)\n(.*?)```", PAGE, re.DOTALL))
@@ -50,7 +51,32 @@ class Running:
 def test_every_python_example_is_run_here() -> None:
     """No example is on the page without a name, and none without a test."""
     assert len(EXAMPLES) == PAGE.count("```python")
-    assert set(EXAMPLES) == {"echo", "sign-up", "first-contact", "changes", "files", "errors", "safety", "standing"}
+    assert set(EXAMPLES) == {
+        "echo",
+        "sign-up",
+        "words",
+        "first-contact",
+        "changes",
+        "files",
+        "errors",
+        "safety",
+        "standing",
+    }
+
+
+async def changes_words(room: Room, words: Running) -> None:
+    """The example about changing what was said, seen from the other side."""
+    asked = await room.send("When do we meet?")
+
+    async def corrected() -> Message | None:
+        found = room.message(asked.id)
+        liked = found is not None and list(found.reactions) == ["👍"]
+        return next((one for one in room.history() if liked and one.text == "On Tuesday."), None)
+
+    await (await eventually(corrected, "the corrected answer")).reply("Good")
+    told = await words.result()
+    assert "On Tuesday. {}" in told
+    assert "['On Tuseday.', 'On Tuesday.'] ['On Tuesday.']" in told
 
 
 def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
@@ -92,6 +118,7 @@ def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
             assert [file.name for file in (await next_message(vic)).files] == ["rota.csv"]
             assert [await file.read() for file in (await next_message(vic)).files] == [b"a", b"b"]
             assert {one.name for one in (folder / "saved").iterdir()} == {"rota.csv", "a.txt", "b.txt"}
+            await changes_words(room, Running("words", folder))
             await room.send("Send me money")
             safety = Running("safety", folder)
             assert "FULL" in await safety.result()

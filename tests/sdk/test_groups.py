@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from evil.scene import GHOST, ME, OUTSIDER, TABLET, THEM, Device, Scene, scene
+from kith.protocol.identity import Identity
 from kith.sdk import Client, Group, Invitation, Refused
 from kith.sdk import room as rooms
 from sdk.meeting import PASSWORD, Meeting, eventually, introduce, next_message
@@ -218,7 +219,7 @@ def test_devices_without_key_packages_do_not_keep_out_those_that_come_after_them
     late = "00000000-0000-4000-8000-000000000004"
 
     def there(s: Scene) -> set[str]:
-        return {rooms.Identity.decode(one.identity).account_uri[-1] for one in s.peer.engine.roster(s.group)}
+        return {Identity.decode(one.identity).account_uri[-1] for one in s.peer.engine.roster(s.group)}
 
     async def story() -> None:
         async with scene(tmp_path, monkeypatch, kind="group") as s:
