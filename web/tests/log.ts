@@ -1,19 +1,19 @@
 /** A key log in memory, as an honest or a lying server keeps it. Everything is worked out anew from the entries: slow and plain. */
 import { sha256 } from '@noble/hashes/sha2.js';
-import type { EntryAnswer, HeadAnswer, KeysProofAnswer } from '../src/engine/api';
+import type { EntryAnswer, HeadAnswer, KeysProofAnswer, WatchAnswer } from '../src/engine/api';
 import { concat, equal, toBase64, u8, type Bytes } from '../src/protocol/bytes';
 import type { Signer } from '../src/protocol/sign';
 import { signWithLabel } from '../src/protocol/sign';
 import {
-  commitmentOf, encodeConfiguration, ENDORSED, HASH, headTbs, labelOf, leafHash, logLeaf, logParent, searchKey, wanted, decodeConfiguration,
+  commitmentOf, distinguished, encodeConfiguration, ENDORSED, HASH, headTbs, labelOf, leafHash, logLeaf, logParent, searchKey, shownFrom, wanted, decodeConfiguration,
 } from '../src/protocol/transparency';
 
 const MINUTE = 60_000;
 const OPENING = new Uint8Array(16).fill(0x6f);
 const NOTHING = new Uint8Array(HASH);
 
-interface Leaf { key: Bytes; commitment: Bytes; version: number; account: string }
-interface LogEntry { atMs: number; leaves: Leaf[] }
+interface Leaf { key: Bytes; commitment: Bytes; version: number; account: string; value: Bytes }
+export interface LogEntry { atMs: number; leaves: Leaf[] }
 
 const bit = (key: Uint8Array, depth: number): number => (key[depth >> 3]! >> (7 - (depth & 7))) & 1;
 const side = (leaves: Leaf[], depth: number, right: number): Leaf[] => leaves.filter((leaf) => bit(leaf.key, depth) === right);
@@ -65,8 +65,13 @@ export class Log {
   add(account: string, value: Bytes, atMs = Date.now() - MINUTE): void {
     const version = this.#versions(account);
     const label = labelOf(account);
-    const leaf = { key: searchKey(label, version), commitment: commitmentOf(OPENING as Bytes, label, version, value), version, account };
+    const leaf = { key: searchKey(label, version), commitment: commitmentOf(OPENING as Bytes, label, version, value), version, account, value };
     this.entries.push({ atMs, leaves: [...(this.entries.at(-1)?.leaves ?? []), leaf] });
+  }
+
+  /** Time passes, with an entry that says so. */
+  wait(atMs: number): void {
+    this.entries.push({ atMs, leaves: this.entries.at(-1)!.leaves });
   }
 
   #leaf(at: number): Bytes {
@@ -96,24 +101,48 @@ export class Log {
       : [...this.#consistency(first - half, size - half, start + half, false), this.#root(half, start)];
   }
 
-  async #head(first: number): Promise<HeadAnswer> {
-    const size = this.entries.length;
+  /** The signed head of a size, which continues the one of size `first`. */
+  async head(first: number, size = this.entries.length): Promise<HeadAnswer> {
     const root = this.#root(size);
     const signature = await this.key.sign(headTbs(decodeConfiguration(this.#configuration), size, root));
     const consistency = first > 0 && first <= size ? this.#consistency(first, size) : [];
     return { tree_size: size, root: toBase64(root), signature: toBase64(signature), consistency: consistency.map(toBase64) };
   }
 
+  /** An entry with one account's versions. */
+  entry(account: string, position: number, since: number): EntryAnswer {
+    const { atMs, leaves } = this.entries[position]!;
+    const count = leaves.filter((leaf) => leaf.account === account).length;
+    const greatest = count === 0 ? null : count - 1;
+    return {
+      position, timestamp_ms: atMs, prefix_root: toBase64(prefixRoot(leaves) as Bytes),
+      path: this.#inclusion(position, this.entries.length).map(toBase64), greatest,
+      lookups: wanted(greatest, since).map((one) => toBase64(search(leaves, searchKey(labelOf(account), one)))),
+    };
+  }
+
   /** As the answer about devices carries it. */
   async proof(account: string, first: number): Promise<KeysProofAnswer> {
-    const [size, version] = [this.entries.length, this.#versions(account) - 1];
-    const { atMs, leaves } = this.entries[size - 1]!;
-    const newest: EntryAnswer = {
-      position: size - 1, timestamp_ms: atMs, prefix_root: toBase64(prefixRoot(leaves) as Bytes),
-      path: this.#inclusion(size - 1, size).map(toBase64), greatest: version,
-      lookups: wanted(version, version).map((one) => toBase64(search(leaves, searchKey(labelOf(account), one)))),
+    const version = this.#versions(account) - 1;
+    const newest = this.entry(account, this.entries.length - 1, version);
+    return { head: await this.head(first), newest, opening: { version, opening: toBase64(OPENING as Bytes) } };
+  }
+
+  /** As the answer about an account's entries carries it, with openings. */
+  async watch(account: string, from: { tree_size: number; since: number; version: number }): Promise<WatchAnswer> {
+    const [size, asked] = [this.entries.length, new Set<number>()];
+    const timestamp = (position: number): number => {
+      asked.add(position);
+      return this.entries[position]!.atMs;
     };
-    return { head: await this.#head(first), newest, opening: { version, opening: toBase64(OPENING as Bytes) } };
+    distinguished(size, 1440 * MINUTE, this.entries[size - 1]!.atMs, timestamp, from.since, size - 1);
+    const since = shownFrom(from.version, this.#versions(account) - 1);
+    const openings = this.entries[size - 1]!.leaves.filter((leaf) => leaf.account === account && leaf.version >= from.version)
+      .map((leaf) => ({ version: leaf.version, opening: toBase64(OPENING as Bytes), value: toBase64(leaf.value) }));
+    return {
+      head: await this.head(from.tree_size), newest: this.entry(account, size - 1, since), upto: size - 1,
+      checked: [...asked].sort((a, b) => a - b).map((position) => this.entry(account, position, since)), openings,
+    };
   }
 }
 
