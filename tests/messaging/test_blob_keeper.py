@@ -194,7 +194,7 @@ def test_a_server_that_dies_at_any_step_of_an_upload_goes_on_where_it_acknowledg
 def _noise_behind(place: Place, chance: random.Random) -> None:
     """What a power cut may leave: anything behind what was settled and acknowledged."""
     held = place.held()
-    partial = place.folder._partial(BLOB)
+    partial = place.folder.partial(BLOB)
     if held is None or held.complete or not partial.exists():
         return
     with partial.open("r+b") as file:
@@ -210,7 +210,7 @@ def test_a_keeper_that_records_before_it_settles_loses_bytes(place: Place) -> No
 
     async def story() -> None:
         await place.bring(0, body(data[:100_000]))
-        os.truncate(place.folder._partial(BLOB), 10)
+        os.truncate(place.folder.partial(BLOB), 10)
         assert (await place.bring(100_000, body(data[100_000:]))).ended == "gone"
         assert place.held() is None
 

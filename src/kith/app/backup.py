@@ -1,5 +1,7 @@
 """`kith backup`: a consistent, checked copy of database and settings, while the server runs. Never the keys.
 
+Nor attachments: ciphertext that ends after 30 days, listed in the database (docs/operating.md says how to keep it).
+
 A backup is a folder: `kith.db` (one file, no log beside it), `kith.toml`, `audit-heads.log`, and `backup.json`, which
 names each file's SHA-256. It is made under another name and renamed when everything is on the disk and checked, so a
 folder with the name asked for is complete.

@@ -62,6 +62,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What carries the streams; "asgi" is the slower one that needs no compiled package."""
     disk_reserve_mb: int | None = None
     """Megabytes that stay free: below them the server is read-only. Unset: 256, on small disks a twentieth of them."""
+    blobs: str = ""
+    """Where attachments lie: empty = in the server's own folder; s3://BUCKET/PREFIX?endpoint=…&region=… = there."""
+    blobs_key_file: str = ""
+    """A 0600 file with the access key id and the secret access key of that bucket, on two lines."""
     rules: dict[str, Mode] = msgspec.field(default_factory=dict)
     """Mode per rule id; a rule that is not named runs in shadow."""
     push_services: tuple[str, ...] = push.SERVICES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from litestar import Router
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from kith.app import audit_heads, backup, console, http, web
+from kith.app import audit_heads, backup, blob_s3, console, http, web
 from kith.app.disk import LOOK_EVERY_S, Disk
 from kith.app.files import Occupancy
 from kith.app.jobs import Chore, Jobs, Reaction
@@ -45,7 +46,6 @@ from kith.messaging import projections as messaging_projections
 from kith.messaging import reactions as messaging_reactions
 from kith.messaging import routes as messaging_routes
 from kith.messaging.blob_keeper import Keeper
-from kith.messaging.blob_storage import Folder
 from kith.messaging.flows import pushing, sweeping
 from kith.people import flows as people_flows
 from kith.people import handles, key_log
@@ -162,7 +162,9 @@ class Kith:
         if self.office.destination.endpoint and (decision := self.office.may_send()).refused:
             raise SettingsError(f"[tipline]: {decision.reasons[0].because}")
         self.submitter = Submitter(self.database, self.office, username, password)
-        self.blobs = Keeper(self.database, Folder(data / "blobs"), free=lambda: self.disk.free() - self.disk.reserve)
+        where = os.environ.get("KITH_BLOBS", self.settings.blobs)
+        lies = blob_s3.storage(where, self.settings.blobs_key_file, data / "blobs")
+        self.blobs = Keeper(self.database, lies, free=lambda: self.disk.free() - self.disk.reserve)
         self.waker = Waker(
             self.database,
             self.keys.push,

@@ -74,7 +74,7 @@ class Folder:
 
     def append(self, blob: str, length: int) -> FolderAppending:
         """A partial file, cut to what was acknowledged."""
-        complete, partial = self.path(blob), self._partial(blob)
+        complete, partial = self.path(blob), self.partial(blob)
         if not partial.parent.is_dir():
             self._make(partial.parent)
         if not partial.exists() and complete.exists():  # renamed, and then the server died before it was recorded
@@ -103,7 +103,7 @@ class Folder:
 
     def remove(self, blob: str) -> None:
         """Unlink both."""
-        self._partial(blob).unlink(missing_ok=True)
+        self.partial(blob).unlink(missing_ok=True)
         self.path(blob).unlink(missing_ok=True)
 
     def listed(self, older_than_s: float) -> Iterator[str]:
@@ -118,7 +118,8 @@ class Folder:
         """Where a complete blob lies."""
         return self.folder / blob[:2] / blob
 
-    def _partial(self, blob: str) -> Path:
+    def partial(self, blob: str) -> Path:
+        """Where an incomplete one lies."""
         return self.path(blob).with_name(blob + PARTIAL)
 
     def _make(self, folder: Path) -> None:
