@@ -105,7 +105,8 @@ export class FakeEngine implements Engine {
     if (this.world === 'slow' || (this.world === 'starting' && op === 'start')) await new Promise(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, 15));
     if (this.world === 'failing' && op !== 'start' && op !== 'me') throw refused('unreachable', "Kith can't be reached right now.");
-    const result = await (this.#doing[op] as (given: Args<K>) => Promise<Result<K>>)(args);
+    // As it would be on its way to the worker and back.
+    const result = await (this.#doing[op] as (given: Args<K>) => Promise<Result<K>>)(structuredClone(args));
     return structuredClone(result);
   }
 
