@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
+from kith.protocol.content import decode, plain_text
+from kith.protocol.franking import ReportItem
 from kith.sdk import Client, Message, Refused, Room
 from sdk.meeting import Meeting, eventually, introduce, next_message
 
@@ -212,5 +215,32 @@ def test_messages_disappear_by_the_clock_after_they_are_read(meeting: Meeting) -
             assert stays.vanish_ms is None
             with pytest.raises(Refused, match="one of these"):
                 await hers.set_timer(299)
+
+    asyncio.run(run())
+
+
+def test_what_was_edited_and_deleted_is_reported_as_it_was_sent(meeting: Meeting) -> None:
+    """Original, edit and deletion, each proven; nothing of it is shown any more."""
+
+    async def run() -> None:
+        async with pair(meeting) as (_, ben, hers, his):
+            said = await hers.send("something mean")
+            await next_message(ben)
+            await said.edit("something meaner")
+            await said.delete()
+            gone = await seen(his, said.id, lambda one: one.kind == "deleted", "the deletion")
+            filed = await gone.report("bullying", "She took it back, but I had read it.")
+            assert filed.kind == "FULL"
+            sent: list[str] = []
+            call = ben.api.report
+
+            async def noted(body: dict[str, object]) -> object:
+                sent.extend(body["items"])  # type: ignore[arg-type]  # a list of texts
+                return await call(body)
+
+            ben.api.report = noted  # type: ignore[method-assign, assignment]
+            await gone.report("bullying", "And again.")
+            words = [plain_text(decode(ReportItem.decode(base64.b64decode(one)).content)) for one in sent]
+            assert words == ["Hello!", "something mean", "something meaner"]
 
     asyncio.run(run())
