@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -149,6 +150,31 @@ def test_whichever_call_fails_confirmation_stops_there(
     assert n > 10, "the faults hit nothing"
     for database in left_open:
         database.close_now()
+
+
+def test_the_process_ends_before_anybody_is_told(
+    tmp_path: Path, faulty: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever waited would log the failure as one of its own, with a traceback, beside the one sentence."""
+    order: list[str] = []
+    settle = module._settle
+
+    def told(*how: Any) -> None:
+        order.append("told")
+        settle(*how)
+
+    monkeypatch.setattr(module, "_settle", told)
+    database = Database(tmp_path / "kith.db", log.PROJECTORS, on_failure=lambda _: order.append("ended"))
+    database.create_tables()
+    faulty.plan("sync", 1, apsw.SQLITE_IOERR)
+
+    async def run() -> None:
+        with pytest.raises(failstop.StorageError):
+            await database.write(put, 1)
+
+    asyncio.run(run())
+    database.close_now()
+    assert order == ["ended", "told"]
 
 
 def test_a_writer_that_goes_on_is_found_out(tmp_path: Path, faulty: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
