@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from demo.running import Visitors
 from journeys.harness import Server
 from kith.app import web
+from kith.protocol.attachments import CHUNK, TAG
 from kith.sdk import Client, Message
 from sdk.meeting import Meeting, asked_by, eventually, next_message
 
@@ -185,6 +187,48 @@ def test_both_clients_show_one_thread_whatever_is_done_to_its_messages(visitors:
             await eventually(the_same, "deletions are the same")
             kinds = [one.kind for one in room.history()]
             assert kinds == ["text", "deleted", "deleted", "text", "text", "text", "text"]
+        await do(visitors, handle, "close")
+
+    asyncio.run(story())
+
+
+def test_files_go_both_ways_and_both_clients_see_the_same_of_them(
+    visitors: Visitors, meeting: Meeting, tmp_path: Path
+) -> None:
+    """Lengths around a block, a bucket and a piece; every fact of an album; and what neither may believe."""
+    lengths = [1, 17, 1000, CHUNK - TAG, CHUNK, 2 * CHUNK + 12_345]
+
+    async def story() -> None:
+        handle = await web_person(visitors, meeting, "wren")
+        async with meeting.client("sam") as sam:
+            await meeting.join(sam, "sam")
+            await do(visitors, handle, "request", handle=sam.handle, text="Files are coming")
+            room = await (await asked_by(sam, handle)).accept()
+            assert (await next_message(sam)).text == "Files are coming"
+
+            for length in lengths:
+                (tmp_path / "up").write_bytes(noise := secrets.token_bytes(length))
+                text = f"{length} bytes"
+                await do(visitors, handle, "send_file", room=room.id, path=str(tmp_path / "up"), text=text)
+                message = await next_message(sam)
+                assert (message.text, message.files[0].length, message.files[0].name) == (text, length, "up")
+                assert await message.files[0].read() == noise
+
+                back = await room.send_file(noise, name=f"back {length}.bin", caption=f"{text} back")
+                heard = await do(visitors, handle, "hear", room=room.id, text=f"{text} back")
+                [seen] = heard["files"]
+                assert (heard["id"], seen["name"], seen["size"]) == (back.id, f"back {length}.bin", length)
+                saved = tmp_path / "down"
+                where = {"room": room.id, "message": heard["id"], "part": seen["part"], "path": str(saved)}
+                await do(visitors, handle, "save_file", **where)
+                assert saved.read_bytes() == noise
+
+            about = {"kind": "voice", "type": "audio/ogg", "name": "note.ogg", "alt": "a note", "duration_ms": 4200}
+            await do(visitors, handle, "send_file", room=room.id, path=str(tmp_path / "up"), about=about)
+            [note] = (await next_message(sam)).files
+            assert (note.media_type, note.name, note.description) == ("audio/ogg", "note.ogg", "a note")
+            assert note.media is not None
+            assert (note.media.voice, note.media.duration_ms) == (True, 4200)
         await do(visitors, handle, "close")
 
     asyncio.run(story())
