@@ -29,7 +29,7 @@ KEEP_THE_WORKER = """
         const heard = ({data}) => {
             if (data.id !== id) return;
             self.kith.removeEventListener('message', heard);
-            if (data.error) failed(new Error(data.error.code)); else done(data.result);
+            if (data.error) failed(new Error(`${op}: ${data.error.message}`)); else done(data.result);
         };
         self.kith.addEventListener('message', heard);
         self.kith.postMessage({id, op, args});

@@ -89,7 +89,7 @@ export class Api {
   }
 
   /** One exchange of octets. A conflict and an unsatisfiable range are answers: their headers say how to go on. */
-  async octets(method: string, path: string, headers: Record<string, string>, body: Bytes | null, signal: AbortSignal): Promise<Response> {
+  async octets(method: string, path: string, headers: Record<string, string>, body: readonly Bytes[] | null, signal: AbortSignal): Promise<Response> {
     let answer;
     try {
       answer = await this.home.octets(method, BASE + path, headers, body, signal);

@@ -187,8 +187,8 @@ export class NodeHome implements Home {
     }
   }
 
-  async octets(method: string, path: string, headers: Record<string, string>, body: Bytes | null, signal: AbortSignal): Promise<Response> {
-    return fetch(this.origin + path, { method, headers: { ...headers, ...this.#headers() }, body, signal }).catch(() => {
+  async octets(method: string, path: string, headers: Record<string, string>, body: readonly Bytes[] | null, signal: AbortSignal): Promise<Response> {
+    return fetch(this.origin + path, { method, headers: { ...headers, ...this.#headers() }, body: body && new Blob([...body]), signal }).catch(() => {
       throw new Unreachable('no answer');
     });
   }

@@ -76,7 +76,7 @@ export interface Home {
   /** One HTTP exchange with the own server; throws `Unreachable`. */
   request(method: string, path: string, body?: unknown): Promise<Answer>;
   /** One exchange of octets with the own server; throws `Unreachable`. The answer's body is read as it comes. */
-  octets(method: string, path: string, headers: Record<string, string>, body: Bytes | null, signal: AbortSignal): Promise<Response>;
+  octets(method: string, path: string, headers: Record<string, string>, body: readonly Bytes[] | null, signal: AbortSignal): Promise<Response>;
   openSocket(events: SocketEvents): Socket;
   /** Runs `work` while nobody else on this device holds the lock of that name. */
   locked<T>(name: string, work: () => Promise<T>): Promise<T>;

@@ -68,9 +68,7 @@ export class Sealer {
     const wanted = this.wanted;
     if (plain.length !== wanted.to - wanted.from) throw new RangeError('not the wanted bytes of the file');
     const { from, to } = pieceSpan(this.#chunks.length, this.size);
-    const padded = new Uint8Array(bodyIn(from, to, this.size));
-    padded.set(plain);
-    const body = await this.counter.apply(padded, from);
+    const body = await this.counter.apply(padded(plain, bodyIn(from, to, this.size)), from);
     await this.tag.update(body);
     const piece = to === this.size ? concat(body, this.tag.digest().slice(body.length - (to - from))) : body;
     this.#hash.update(piece);
@@ -82,6 +80,13 @@ export class Sealer {
   sums(): { hash: Bytes; chunks: Bytes[] } {
     return { hash: this.#hash.digest() as Bytes, chunks: this.#chunks };
   }
+}
+
+function padded(plain: Uint8Array, length: number): Uint8Array {
+  if (plain.length === length) return plain;
+  const whole = new Uint8Array(length);
+  whole.set(plain);
+  return whole;
 }
 
 /** How many bytes between two places of the ciphertext are not the tag. */

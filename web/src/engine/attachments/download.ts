@@ -86,15 +86,19 @@ export class Downloads {
     const id = cacheId(file);
     const verifier = await Verifier.create(file);
     const stream = new Pieces((from) => this.#open(file, from), file.size);
+    let written: Promise<void> = Promise.resolve();
     try {
       for (let index = 0; index < piecesOf(file.size); index++) {
         const kept = present.has(index) ? await this.cache.piece(id, index) : null;
         const piece = kept ?? (await this.#again(() => stream.at(index)));
         if (media?.chunks && !(await pieceMatches(media.chunks, index, piece))) throw new Mismatch();
         await verifier.update(piece);
-        if (kept === null) await this.cache.keep(id, index, piece);
+        await written; // one piece is written while the next comes
+        if (kept === null) written = this.cache.keep(id, index, piece);
+        written.catch(() => undefined); // seen at the next await
         tell(pieceSpan(index, file.size).to);
       }
+      await written;
     } catch (error) {
       if (error instanceof Problem && error.code === 'not_found') await this.#markGone(file);
       throw error instanceof Problem && error.code === 'not_found' ? gone() : error;

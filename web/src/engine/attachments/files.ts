@@ -132,12 +132,16 @@ export class Files {
     const { wanted, attached } = await this.#here(room, id, part);
     const opener = await this.#downloads.opener(wanted);
     const parts: Blob[] = [];
+    let taken: Promise<unknown> = Promise.resolve();
     let type = sniffed(new Uint8Array(), false);
     for (let index = 0, length = 0; length < lengthOfFile(wanted); index++) {
       const plain = await opener.open(index, await this.#downloads.piece(wanted, index));
       if (index === 0) type = sniffed(plain.subarray(0, SNIFFED), isSound(attached));
       length += plain.length;
-      parts.push(new Blob([plain]));
+      await taken;
+      const part = new Blob([plain]);
+      parts.push(part);
+      taken = part.slice(0, 1).arrayBuffer(); // answered when the browser has the bytes, and this worker lets go of them
     }
     return { blob: new Blob(parts, { type }) };
   }

@@ -62,10 +62,15 @@ export class Outgoings {
     const entry = { hash: null, size: sealer.size, state: 'partial' as const, owners: [owner], usedMs: this.home.now() };
     await this.cache.makeRoom(sealer.size, id);
     await this.cache.put(id, entry);
+    let kept: Promise<void> = Promise.resolve();
     for (let index = 0; index < sealer.pieces; index++) {
       const { from, to } = sealer.wanted;
-      await this.cache.keep(id, index, await sealer.next(await bytesOf(file.bytes, from, to)));
+      const piece = await sealer.next(await bytesOf(file.bytes, from, to));
+      await kept; // one piece is written while the next is sealed
+      kept = this.cache.keep(id, index, piece);
+      kept.catch(() => undefined); // seen at the next await
     }
+    await kept;
     const { hash, chunks } = sealer.sums();
     await this.cache.put(id, { ...entry, hash, state: 'whole' });
     const played = ['video', 'voice'].includes(file.kind) || /^(?:video|audio)\//.test(file.type);

@@ -3,7 +3,7 @@
  * ciphertext lies on this device and the server says how far it came. Only the tab that holds the stream does this.
  */
 import { PIECE, pieceSpan } from '../../protocol/attachments';
-import { concat, type Bytes } from '../../protocol/bytes';
+import type { Bytes } from '../../protocol/bytes';
 import type { Api } from '../api';
 import type { Happening } from '../contract';
 import { Problem } from '../errors';
@@ -149,7 +149,7 @@ export class Uploads {
   }
 
   /** The ciphertext from `offset` on, as far as so many pieces reach. */
-  async #octets({ sent }: OutboxFile, offset: number, most: number): Promise<Bytes> {
+  async #octets({ sent }: OutboxFile, offset: number, most: number): Promise<Bytes[]> {
     const id = cacheId(sent.file);
     const pieces: Bytes[] = [];
     const first = Math.floor(offset / PIECE);
@@ -158,7 +158,7 @@ export class Uploads {
       if (piece === null) throw new Problem('lost', 'This file is not on this device any more. Choose it again.');
       pieces.push(index === first ? (piece.subarray(offset - index * PIECE) as Bytes) : piece);
     }
-    return pieces.length === 1 ? pieces[0]! : concat(...pieces);
+    return pieces;
   }
 
   /** What was uploaded for nothing. If the server cannot be told now, it forgets it by itself. */
