@@ -20,11 +20,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from playwright.sync_api import BrowserContext, sync_playwright
+
 from journeys.harness import BROWSER_ARGS, chromium_path, served
 from journeys.person import Person, connect
 from journeys.test_playing import KEEP_THE_WORKER, room_of, the_file
 from journeys.wires import Wire
-from playwright.sync_api import BrowserContext, sync_playwright
 
 MB = 1_000_000
 
@@ -32,10 +33,12 @@ PLAIN_UP = """async () => {
     const file = document.querySelector('#bench').files[0];
     const size = 4 * 1048576 * Math.floor(file.size / (4 * 1048576)), began = performance.now();
     const json = {'Content-Type': 'application/json'};
-    const {blob, piece} = await (await fetch('/api/v1/blobs', {method: 'POST', headers: json, body: JSON.stringify({size})})).json();
+    const begun = await fetch('/api/v1/blobs', {method: 'POST', headers: json, body: JSON.stringify({size})});
+    const {blob, piece} = await begun.json();
     for (let at = 0; at < size; at += piece) {
         const headers = {'Content-Type': 'application/octet-stream', 'Upload-Offset': String(at)};
-        await fetch(`/api/v1/blobs/${blob}`, {method: 'PATCH', headers, body: file.slice(at, Math.min(at + piece, size))});
+        const body = file.slice(at, Math.min(at + piece, size));
+        await fetch(`/api/v1/blobs/${blob}`, {method: 'PATCH', headers, body});
     }
     self.plain = blob;
     return {ms: performance.now() - began, bytes: size};
@@ -52,14 +55,16 @@ PLAIN_DOWN = """async (blob) => {
 }"""
 SEND = """async ([room, kind]) => {
     const bytes = document.querySelector('#bench').files[0], began = performance.now();
-    const sides = {width: null, height: null, thumbhash: null}, time = {duration_ms: null, waveform: null, poster: null};
+    const sides = {width: null, height: null, thumbhash: null};
+    const time = {duration_ms: null, waveform: null, poster: null};
     const type = kind === 'video' ? 'video/webm' : 'application/octet-stream';
     const file = {...sides, ...time, alt: '', bytes, kind, type, name: bytes.name};
     await self.ask('send', {room, text: '', files: [file]});
     const kept = performance.now() - began;
     for (;;) {
         const {messages} = await self.ask('thread', {room});
-        if (messages.every(({delivery}) => delivery !== 'waiting')) return {ms: performance.now() - began, kept, bytes: bytes.size};
+        const ms = performance.now() - began;
+        if (messages.every(({delivery}) => delivery !== 'waiting')) return {ms, kept, bytes: bytes.size};
         await new Promise((soon) => setTimeout(soon, 10));
     }
 }"""
@@ -72,9 +77,11 @@ FIRST_BYTES = """async (which) => {
     const began = performance.now();
     const {url} = await self.ask('play', which);
     const film = document.createElement('video');
-    const first = new Promise((done) => { film.onerror = film.onloadedmetadata = () => done(performance.now() - began); });
-    film.src = url;
-    const ms = await first;
+    await new Promise((done) => {
+        film.onerror = film.onloadedmetadata = done;
+        film.src = url;
+    });
+    const ms = performance.now() - began;
     film.src = '';
     await self.ask('stop_playing', {url});
     return {ms, bytes: 0};
@@ -133,8 +140,8 @@ def two_people(folder: Path) -> Iterator[tuple[Person, Person]]:
             person.page.reload()
             person.open_chat(other.name)
             person.page.evaluate(
-                "() => { const it = document.createElement('input'); it.type = 'file'; it.id = 'bench'; it.hidden = true;"
-                " document.body.append(it); }"
+                "() => document.body.append("
+                "Object.assign(document.createElement('input'), {type: 'file', id: 'bench', hidden: true}))"
             )
         yield two
 
