@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import NamedTuple
 
 import pytest
+from PIL import Image
 
-from kith.app.demo.answers import WELCOME_BACK, answer_to, gesture_to, next_words, typing_s, unanswered
+from kith.app.demo.answers import WELCOME_BACK, answer_to, gesture_to, next_words, topic_of, typing_s, unanswered
+from kith.app.demo.painting import LOAVES, png
 from kith.app.demo.townspeople import EVERYBODY, GESTURES, HANDLES, TOWNSPEOPLE
 from kith.protocol.emoji import is_one_emoji
 from kith.sdk.client import NEW_IDENTITY
@@ -52,6 +55,19 @@ def test_reactions_are_few_and_each_is_one_emoji() -> None:
     slips = [topic for person in TOWNSPEOPLE for topic in person.topics if topic.slip is not None]
     assert slips
     assert all(topic.slip != topic.says for topic in slips)
+
+
+def test_bread_comes_with_a_photo_that_every_program_opens() -> None:
+    """A real PNG of its size, many colours, nothing but pixels in it."""
+    topic = topic_of(TOMAS, "Is there any bread?")
+    assert topic is not None
+    assert topic.shows is LOAVES
+    with Image.open(io.BytesIO(png(LOAVES))) as photo:
+        photo.load()
+        assert (photo.format, photo.size, photo.info) == ("PNG", (480, 360), {})
+        colours = photo.getcolors(100_000)
+    assert colours is not None
+    assert len(colours) > 50
 
 
 def test_nothing_is_answered_twice() -> None:

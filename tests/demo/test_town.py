@@ -15,6 +15,7 @@ from journeys.harness import Server, served
 from kith.app.demo import town as towns
 from kith.app.demo.answers import next_words
 from kith.app.demo.neighbour import Neighbour
+from kith.app.demo.painting import LOAVES, png
 from kith.app.demo.story import Meeting, Step, Town, meet
 from kith.app.demo.telling import Progress, Ready, Told, heard
 from kith.app.demo.town import CHEAP, FEW, LiveTown, Memory
@@ -97,6 +98,39 @@ def test_an_answer_is_read_met_with_a_gesture_mistyped_and_corrected(
 
             hers = await luca.until("her answer", right)
             assert [one.read_by for one in hers.history() if one.mine] == [(ines.client.account,)]
+
+    asyncio.run(story())
+
+
+def test_bread_is_answered_with_a_photo(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words and picture in one message, which counts as the answer; the other device opens the very bytes."""
+
+    async def at_once(_: str) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("kith.app.demo.neighbour._types", at_once)
+
+    async def story() -> None:
+        tomas, yara = neighbour("tomas", tmp_path), neighbour("yara", tmp_path)
+        tomas.who = replace(tomas.who, handle="tomas.here")
+        async with tomas.client, yara.client:
+            for one in (tomas, yara):
+                await one.come_online(server.origin, PASSWORD, BORN, None)
+            await yara.ask("tomas.here", "Do you have bread?")
+            await tomas.accept("yara")
+            room = await tomas.reads("yara", 1)
+            words = next_words(tomas.who, room.history())
+            assert words is not None
+            await tomas._says(room, words)
+            assert next_words(tomas.who, room.history()) is None
+            theirs = await yara.reads("tomas.here", 1)
+            (photo,) = theirs.history()[-1].files
+            assert (theirs.history()[-1].text, photo.media_type, photo.description) == (
+                words,
+                "image/png",
+                LOAVES.shows,
+            )
+            assert await photo.read() == png(LOAVES)
 
     asyncio.run(story())
 

@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 from typing import TypeVar
 
 from kith.app.demo.answers import gesture_to, next_words, topic_of, typing_s
+from kith.app.demo.painting import png
 from kith.app.demo.townspeople import HANDLES, Townsperson
 from kith.sdk import Client, KithError, Refused, Request, Room
 
@@ -189,7 +190,14 @@ class Neighbour:
         await room.typing()
         await _types(text)
         quoted = heard.version if heard is not None and topic is not None and topic.quotes else None
-        said = await room.send((topic and topic.slip) or text, reply_to=quoted)
+        if topic is not None and topic.shows is not None:
+            # Painted here, so nothing of a camera is in it, and the town needs no library that cleans pictures.
+            photo, shows = await asyncio.to_thread(png, topic.shows), topic.shows.shows
+            said = await room.send_file(
+                photo, caption=text, name="photo.png", description=shows, as_is=True, reply_to=quoted
+            )
+        else:
+            said = await room.send((topic and topic.slip) or text, reply_to=quoted)
         if said.text != text:
             await asyncio.sleep(NOTICING_S)
             await said.edit(text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kith.app.demo.painting import COURGETTES, DRUM, LOAVES, Painting
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -16,6 +18,8 @@ class Topic:
     """what is written first, and corrected a moment later"""
     quotes: bool = False
     """said as an answer to exactly that message"""
+    shows: Painting | None = None
+    """a photo that goes with the words"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +35,10 @@ class Townsperson:
     welcome: str = "Hello! I don’t think we’ve met. Welcome to town."
 
 
-def _topic(about: str, says: str, *, slip: str | None = None, quotes: bool = False) -> Topic:
-    return Topic(re.compile(about, re.IGNORECASE), says, slip, quotes)
+def _topic(
+    about: str, says: str, *, slip: str | None = None, quotes: bool = False, shows: Painting | None = None
+) -> Topic:
+    return Topic(re.compile(about, re.IGNORECASE), says, slip, quotes, shows)
 
 
 GESTURES = (
@@ -69,6 +75,7 @@ TOWNSPEOPLE = (
             _topic(
                 r"\b(bread|loaf|bakery|bake|roll|pretzel)",
                 "Rye is out of the oven at seven. I’ll put one aside with your name on it.",
+                shows=LOAVES,
             ),
             _topic(r"\b(cake|plum|pie)", "Plum cake, Saturday. The secret is too much butter."),
             _topic(r"\b(ladder)\b", "My ladder? It’s at Ines’s. It has lived there since spring.", quotes=True),
@@ -88,6 +95,7 @@ TOWNSPEOPLE = (
             _topic(
                 r"\b(garden|tomato|courgette|zucchini|plant)",
                 "The courgettes have won. Please take three. Please take seven.",
+                shows=COURGETTES,
             ),
             _topic(r"\b(ladder)\b", "Which ladder? I know of no ladder."),
             _topic(
@@ -136,6 +144,7 @@ TOWNSPEOPLE = (
             _topic(
                 r"\b(band|drum|practice|song)",
                 "Practice is at four. We still have one song and three names for the band.",
+                shows=DRUM,
             ),
             _topic(
                 r"\b(math|homework|test|school)",
