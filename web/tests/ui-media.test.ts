@@ -49,8 +49,17 @@ test('every form of picture says how large it is before anything is decoded', ()
     ['image/webp', riff(chunk('VP8L', concat(number(1, 0x2f), number(4, 3999 | (2999 << 14), true))))],
     ['image/bmp', concat(text('BM'), new Uint8Array(16), number(4, 4000, true), number(4, 2 ** 32 - 3000, true))],
   ];
-  for (const [type, bytes] of forms) assert.deepEqual(pictureFacts(bytes), { type, width: 4000, height: 3000 }, type);
+  for (const [type, bytes] of forms) {
+    const { moves: _, ...facts } = pictureFacts(bytes)!;
+    assert.deepEqual(facts, { type, width: 4000, height: 3000 }, type);
+  }
   assert.ok(mayOpen({ width: 4000, height: 3000 }));
+});
+
+test('a picture that moves says so, and one that stands still does not', () => {
+  const alive = [gifHead(1, 1), riff(extended(2, 2, 2)), concat(png(1, 1), number(4, 0), number(4, 8), text('acTL')), concat(box('ftyp', text('avis')), avif(1, 1).slice(16))];
+  for (const bytes of alive) assert.equal(pictureFacts(bytes)?.moves, true, pictureFacts(bytes)?.type);
+  for (const bytes of [png(1, 1), jpeg(1, 1), avif(1, 1), riff(extended(2, 2, 0x2c))]) assert.equal(pictureFacts(bytes)?.moves, false);
 });
 
 test('a picture that would unfold into gigapixels, or into nothing, is not opened', () => {

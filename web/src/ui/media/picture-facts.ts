@@ -4,7 +4,8 @@
  */
 
 export type PictureType = `image/${'png' | 'jpeg' | 'gif' | 'webp' | 'avif' | 'heic' | 'bmp'}`;
-export interface PictureFacts { type: PictureType; width: number; height: number }
+/** `moves`: it may hold more than one picture, shown in turn. */
+export interface PictureFacts { type: PictureType; width: number; height: number; moves: boolean }
 
 /** Enough for every form but a JPEG whose notes come first, and those hold at most a few segments of 64 KiB. */
 export const HEAD_BYTES = 512 * 1024;
@@ -16,8 +17,8 @@ const LONGEST_SIDE = 30_000;
 export function pictureFacts(head: Uint8Array): PictureFacts | null {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   try {
-    const read = READERS.find(({ is }) => is(head));
-    return read ? read.facts(head, view) : null;
+    const facts = READERS.find(({ is }) => is(head))?.facts(head, view);
+    return facts ? { ...facts, moves: moves(facts.type, head) } : null;
   } catch (error) {
     if (error instanceof RangeError) return null; // read past the end
     throw error;
@@ -30,7 +31,15 @@ export const mayOpen = ({ width, height }: { width: number; height: number }): b
 
 const letters = (bytes: Uint8Array, at: number, length = 4): string => String.fromCharCode(...bytes.subarray(at, at + length));
 
-interface Reader { is(head: Uint8Array): boolean; facts(head: Uint8Array, view: DataView): PictureFacts | null }
+/** By its form, or by the chunk that announces it, which comes before the first picture. */
+function moves(type: PictureType, head: Uint8Array): boolean {
+  if (type === 'image/png') return letters(head, 0, 4096).includes('acTL');
+  if (type === 'image/webp') return letters(head, 12) === 'VP8X' && (head[20]! & 2) !== 0;
+  return type === 'image/gif' || (type === 'image/avif' && letters(head, 8) === 'avis');
+}
+
+type Sized = Omit<PictureFacts, 'moves'>;
+interface Reader { is(head: Uint8Array): boolean; facts(head: Uint8Array, view: DataView): Sized | null }
 
 const AVIF_BRANDS = new Set(['avif', 'avis']);
 const HEIC_BRANDS = new Set(['heic', 'heix', 'heim', 'heis', 'hevc', 'mif1', 'msf1']);
@@ -57,7 +66,7 @@ const READERS: readonly Reader[] = [
 ];
 
 /** The first frame header (SOFn); DHT, JPG and DAC have numbers among them. */
-function jpeg(_: Uint8Array, view: DataView): PictureFacts | null {
+function jpeg(_: Uint8Array, view: DataView): Sized | null {
   for (let at = 2; ; at += 2 + view.getUint16(at + 2)) {
     while (view.getUint8(at) === 0xff && view.getUint8(at + 1) === 0xff) at += 1; // fill bytes
     const marker = view.getUint8(at + 1);
@@ -67,7 +76,7 @@ function jpeg(_: Uint8Array, view: DataView): PictureFacts | null {
   }
 }
 
-function webp(head: Uint8Array, view: DataView): PictureFacts | null {
+function webp(head: Uint8Array, view: DataView): Sized | null {
   const type = 'image/webp';
   switch (letters(head, 12)) {
     case 'VP8X':
@@ -84,7 +93,7 @@ function webp(head: Uint8Array, view: DataView): PictureFacts | null {
 }
 
 /** The largest of the sizes that its items declare (`meta/iprp/ipco/ispe`, ISO/IEC 23008-12). */
-function heif(head: Uint8Array, view: DataView): PictureFacts | null {
+function heif(head: Uint8Array, view: DataView): Sized | null {
   const sizes = [...boxes(head, view, 0, head.length, 'meta')]
     .flatMap(([at, end]) => [...boxes(head, view, at + 4, end, 'iprp')])
     .flatMap(([at, end]) => [...boxes(head, view, at, end, 'ipco')])

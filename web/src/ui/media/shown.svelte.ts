@@ -4,12 +4,14 @@ import type { Engine, FileState } from '../../engine/contract';
 import { codeOf, sentence } from '../errors';
 import { HEAD_BYTES, mayOpen, pictureFacts } from './picture-facts';
 
-type Fetch = (engine: Engine, which: WhichFile) => Promise<Shown>;
+/** `moves`: what is shown stands still, but the file does not. */
+type Fetch = (engine: Engine, which: WhichFile) => Promise<Shown & { moves?: boolean }>;
 export type Trouble = 'undrawn' | 'large_picture' | 'unplayed' | 'gone' | 'broken';
 
 export class ShownFile {
   url = $state<string>();
   busy = $state(false);
+  moves = $state(false);
   /** It cannot be shown, and asking again does not help. */
   trouble = $state<Trouble | null>(null);
   /** It could not be fetched this time. */
@@ -29,6 +31,7 @@ export class ShownFile {
       const shown = await how(this.engine, this.which);
       if (this.#gone) return shown.release(); // it left the screen meanwhile
       this.#held = shown;
+      this.moves = shown.moves === true;
       this.url = shown.url;
     } catch (error) {
       const code = codeOf(error);
@@ -55,11 +58,26 @@ class Unfit extends Error {
   }
 }
 
+/** As it is in a thread: nothing moves by itself beside what people read. The viewer shows it moving. */
+export async function still(engine: Engine, which: WhichFile): Promise<Shown & { moves: boolean }> {
+  const whole = await picture(engine, which);
+  if (!whole.moves) return whole;
+  const first = await createImageBitmap(whole.blob).catch(() => null);
+  whole.release();
+  const canvas = new OffscreenCanvas(first?.width ?? 1, first?.height ?? 1);
+  const context = first && canvas.getContext('2d');
+  if (!context) throw new Unfit('undrawn');
+  context.drawImage(first, 0, 0);
+  first.close();
+  const url = URL.createObjectURL(await canvas.convertToBlob());
+  return { url, moves: true, release: () => URL.revokeObjectURL(url) };
+}
+
 /** A picture, once its first bytes say that it is one and that it may be opened. */
-export async function picture(engine: Engine, which: WhichFile): Promise<Shown> {
+export async function picture(engine: Engine, which: WhichFile): Promise<Shown & { blob: Blob; moves: boolean }> {
   const whole = await wholeFile(engine, which);
   const facts = pictureFacts(new Uint8Array(await whole.blob.slice(0, HEAD_BYTES).arrayBuffer()));
-  if (whole.blob.type.startsWith('image/') && facts && mayOpen(facts)) return whole;
+  if (whole.blob.type.startsWith('image/') && facts && mayOpen(facts)) return { ...whole, moves: facts.moves };
   whole.release();
   throw new Unfit(facts && !mayOpen(facts) ? 'large_picture' : 'undrawn');
 }
