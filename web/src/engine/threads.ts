@@ -23,6 +23,8 @@ export const KEPT_MS = 30 * 24 * 3600 * 1000;
 const QUOTE_CHARACTERS = 140;
 
 export class Threads {
+  readonly #names = new Map<string, Promise<string | null>>();
+
   constructor(
     private readonly home: Home,
     private readonly vault: Vault,
@@ -55,6 +57,7 @@ export class Threads {
 
   async #stored(room: string, where: Where): Promise<Stretch> {
     const thread = await this.thread(room);
+    this.#names.clear();
     const { rows, above, newer } = await readStretch(this.vault, room, where, isShown);
     const gaps = gapsBefore(rows.map(({ value }) => value), above ? reached(above) : thread.baseSeq - 1);
     const shown = rows.map((row, i) => ({ ...row, gap: gaps[i]! })).filter(({ value }) => isShown(value));
@@ -75,14 +78,21 @@ export class Threads {
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: await this.files.ofMessage(row),
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
-      gap_before: gap, edited: row.edited === true, reactions: await reactionsOf(row, this.account, (one) => this.directory.nameOf(one)),
+      gap_before: gap, edited: row.edited === true, reactions: await reactionsOf(row, this.account, (one) => this.#named(one)),
       forwarded: row.forwarded ?? 0, may: mayChange(row, this.home.now()), change: null,
     };
   }
 
+  /** Looked up once for a page: a group's reactions name the same people again and again. */
+  #named(account: string): Promise<string | null> {
+    const name = this.#names.get(account) ?? this.directory.nameOf(account);
+    this.#names.set(account, name);
+    return name;
+  }
+
   /** The name under which a message of a group is shown; in a chat of two nobody needs one. */
   async #nameOf(row: Pick<MessageRecord, 'mine' | 'sender'> | null): Promise<string> {
-    return row === null || row.mine || row.sender === '' ? '' : ((await this.directory.nameOf(row.sender)) ?? '');
+    return row === null || row.mine || row.sender === '' ? '' : ((await this.#named(row.sender)) ?? '');
   }
 
   /** What is answered, as far as it was said in this chat: words of another one are never shown here. */
