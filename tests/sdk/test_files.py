@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import secrets
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Self
@@ -311,6 +312,32 @@ async def _lie(_: Server, __: Client, ___: str, patched: pytest.MonkeyPatch) -> 
 
 async def _take_back(_: Server, kim: Client, blob: str, __: pytest.MonkeyPatch) -> None:
     await transfer.remove(kim.api, blob)
+
+
+def test_the_server_keeps_nothing_that_a_file_says(meeting: Meeting, server: Server) -> None:
+    """Neither its bytes nor its name, type or description, anywhere; its uploader's own name (the control) is there."""
+
+    async def story() -> None:
+        async with meeting.client("pia") as pia, meeting.client("quin") as quin:
+            await meeting.join(pia, "pia")
+            await meeting.join(quin, "quin")
+            here, _ = await introduce(pia, quin)
+            said = [f"canary-{secrets.token_hex(8)}" for _ in range(4)]
+            content, name, media_type, description = said
+            await here.send_file(
+                content.encode() * 5000, name=name, media_type=f"application/x-{media_type}", description=description
+            )
+            await (await next_message(quin)).files[0].read()
+            kept = b"".join(file.read_bytes() for file in everything(server))
+            assert [word for word in said if word.encode() in kept] == []
+            assert pia.handle.encode() in kept
+
+    asyncio.run(story())
+
+
+def everything(server: Server) -> list[Path]:
+    """Every file that the server writes."""
+    return [file for file in (*server.data.rglob("*"), server.log) if file.is_file()]
 
 
 def test_what_cannot_be_sent_says_so_before_anything_leaves(meeting: Meeting, tmp_path: Path) -> None:
