@@ -873,8 +873,7 @@ class Client:
                     self._give(awaiting.id, frame)
             case Delivered():
                 self.state(frame.room).delivered(frame.room_pos)
-                if self._words is not None:
-                    self._words.seen(frame.room)
+                self._somebody_in(frame.room)
             case Ephemeral():
                 self.state(frame.room).overhear(frame)
                 self._poke(frame.room)
@@ -1092,11 +1091,17 @@ class Client:
                     self._answer(outbox_id, _refused(code, details))
                 case Overheard(room, sender, signal):
                     self._background(self._overheard(room, sender, signal))
-                case Heard():
-                    pass  # the inbox has it; whoever waits is told at the end of the turn
+                case Heard(room, row):  # the inbox has it; whoever waits is told at the end of the turn
+                    self._somebody_in(room, only_now_possible=row.mine)
+
+    def _somebody_in(self, room: str, *, only_now_possible: bool = False) -> None:
+        """Whoever was away when a read status was told may be there now; or nothing is in its way any more."""
+        if self.words.owes(room, untold=only_now_possible):
+            self._background(self.words.seen(room))
 
     async def _overheard(self, room: str, sender: str, signal: Signal) -> None:
         await self.words.hear(room, sender, signal)
+        await self.words.seen(room)
         await self._tell(room)
 
     def perform(self, state: RoomState) -> None:
@@ -1167,6 +1172,7 @@ class Client:
     def _handled(self, key: str) -> None:
         vault = self._need_vault()
         where = vault.get("inbox", key, str)
+        self.words.sweep()
         if where is not None:
             self.words.read_here(where)
         with vault.transaction():
@@ -1561,6 +1567,7 @@ class Client:
         """A program that stays connected looks as often as one that comes and goes."""
         while True:
             await asyncio.sleep(LOOK_S)
+            self.words.sweep()
             try:
                 await self.check_keys()
             except KithError as error:
@@ -1638,6 +1645,7 @@ class Client:
         messages = [
             {"room": key.split("/")[0], "at_ms": row.at_ms, "sender": row.sender, "kind": row.kind, "text": row.text}
             for key, row in self._need_vault().scan("messages", "", MessageRecord)
+            if row.kind != "gone"
         ]
         return {"server": await self.api.export(), "device": {"messages": messages}}
 

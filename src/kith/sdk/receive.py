@@ -173,10 +173,13 @@ def report_item(content: bytes, frank: FrankRecord) -> franking.ReportItem:
 
 def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
     """The row that a genuine message becomes. Words and files are shown; the rest cannot be shown here."""
-    content = message.content
+    content, at_ms = message.content, message.context.accepted_timestamp
     sender = parse_uri(message.context.sender_uri)[2]
     kind, words = shown(content)
-    expires = content.expires
+    fades_s = content.expires.time if content.expires is not None and content.expires.relative else None
+    vanish_ms = content.expires.time * 1000 if content.expires is not None and fades_s is None else None
+    if fades_s is not None and sender == self_account:  # its sender has read it, on every device
+        vanish_ms = at_ms + fades_s * 1000
     return MessageRecord(
         kind="effect" if unseen(content) else kind,
         id=message.id.hex(),
@@ -190,8 +193,8 @@ def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
         content=message.encoded,
         frank=message.frank,
         forwarded=content.times_forwarded,
-        fades_s=expires.time if expires and expires.relative else None,
-        vanish_ms=expires.time * 1000 if expires and not expires.relative else None,
+        fades_s=fades_s,
+        vanish_ms=vanish_ms,
     )
 
 

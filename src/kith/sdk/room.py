@@ -815,10 +815,8 @@ class Room:
             return None
         content = mimi.decode(sealed.content)
         identity = mimi.message_id(content.sender_uri, content.room_uri, sealed.content, content.salt)
-        row = receive.row_of(
-            Genuine(content, sealed.content, identity, context, frank), accepted.room_pos, self.world.account
-        )
-        return row if row.fades_s is None else replace(row, vanish_ms=row.at_ms + row.fades_s * 1000)
+        genuine = Genuine(content, sealed.content, identity, context, frank)
+        return receive.row_of(genuine, accepted.room_pos, self.world.account)
 
     def _refused(self, refused: Refused) -> None:
         if self.awaits(refused.key):

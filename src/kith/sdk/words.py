@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from kith.sdk import saying
 from kith.sdk.answers import Controls
 from kith.sdk.directory import Missing
 from kith.sdk.effects import SHOWN, own_reactions
-from kith.sdk.errors import Refused
+from kith.sdk.errors import Refused, Unreachable
 from kith.sdk.folding import Folding, sweep
 from kith.sdk.records import MessageRecord, Thread
 from kith.sdk.room import MANAGERS
@@ -30,6 +31,8 @@ from kith.sdk.vault import Vault
 if TYPE_CHECKING:
     from kith.sdk.client import Client
 
+TELLINGS: Final = 2
+"""How often a read status is told: nobody keeps it for devices that are away."""
 TYPING_MS: Final = 8_000
 """How long somebody counts as writing after saying so."""
 TYPING_EVERY_MS: Final = 3_000
@@ -69,7 +72,7 @@ class Words:
         self._controls: Controls | None = None
         self._writing: dict[tuple[str, str], int] = {}
         self._said_writing: dict[str, int] = {}
-        self._owed: set[str] = set()
+        self._owed: dict[str, int] = {}
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -240,9 +243,10 @@ class Words:
     async def mark_read(self, room: str, upto: str | None = None) -> None:
         """Everything up to this message (None: up to the newest) has been read; told, if both let it be told."""
         seq = None if upto is None else self.find(room, upto)[1].seq
-        if self._mark(room, seq) and (await self.controls()).read_receipts:
-            self._owed.add(room)
-            self._tell_read(room)
+        if self._mark(room, seq):
+            self._owed[room] = TELLINGS
+            with suppress(Unreachable):  # what was read is noted here; others are told when they are there
+                await self.seen(room)
 
     def _mark(self, room: str, upto: int | None) -> bool:
         """Whether something was read that was not before."""
@@ -260,22 +264,24 @@ class Words:
                 self._put_thread(room, replace(self._thread(room), read_seq=newest))
         return newest > 0
 
+    def owes(self, room: str, *, untold: bool = False) -> bool:
+        """Whether a read status is still to be told there; `untold`: that was not told at all yet."""
+        return self._owed.get(room, 0) > (TELLINGS - 1 if untold else 0)
+
+    async def seen(self, room: str) -> None:
+        """Somebody of that room may be there now: what was read is told, and once more for who was away then."""
+        if self.owes(room) and (await self.controls()).read_receipts:
+            self._tell_read(room)
+
     def _tell_read(self, room: str) -> None:
-        """Once, and once more when somebody of the room is seen, if it could not be told now."""
         read = self._thread(room).read_seq
         row = next((row for _, row in self.backwards(room) if row.seq and row.seq <= read and not row.mine), None)
         if row is None or row.content is None or row.seq is None:
-            self._owed.discard(room)
+            self._owed.pop(room, None)
             return
         pairs = ((bytes.fromhex(row.id), READ),)
         told = self._whisper(room, lambda **who: ephemeral.receipts(pairs, **who))
-        if told:
-            self._owed.discard(room)
-
-    def seen(self, room: str) -> None:
-        """Somebody of that room is there now: what they were not told is told."""
-        if room in self._owed:
-            self._tell_read(room)
+        self._owed[room] = self._owed.get(room, 0) - told
 
     async def typing(self, room: str) -> None:
         """Tell that one is writing, if both let it be told; at most every few seconds."""
