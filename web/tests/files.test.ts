@@ -10,8 +10,12 @@ import { Problem } from '../src/engine/errors';
 import { Unreachable } from '../src/engine/home';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
 import type { MediaAsk, MediaPort, MediaTell } from '../src/engine/attachments/play';
+import { PieceCache } from '../src/engine/attachments/cache';
+import { safeName, sniffed } from '../src/engine/attachments/kinds';
+import { rootKey, Vault } from '../src/engine/vault';
 import { Person } from '../src/person/person';
 import { serverProgram, TestServer } from './server';
+import { account } from './shared';
 
 const program = serverProgram();
 const skip = program === null ? 'there is no kith program here (set KITH_BIN)' : false;
@@ -221,6 +225,8 @@ test('empty, too many and too large files are refused before anything is kept', 
   assert.equal((await refusal(send(Array.from({ length: 11 }, () => outgoing(made(10)))))).code, 'too_large');
   const huge = { size: 64 * PIECE, slice: () => assert.fail('read') } as unknown as Blob;
   assert.equal((await refusal(send([{ ...outgoing(made(10)), bytes: huge }]))).code, 'too_large');
+  const large = { size: 30 * PIECE, slice: () => assert.fail('read') } as unknown as Blob;
+  assert.equal((await refusal(send(Array.from({ length: 10 }, () => ({ ...outgoing(made(10)), bytes: large }))))).code, 'too_large');
   const gone = { size: 100, slice: () => ({ arrayBuffer: () => Promise.reject(new DOMException('gone', 'NotReadableError')) }) } as unknown as Blob;
   assert.equal((await refusal(send([{ ...outgoing(made(10)), bytes: gone }]))).code, 'unreadable');
   assert.equal((await refusal(send([]))).code, 'invalid');
@@ -384,4 +390,71 @@ test('a deleted thread takes its files with it, except what may still be reporte
   await bytesAt(ben, room, await ben.person.hear(room, 'newest'));
   await ben.person.call('delete_thread', { room });
   await ben.person.eventually(async () => ((await ben.device.backend.keys('blobs', { prefix: '' })).length === 1 ? true : null), 'the sweep');
+});
+
+test('when files take more room than they may, what was not used for longest goes, and nothing that waits to be sent', async () => {
+  let now = 1_800_000_000_000;
+  const device = new NodeDevice({ origin: 'http://h.example', now: () => now });
+  const home = new NodeHome(device);
+  const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), account(1), account(2)));
+  const cache = new PieceCache(home, vault, 1000);
+  const keep = async (id: string, owner: string): Promise<void> => {
+    await cache.makeRoom(400, id);
+    await cache.put(id, { hash: new Uint8Array(32), size: 400, state: 'whole', owners: [owner], usedMs: (now += 1000) });
+    await cache.keep(id, 0, new Uint8Array(400));
+  };
+  await vault.save('outbox', `${account(9)}/0000000000000001-abcdef`, {});
+  await keep('a', 'abcdef');
+  await keep('b', 'one message');
+  await keep('c', 'another message');
+  assert.deepEqual(await Promise.all(['a', 'b', 'c'].map(async (id) => (await cache.present(id)).size)), [1, 0, 1]);
+  assert.equal(await cache.get('b'), null);
+  await home.backend.write([{ store: 'blobs', key: 'nobody/0000000000000000', value: new Uint8Array(9) }]);
+  await cache.sweep(async (owner) => owner === 'another message');
+  assert.deepEqual(await home.backend.keys('blobs', { prefix: '' }), ['c/0000000000000000']);
+});
+
+test('a device without room says so, and frees some before it gives up', async () => {
+  const device = new NodeDevice({ origin: 'http://h.example' });
+  const home = new NodeHome(device);
+  const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), account(1), account(2)));
+  const cache = new PieceCache(home, vault);
+  await cache.put('old', { hash: null, size: 10, state: 'partial', owners: ['x'], usedMs: 1 });
+  await cache.keep('old', 0, new Uint8Array(10));
+  const write = home.backend.write.bind(home.backend);
+  let refusals = 1;
+  home.backend.write = async (writes) => {
+    if (writes.some(({ store, value }) => store === 'blobs' && value !== null) && refusals-- > 0) throw new DOMException('full', 'QuotaExceededError');
+    return write(writes);
+  };
+  await cache.keep('new', 0, new Uint8Array(10));
+  assert.equal((await cache.present('old')).size, 0);
+  assert.equal((await cache.present('new')).size, 1);
+  refusals = 2;
+  await assert.rejects(cache.keep('new', 1, new Uint8Array(10)), (error: unknown) => error instanceof Problem && error.code === 'storage');
+});
+
+test('a name that somebody else chose does no harm where it is shown and saved', () => {
+  const names: [string, string][] = [
+    ['photo.jpg', 'photo.jpg'], ['../../etc/passwd', '_.._etc_passwd'], ['a\\b/c:d.txt', 'a_b_c_d.txt'], ['exe.\u202Egpj', 'exe.gpj'],
+    ['CON', '_CON'], ['com1.txt', '_com1.txt'], ['console.log', 'console.log'], ['  .hidden ', 'hidden'], ['dots...', 'dots'], ['', ''], ['\u200b', ''],
+    ['line\nbreak\u0000.txt', 'linebreak.txt'], ['\ud800.txt', '\ufffd.txt'],
+  ];
+  for (const [name, safe] of names) assert.equal(safeName(name), safe, JSON.stringify(name));
+  const long = safeName(`${'🪁'.repeat(200)}.tar`);
+  assert.ok(long.length <= 120 && long.endsWith('.tar') && long.isWellFormed());
+});
+
+test('what a file is, its bytes say: pictures, films and sounds of a short list, and unknown bytes', () => {
+  const bytes = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  const kinds: [string, string][] = [
+    ['\xff\xd8\xff\xe0', 'image/jpeg'], ['\x89PNG\r\n\x1a\n', 'image/png'], ['GIF89a', 'image/gif'], ['RIFF....WEBPVP8 ', 'image/webp'],
+    ['....ftypavif', 'image/avif'], ['....ftypheic', 'application/octet-stream'], ['....ftypisom', 'video/mp4'], ['\x1aE\xdf\xa3', 'video/webm'],
+    ['OggS', 'audio/ogg'], ['RIFF....WAVEfmt ', 'audio/wav'], ['ID3', 'audio/mpeg'], ['<svg xmlns', 'application/octet-stream'],
+    ['<!doctype html>', 'application/octet-stream'], ['%PDF-1.7', 'application/octet-stream'], ['MZ', 'application/octet-stream'], ['', 'application/octet-stream'],
+    ['RIFF', 'application/octet-stream'], ['GIF8', 'application/octet-stream'],
+  ];
+  for (const [head, type] of kinds) assert.equal(sniffed(bytes(head), false), type, JSON.stringify(head));
+  assert.equal(sniffed(bytes('\x1aE\xdf\xa3'), true), 'audio/webm');
+  assert.equal(sniffed(bytes('....ftypisom'), true), 'audio/mp4');
 });

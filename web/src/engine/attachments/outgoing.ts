@@ -19,6 +19,8 @@ export interface OutboxFile {
 /** Bytes of one message that pictures of films may take, and all that is not words. */
 const MOST_POSTERS = 24 * 1024;
 const MOST_CONTENT = 60 * 1024;
+/** Files of one message together: all of them lie on this device until it has left, within what files may take here. */
+const MOST_TOGETHER = 256 * 1024 * 1024;
 
 const tooLarge = (): Problem => new Problem('too_large', 'This file is too large. Kith sends files of up to 64 MB.');
 
@@ -28,6 +30,9 @@ export function checkFiles(files: readonly Outgoing[], text: string): void {
   for (const { bytes } of files) {
     if (bytes.size === 0) throw new Problem('invalid', 'This file is empty, so there is nothing to send.');
     if (sealedSize(bytes.size) > MOST_SEALED) throw tooLarge();
+  }
+  if (files.reduce((sum, { bytes }) => sum + bytes.size, 0) > MOST_TOGETHER) {
+    throw new Problem('too_large', 'These files are too large for one message. Send them in several.');
   }
   const words = utf8(text).length + files.reduce((sum, { name, alt }) => sum + 600 + utf8(safeName(name)).length + utf8(safeAlt(alt)).length, 0);
   if (words > MOST_CONTENT - MOST_POSTERS) throw new Problem('too_large', 'That message is too long. Split it in two.');
