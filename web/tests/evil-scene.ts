@@ -209,6 +209,7 @@ export class Scene {
     const context = {
       home, api, vault: this.vault, directory: this.directory, log, engine: this.mine.engine, packages: this.#packages, link, files,
       self: { server: SERVER, account: ME, device: MINE }, emit: () => undefined,
+      controls: () => ({ requests: 'everyone', read_receipts: true, typing: true }),
     };
     this.room = new Room(context as unknown as RoomContext, ROOM);
     this.group = await this.peer.engine.createGroup(uuidBytes(ROOM), anybody);

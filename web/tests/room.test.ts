@@ -155,7 +155,8 @@ async function scene(): Promise<Scene> {
   const self = { server: SERVER, account: me, device: account(11) };
   const log = { gossip: async () => null, hear: async () => undefined };
   const files = new Files(home, api as never, vault, () => undefined, new AbortController().signal);
-  const context = { home, api, vault, directory, log, engine: mine.engine, packages, link, self, files, emit: () => undefined } as unknown as RoomContext;
+  const controls = () => ({ requests: 'everyone', read_receipts: true, typing: true });
+  const context = { home, api, vault, directory, log, engine: mine.engine, packages, link, self, files, controls, emit: () => undefined } as unknown as RoomContext;
   made = new Scene(new Room(context, room), new Threads(home, vault, directory as never, me, files), vault, peer, hub, home);
   const founded = await peer.engine.createGroup(uuidBytes(room), anybody);
   const add = await peer.engine.commit(founded, { adds: [kp.message], removes: [] }, anybody);

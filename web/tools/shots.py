@@ -224,6 +224,7 @@ SHOTS = [
     Shot("request-blocked", "adult", f"#/requests/{REQUEST}", (button("Block"),)),
     Shot("request-report", "adult", f"#/requests/{REQUEST}", (button("Report"), button("Scam or asking for money"))),
     Shot("thread", "adult", f"#/c/{MAYA}"),
+    Shot("thread-typing", "adult", f"#/c/{MAYA}", (fill("Message", "I am wri"),)),
     Shot("thread-long", "long", f"#/c/{MAYA}"),
     Shot("thread-files", "adult", f"#/c/{MAYA}", (scroll_to("From the weekend"),)),
     Shot("thread-files-rest", "adult", f"#/c/{MAYA}", (scroll_to("no longer available"),)),

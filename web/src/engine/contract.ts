@@ -170,7 +170,8 @@ export interface Outgoing {
 export const MOST_FILES = 10;
 
 export type LastKind = 'text' | 'unsupported' | 'deleted' | 'reaction';
-export type DeliveryState = 'waiting' | 'sent' | 'delivered' | 'failed';
+/** `read`: by somebody of the chat, who tells it; in a group `read_by` says by how many. */
+export type DeliveryState = 'waiting' | 'sent' | 'delivered' | 'read' | 'failed';
 /** The reactions that are offered. */
 export const REACTIONS = ['👍', '❤️', '😂', '😮', '😢', '🙏'] as const;
 /** Chats to which one message is passed on at once; what was passed on `MANY_FORWARDS` times goes to one at a time. */
@@ -205,6 +206,7 @@ export interface Message {
   may: { edit: boolean; delete: boolean };
   change: Change | null;
   delivery: DeliveryState | null;
+  read_by: number;            // others who have read it, as far as they tell; 0 for what is not mine
   failure?: string;           // why it failed, when there is a sentence for it
   gap_before: number;         // messages the server should have delivered just before this one and did not
 }
@@ -340,6 +342,8 @@ export interface Ops {
   /** What an edited message said before, oldest first; the present words are not among them. */
   versions: [{ room: string; id: string }, Version[]];
   mark_read: [{ room: string }, null];
+  /** This person writes: told at most every few seconds, and only if both sides want that. */
+  typing: [{ room: string }, null];
   /** Looks for words on this device, newest first, for a moment; `before` is where to go on, null when all was looked at. */
   search: [{ room: string; text: string; before?: Place }, { found: Found[]; looked: number; before: Place | null }];
   /** On this device only. At most five are pinned. */
@@ -369,6 +373,8 @@ export type Happening =
   | { type: 'notices' }
   | { type: 'reports' }
   | { type: 'alarms' }
+  /** Somebody writes now; told again every few seconds while they do. */
+  | { type: 'typing'; room: string; account: string; name: string }
   /** Bytes of a file that went up or came down; told at most a few times a second, and at the end. */
   | { type: 'transfer'; room: string; id: string; part: number; done: number; total: number };
 

@@ -11,7 +11,7 @@ import { labelOf } from '../protocol/transparency';
 import { isUuid } from '../protocol/uris';
 import { Account, readCode } from './account';
 import { Api, type Blocked, type RoomAnswer, type SessionAnswer } from './api';
-import type { Args, Chat, Engine, GroupFacts, Happening, LastKind, Me, Message, Op, Phase, Result, SafetyNumber, SentReport } from './contract';
+import type { Args, Chat, Controls, Engine, GroupFacts, Happening, LastKind, Me, Message, Op, Phase, Result, SafetyNumber, SentReport } from './contract';
 import { Files } from './attachments/files';
 import { checkFiles } from './attachments/outgoing';
 import type { MediaPort } from './attachments/play';
@@ -54,7 +54,7 @@ const UNLOCK_RETRY_MS = 5_000;
 
 type TabMessage =
   | { say: 'happening'; happening: Happening }
-  | { say: 'outbox'; room: string }
+  | { say: 'outbox' | 'typing'; room: string }
   | { say: 'signed-out' }
   | { say: 'signed-in' };
 
@@ -102,6 +102,8 @@ export class EngineCore implements Engine {
   readonly #listeners = new Set<(happening: Happening) => void>();
   #session: Session | null = null;
   #phase: Phase = 'signed-out';
+  /** Until the account is known nothing is told. */
+  #controls: Controls = { requests: 'nobody', read_receipts: false, typing: false };
   #cancelRetry: (() => void) | null = null;
   /** A report that was not answered yet. */
   #reporting: { report: string; id: string } | null = null;
@@ -163,7 +165,9 @@ export class EngineCore implements Engine {
   /** What another tab says. */
   #heard(message: TabMessage): void {
     if (message.say === 'happening') this.#listeners.forEach((listener) => listener(message.happening));
-    else if (message.say === 'outbox') {
+    else if (message.say === 'typing') {
+      if (this.#session?.leading) this.#session.room(message.room).typing();
+    } else if (message.say === 'outbox') {
       if (this.#session?.leading) this.#session.room(message.room).pump();
     } else if (message.say === 'signed-out') this.#drop('You signed out in another tab.');
     else if (message.say === 'signed-in' && this.#phase !== 'ready') this.#background(async () => void (await this.#start()));
@@ -242,6 +246,7 @@ export class EngineCore implements Engine {
 
   async #open({ account: accountId, device }: SessionRecord, share: Bytes, me: Me): Promise<void> {
     this.#session?.end();
+    this.#controls = me.controls;
     const self: Self = { server: me.server_name, account: accountId, device };
     const vault = new Vault(this.home, await rootKey(await this.home.backend.localKey(), share, accountId, device));
     share.fill(0);
@@ -255,10 +260,10 @@ export class EngineCore implements Engine {
     const packages = new KeyPackages(this.home, this.#api, vault, engine, { ...packageLimits, ...this.options.packages });
     const ended = new AbortController();
     const files = new Files(this.home, this.#api, vault, (happening) => this.#emit(happening), ended.signal, this.options.fileBudget);
-    const threads = new Threads(this.home, vault, directory, accountId, files);
+    const threads = new Threads(this.home, vault, directory, accountId, files, () => this.#controls.read_receipts);
     const link = this.#makeLink();
     const context: RoomContext = {
-      home: this.home, api: this.#api, vault, directory, log, engine, packages, link, files, self, emit: (happening) => this.#emit(happening),
+      home: this.home, api: this.#api, vault, directory, log, engine, packages, link, files, self, controls: () => this.#controls, emit: (happening) => this.#emit(happening),
     };
     const session = new Session(self, vault, directory, log, account, packages, threads, new Keeping(this.home, vault), link, files, ended, context);
     directory.onNewIdentity = () => this.#background(() => this.#newIdentities(session));
@@ -375,8 +380,8 @@ export class EngineCore implements Engine {
         return;
       }
       case 'delivered': return session.room(frame.room).delivered(frame.roomPos);
-      // Typing and receipts are not part of this release; a skipped generation harms nobody.
-      case 'ephemeral': case 'pong': case 'hello': case 'bye': case 'unknown': return;
+      case 'ephemeral': return session.room(frame.room).ephemeral(frame.afterPos, frame.body);
+      case 'pong': case 'hello': case 'bye': case 'unknown': return;
       default: frame satisfies never;
     }
   }
@@ -621,7 +626,9 @@ export class EngineCore implements Engine {
   }
 
   async #me(): Promise<Me> {
-    return this.#api.me();
+    const me = await this.#api.me();
+    this.#controls = me.controls;
+    return me;
   }
 
   async #refreshStanding(): Promise<Result<'appeal'>> {
@@ -865,10 +872,19 @@ export class EngineCore implements Engine {
     versions: (args) => this.#words(args.room).versions(args),
     mark_read: async ({ room }) => {
       const session = this.#need();
-      if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) this.#emit({ type: 'chats' });
+      if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) {
+        this.#emit({ type: 'chats' });
+        this.#pump(session, room);
+      }
       return null;
     },
     search: ({ room, text, before }) => this.#need().threads.search(roomId(room), text, before ?? null),
+    typing: async ({ room }) => {
+      const session = this.#need();
+      if (session.leading) session.room(roomId(room)).typing();
+      else this.home.tell({ say: 'typing', room } satisfies TabMessage);
+      return null;
+    },
     keep_chat: async ({ room, ...change }) => {
       const { keeping, threads } = this.#need();
       await keeping.set(roomId(room), await threads.thread(room), change);

@@ -9,6 +9,7 @@ import { shownOf as partsShown } from '../protocol/attachments';
 import { decodeContent, messageId, roomOf, senderOf, type Content } from '../protocol/content';
 import type { HubRecord } from '../protocol/frames';
 import { decodeProof, frankingTag, tagOf, verifyFrank, type Frank, type FrankingContext } from '../protocol/franking';
+import { misplaced } from '../protocol/ephemeral';
 import { parseUri } from '../protocol/uris';
 import { kindOf } from './attachments/kinds';
 import { effectOf, forwardsOf, shownOf } from './effects';
@@ -117,7 +118,7 @@ export function rowOf(message: Genuine, pos: number, self: string): MessageRecor
   const forwarded = forwardsOf(content);
   const { files } = partsShown(content);
   return {
-    kind: effectOf(content) !== null ? 'effect' : kind,
+    kind: effectOf(content) !== null || misplaced(content.part) ? 'effect' : kind,
     id: toHex(message.id), pos, seq: frank.roomSeq, atMs: frank.acceptedTimestamp, mine: sender === self, sender, text,
     replyTo: content.inReplyTo && toHex(content.inReplyTo), content: message.bytes, frank, ...(forwarded > 0 ? { forwarded } : {}),
     ...(files.length > 0 ? { files: files.map(kindOf) } : {}),

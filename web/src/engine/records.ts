@@ -130,8 +130,15 @@ export interface Thread {
   unread: number;
   last: LastRecord | null;
   lastId: Bytes | null;
+  /** newest message of somebody else, and the newest of them that was read here */
+  theirs?: { id: Bytes; seq: number };
+  seen?: { id: Bytes; seq: number };
   deleted: boolean;
 }
+/** meta/told/<room>: the newest read status that was told, and whether it is told once more. */
+export interface Told { seq: number; again: boolean }
+/** meta/reads/<room>: up to which room_seq others said that they have read. */
+export type ReadByOthers = Record<string, number>;
 
 export const newThread = (): Thread => ({
   pos: 0, seq: 0, timestampMs: 0, baseSeq: 0, headSeq: 0, deliveredPos: 0, readSeq: 0, unread: 0, last: null, lastId: null,

@@ -5,7 +5,7 @@
  * acknowledged; what leaves is stored before it is sent and sent again byte for byte until it is answered.
  */
 import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
-import { decodeContent, encodeContent, EXT_TREE_HEAD, messageId } from '../protocol/content';
+import { decodeContent, encodeContent, EXT_TREE_HEAD, messageId, type Head } from '../protocol/content';
 import type { Accepted, ClientFrame, HubRecord, Mail, Refused } from '../protocol/frames';
 import { aadOf, contradicts, frankingTag } from '../protocol/franking';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
@@ -13,7 +13,7 @@ import type { Api, PackagesAnswer } from './api';
 import type { Files } from './attachments/files';
 import { needsUpload } from './attachments/upload';
 import { changing, compose, sentWrites, settledLocally } from './compose';
-import type { Happening } from './contract';
+import type { Controls, Happening } from './contract';
 import { DirectoryRefused, isRefusal, type Directory } from './directory';
 import { Problem } from './errors';
 import { Folding } from './folding';
@@ -31,6 +31,7 @@ import {
   type Thread,
 } from './records';
 import { Unsealable, type Vault } from './vault';
+import { Whispers } from './whispers';
 
 export interface RoomContext {
   home: Home;
@@ -42,10 +43,13 @@ export interface RoomContext {
   packages: KeyPackages;
   link: Link;
   files: Files;
+  controls(): Controls;
   self: Self;
   emit(happening: Happening): void;
 }
 
+/** An ephemeral message; its turn comes after everything up to `afterPos`. */
+interface Whisper { afterPos: number; body: Bytes; untilMs: number }
 type Item = { pos: number; mail: Mail } | { pos: number; accepted: Accepted };
 
 /** How long a missing room_pos is waited for before the hole is taken for final. */
@@ -54,6 +58,9 @@ const HOLE_MS = 5_000;
 const FARTHEST_AHEAD = 1_000_000_000;
 /** How far the server's time may be ahead of this device's clock before the thread says so. */
 const CLOCK_AHEAD_MS = 10 * 60 * 1000;
+/** Ephemeral messages that wait for their turn, and for how long: typing is no news after that. */
+const MOST_HELD = 64;
+const HELD_MS = 10_000;
 const RETRY_MS = 3_000;
 const REFUSED_RETRY_MS = 30_000;
 /** An empty commit renews our keys after this many messages in one epoch, or this much time. */
@@ -95,12 +102,15 @@ export class Room {
   #owed = false;
   /** Word of a delivery that came before what it is about: the answer may wait for mail in front of it, or for a key. */
   #deliveredEarly = 0;
+  #held: Whisper[] = [];
+  readonly #whispers: Whispers;
   #warned = false;
   #stopped = false;
   readonly #uri: string;
 
   constructor(private readonly context: RoomContext, readonly id: string) {
     this.#uri = roomUri(context.self.server, id);
+    this.#whispers = new Whispers(context, id, this.#uri, context.self.account);
   }
 
   /** One thing at a time on this room, also across tabs. */
@@ -124,6 +134,7 @@ export class Room {
     this.#cancelHole?.();
     this.#cancelHole = null;
     this.#waiting.clear();
+    this.#held = [];
   }
 
   // ---- records ----------------------------------------------------------------------------------------------------
@@ -222,10 +233,46 @@ export class Room {
       if (item === null) break;
       await ('mail' in item ? this.#processMail(item.mail) : this.#processAccepted(item.accepted));
       this.#waiting.delete(item.pos);
+      await this.#hearHeld();
     }
+    await this.#hearHeld();
     if (this.#deliveredEarly > 0) await this.#delivered(this.#deliveredEarly);
     this.#watchForHole();
     await this.#pump();
+  }
+
+  /** Typing or a receipt. In the order of the stream: durable messages and these share the keys of one sender. */
+  ephemeral(afterPos: number, body: Bytes): void {
+    if (this.#held.length >= MOST_HELD) return;
+    this.#held.push({ afterPos, body, untilMs: this.context.home.now() + HELD_MS });
+    this.#later(() => this.#drain());
+  }
+
+  async #hearHeld(): Promise<void> {
+    if (this.#held.length === 0) return;
+    const { pos } = await this.thread();
+    for (let first = this.#held[0]; first !== undefined && (first.afterPos <= pos || first.untilMs < this.context.home.now()); first = this.#held[0]) {
+      this.#held.shift();
+      if (first.afterPos <= pos) await this.#hear(first.body);
+    }
+  }
+
+  /** Opened, its keys gone for good, then told; what carries authenticated data is no ephemeral message and is left alone. */
+  async #hear(body: Bytes): Promise<void> {
+    const { engine, vault } = this.context;
+    const loaded = await this.#load();
+    if (!loaded?.group || loaded.record.broken !== null) return;
+    let opened;
+    try {
+      opened = await engine.process(loaded.group, body, this.#judge('strict'));
+    } catch (error) {
+      if (error instanceof MlsError) return;
+      throw error;
+    }
+    if (opened.kind !== 'application' || opened.aad.length > 0) return;
+    await vault.write(...(await this.#store(loaded.record, opened.next, false)));
+    wipeSpent(opened.spent);
+    await this.#whispers.hear(opened);
   }
 
   async #nextItem(): Promise<Item | null> {
@@ -339,9 +386,11 @@ export class Room {
       headSeq: Math.max(thread.headSeq, message.frank.roomSeq), deleted: thread.deleted && row.kind === 'effect',
       unread: thread.unread + (row.mine || row.kind === 'effect' ? 0 : 1),
       answered: thread.answered === true || (row.mine && row.kind !== 'effect'),
+      ...(row.mine || row.kind === 'effect' ? {} : { theirs: { id: message.id, seq: message.frank.roomSeq } }),
     };
     const told = next.ahead && !thread.ahead ? [await this.#infoRow(AHEAD, pos, message.frank.roomSeq, row.atMs)] : [];
     await this.#writeRow(row, next, [...state, ...told]);
+    if (!row.mine) this.#whispers.seen();
     // What somebody new sends stays closed until it is wanted, and in a group anybody may be new.
     if (next.answered && !(await this.context.directory.roster(this.id)).roles) await this.context.files.arrived(this.id, row);
     await this.context.log.hear(message.content.extensions.get(EXT_TREE_HEAD));
@@ -591,6 +640,7 @@ export class Room {
   }
 
   delivered(pos: number): void {
+    this.#whispers.seen();
     this.#later(() => this.#delivered(pos));
   }
 
@@ -628,13 +678,46 @@ export class Room {
     }
     const next = (await this.outbox()).find((record) => record.stage !== 'failed');
     if (next?.sealed) return this.#sendMessage(next);
-    if (!next) return;
+    if (!next) return this.#tellRead();
     if (needsUpload(next, home.now())) return this.context.files.uploads.begin(next, (id, change) => this.#amend(id, change), () => this.pump());
     if (!loaded?.group) return this.#create();
     if (loaded.record.broken !== null) return;
     if (ownGeneration(loaded.group) >= ROTATE_AFTER_MESSAGES) return this.#propose(loaded.group, { adds: [], removes: [] });
     if (await this.#quarantined(loaded.group)) return this.#reconcile();
     await this.#encrypt(loaded.record, loaded.group, next);
+  }
+
+  /** Tells what was read, when nothing durable is under way that this could overtake. */
+  async #tellRead(): Promise<void> {
+    const owed = await this.#whispers.owed(await this.thread());
+    if (owed && (await this.#whisper((head) => owed.content(head), [owed.told]))) this.#whispers.toldNow();
+  }
+
+  /** This person writes. Dropped where it cannot be told right now. */
+  typing(): void {
+    this.#later(async () => {
+      const busy = this.#stopped || this.#inFlight !== null || (await this.outbox()).some((record) => record.stage !== 'failed');
+      if (!busy && this.#whispers.mayTellTyping()) await this.#whisper((head) => this.#whispers.typing(head), []);
+    });
+  }
+
+  /**
+   * Sends an ephemeral message: encrypted without authenticated data, and the ratchet on disk before anything leaves. Its
+   * generation counts like any other's, so it waits for what is under way and for keys that must be renewed.
+   */
+  async #whisper(content: (head: Head) => Bytes, also: Write[]): Promise<boolean> {
+    const { engine, home, link, self, vault } = this.context;
+    const loaded = await this.#load();
+    if (!link.ready || !loaded?.group || loaded.record.broken !== null || loaded.record.pending || (await this.#quarantined(loaded.group))) return false;
+    if (ownGeneration(loaded.group) >= ROTATE_AFTER_MESSAGES) {
+      await this.#propose(loaded.group, { adds: [], removes: [] });
+      return false;
+    }
+    const head = { salt: home.random(16), sender: accountUri(self.server, self.account), room: this.#uri };
+    const made = await engine.protect(loaded.group, content(head), new Uint8Array());
+    await vault.write(...(await this.#store(loaded.record, made.next, false)), ...also);
+    wipeSpent(made.spent);
+    return link.send({ kind: 'ephemeral', room: this.id, message: made.message });
   }
 
   /** Changes a message that waits for its files; false: it is gone, or on its way. */

@@ -10,7 +10,7 @@ import { baseOf, selected } from './effects';
 import type { Home } from './home';
 import { frankOf } from './receive';
 import {
-  newThread, padded, type KeptMessage, type MessageRecord, type OutboxRecord, type Thread,
+  newThread, padded, type KeptMessage, type MessageRecord, type OutboxRecord, type ReadByOthers, type Thread,
 } from './records';
 import { mayChange, reactionsOf, withChanges } from './shown';
 import { look } from './search';
@@ -31,6 +31,8 @@ export class Threads {
     private readonly directory: Directory,
     private readonly account: string,
     private readonly files: Files,
+    /** What others have read is shown to those who tell it themselves. */
+    private readonly showsReads: () => boolean = () => false,
   ) {}
 
   async thread(room: string): Promise<Thread> {
@@ -58,10 +60,11 @@ export class Threads {
   async #stored(room: string, where: Where): Promise<Stretch> {
     const thread = await this.thread(room);
     this.#names.clear();
+    const reads = this.showsReads() ? ((await this.vault.get<ReadByOthers>('meta', `reads/${room}`)) ?? {}) : {};
     const { rows, above, newer } = await readStretch(this.vault, room, where, isShown);
     const gaps = gapsBefore(rows.map(({ value }) => value), above ? reached(above) : thread.baseSeq - 1);
     const shown = rows.map((row, i) => ({ ...row, gap: gaps[i]! })).filter(({ value }) => isShown(value));
-    const messages = await Promise.all(shown.map(({ key, value, gap }) => this.#message(room, value, placeOf(key), gap, thread)));
+    const messages = await Promise.all(shown.map(({ key, value, gap }) => this.#message(room, value, placeOf(key), gap, thread, reads)));
     return { messages, more: above !== null, newer };
   }
 
@@ -71,13 +74,14 @@ export class Threads {
     return { found: named, ...rest };
   }
 
-  async #message(room: string, row: MessageRecord, place: Place, gap: number, thread: Thread): Promise<Message> {
+  async #message(room: string, row: MessageRecord, place: Place, gap: number, thread: Thread, reads: ReadByOthers): Promise<Message> {
+    const read_by = row.mine && row.seq !== null ? Object.values(reads).filter((seq) => seq >= row.seq!).length : 0;
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, place, mine: row.mine, sender: row.sender,
       sender_name: await this.#nameOf(row),
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: await this.files.ofMessage(row),
       reply_to: await this.#quote(room, row.replyTo),
-      delivery: row.mine ? (row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null,
+      delivery: row.mine ? (read_by > 0 ? 'read' : row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null, read_by,
       gap_before: gap, edited: row.edited === true, reactions: await reactionsOf(row, this.account, (one) => this.#named(one)),
       forwarded: row.forwarded ?? 0, may: mayChange(row, this.home.now()), change: null,
     };
@@ -130,7 +134,7 @@ export class Threads {
     return {
       id: record.id, room: record.room, at_ms: record.createdMs, seq: null, place: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
       text: record.text, files: await this.files.ofOutbox(record), reply_to: await this.#quote(record.room, record.replyTo),
-      delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0, ...(record.stage === 'failed' && record.sentence ? { failure: record.sentence } : {}),
+      read_by: 0, delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0, ...(record.stage === 'failed' && record.sentence ? { failure: record.sentence } : {}),
       edited: false, reactions: [], forwarded: record.passedOn?.times ?? 0, may: { edit: !record.passedOn, delete: true }, change: null,
     };
   }
@@ -201,7 +205,9 @@ export class Threads {
   async markRead(room: string): Promise<boolean> {
     const thread = await this.thread(room);
     if (thread.unread === 0) return false;
-    await this.vault.save('meta', `thread/${room}`, { ...thread, unread: 0, readSeq: thread.headSeq } satisfies Thread);
+    await this.vault.save('meta', `thread/${room}`, {
+      ...thread, unread: 0, readSeq: thread.headSeq, ...(thread.theirs ? { seen: thread.theirs } : {}),
+    } satisfies Thread);
     return true;
   }
 }

@@ -379,6 +379,11 @@ export class FakeEngine implements Engine {
       });
       return { found: found.reverse(), looked: all.length, before: null };
     },
+    typing: async ({ room }) => {
+      const chat = this.#chats.find((one) => one.room === room);
+      if (chat) this.#tell({ type: 'typing', room, account: chat.account, name: chat.display_name });
+      return null;
+    },
     keep_chat: async ({ room, ...change }) => {
       if (change.pinned && this.#chats.filter((chat) => chat.pinned).length >= 5) throw refused('invalid', 'You can pin 5 chats. Unpin another one first.');
       return this.#regroup(room, (chat) => ({ ...chat, ...change }));

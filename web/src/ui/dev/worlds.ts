@@ -173,7 +173,7 @@ const SCRIPT: Line[] = [
   { text: `A longer thought. ${'It keeps going because we want to see how a long message folds. '.repeat(40)}`, at: 2 * HOUR },
   {
     text: 'Great, thank you', mine: true, at: 30 * MINUTE,
-    over: { delivery: 'delivered', reply_to: { id: 'gone', text: '', mine: false, name: '', place: '00000010', deleted: true }, edited: true },
+    over: { delivery: 'read', read_by: 3, reply_to: { id: 'gone', text: '', mine: false, name: '', place: '00000010', deleted: true }, edited: true },
   },
   { text: 'Are you coming to practice later?', at: 3 * MINUTE, over: { reactions: [{ symbol: '❤️', count: 1, mine: true, names: [] }, { symbol: '👍', count: 1, mine: false, names: [''] }] } },
 ];
@@ -196,8 +196,8 @@ export function groupThread(chat: Chat, now: number): Message[] {
 }
 
 /** What every message says of changes when nobody changed it. */
-export const plain = (mine: boolean): Pick<Message, 'edited' | 'reactions' | 'forwarded' | 'may' | 'change'> => ({
-  edited: false, reactions: [], forwarded: 0, may: { edit: mine, delete: mine }, change: null,
+export const plain = (mine: boolean): Pick<Message, 'read_by' | 'edited' | 'reactions' | 'forwarded' | 'may' | 'change'> => ({
+  read_by: 0, edited: false, reactions: [], forwarded: 0, may: { edit: mine, delete: mine }, change: null,
 });
 
 /** How places look in this world: they sort as texts do. */

@@ -6,6 +6,7 @@ import type { Tray } from '../media/tray.svelte';
 import { preload } from '../parts/Lazy.svelte';
 import { Resource } from '../resource.svelte';
 import { point } from '../words/jump';
+import { Typing } from './typing.svelte';
 import { marked, UNMARKED, type Mark } from './unread';
 import { afterLast, firstPlace, MOST, PAGE, renewed, withEarlier, withLater } from './window';
 
@@ -38,12 +39,14 @@ export class Thread {
   /** Where the line "New messages" stands. */
   mark = $state.raw<Mark>(UNMARKED);
   readonly page: Resource<Stretch>;
+  readonly typing: Typing;
   /** How the stretch on the page is asked for next; moves change it for one time. */
   #next: (() => Promise<Stretch>) | null = null;
   /** Something that this person wrote is on the page, if only on its way. */
   readonly #wrote = $derived.by(() => this.page.value?.messages.some(({ mine, kind }) => mine && kind !== 'info') === true);
 
   constructor(private readonly kith: Kith, readonly room: string) {
+    this.typing = new Typing(kith.engine, room);
     this.tray = kith.trays.get(room) ?? null;
     this.page = new Resource(async () => {
       const next = this.#next ?? (() => this.#again());
@@ -55,9 +58,22 @@ export class Thread {
   /** Loads now and again whenever the engine says that the thread changed; returns how to stop. */
   follow(): () => void {
     void this.page.load();
-    return this.kith.engine.on((happening) => {
-      if (happening.type === 'thread' && happening.room === this.room) void this.page.load();
+    const stop = this.kith.engine.on((happening) => {
+      if (!('room' in happening) || happening.room !== this.room) return;
+      if (happening.type === 'typing') this.typing.heard(happening.account, happening.name);
+      if (happening.type === 'thread') void this.#moved();
     });
+    return () => {
+      stop();
+      this.typing.clear();
+    };
+  }
+
+  /** Something changed; whoever's message came has written it. */
+  async #moved(): Promise<void> {
+    const before = this.page.value?.messages.at(-1)?.id;
+    await this.page.load();
+    if (this.page.value?.messages.at(-1)?.id !== before) this.typing.clear();
   }
 
   #ask(where: { before?: string; from?: string; limit?: number } = {}): Promise<Stretch> {
