@@ -115,14 +115,14 @@ def test_an_object_that_is_not_what_was_stored_is_never_served(blobs: Depot, lie
 
 
 def test_a_bucket_that_does_not_answer_is_a_calm_503_and_nothing_is_lost(
-    blobs: Depot, monkeypatch: pytest.MonkeyPatch
+    blobs: Depot, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last piece is not acknowledged; when the bucket is back the same piece completes the upload."""
     import obstore  # noqa: PLC0415  as the code does
 
     ana = blobs.person("ana")
     data = ciphertext(SIZE)
-    ready = blobs.put(ana, ciphertext(1024))
+    ready, unwanted = blobs.put(ana, ciphertext(1024)), blobs.put(ana, ciphertext(1024, 3))
     blob = blobs.begin(ana, SIZE)
     assert blobs.bring(ana, blob, 0, data[:70_000]).status_code == 204
 
@@ -132,6 +132,9 @@ def test_a_bucket_that_does_not_answer_is_a_calm_503_and_nothing_is_lost(
     with monkeypatch.context() as broken:
         broken.setattr(obstore, "put", away)
         broken.setattr(obstore, "get", away)
+        broken.setattr(obstore, "delete", away)
+        assert blobs(ana, "DELETE", f"/{unwanted}").status_code == 204
+        assert blobs(ana, "GET", f"/{unwanted}").status_code == 404
         refused = blobs.bring(ana, blob, 70_000, data[70_000:])
         assert (refused.status_code, refused.headers["upload-offset"]) == (503, "70000")
         assert refused.json()["error"]["retry_after_ms"] > 0
@@ -139,6 +142,8 @@ def test_a_bucket_that_does_not_answer_is_a_calm_503_and_nothing_is_lost(
         assert (unreadable.status_code, unreadable.json()["error"]["code"]) == (503, "read_only")
     assert blobs.bring(ana, blob, 70_000, data[70_000:]).status_code == 204
     assert blobs(ana, "GET", f"/{blob}").content == data
+    assert blobs(ana, "DELETE", f"/{ready}").status_code == 204  # and with it what could not be removed before
+    assert [name.rpartition("/")[2] for name in bucket.names()] == [blob]
 
 
 def test_a_server_that_dies_behind_the_upload_to_the_bucket_goes_on(

@@ -200,6 +200,34 @@ def test_a_forgotten_upload_is_gone_here_and_on_the_server(meeting: Meeting, tmp
     asyncio.run(story())
 
 
+def test_a_program_that_ends_behind_its_upload_sends_the_message_once(
+    meeting: Meeting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is the message, not the upload: there is nothing to take up twice."""
+
+    async def story() -> None:
+        async with meeting.client("ole") as ole, meeting.client("pam") as pam:
+            await meeting.join(ole, "ole")
+            await meeting.join(pam, "pam")
+            here, _ = await introduce(ole, pam)
+            source = tmp_path / "once.txt"
+            source.write_bytes(b"once")
+            with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+                patched.setattr(ole, "sent", _power_cut)
+                await here.send_file(source)
+        async with meeting.client("ole") as ole, meeting.client("pam") as pam:
+            assert ole.room(here.id).uploads() == []
+            assert await (await next_message(pam)).files[0].read() == b"once"
+            await ole.room(here.id).send("and that was all")
+            assert (await next_message(pam)).text == "and that was all"
+
+    asyncio.run(story())
+
+
+async def _power_cut(_: object) -> Message:
+    raise RuntimeError("the power is gone")
+
+
 def test_a_lost_connection_is_taken_up_again(meeting: Meeting, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up: the answer is lost after the server stored the bytes. Down: the stream ends in the middle, every time."""
 

@@ -225,19 +225,28 @@ class Keeper:
     # --- what is over
 
     async def clear(self) -> None:
-        """Remove what expired or was deleted, rows first, then bytes; a crash in between loses no removal."""
+        """Remove what expired or was deleted, rows first, then bytes; a crash in between loses no removal.
+
+        Where the storage does not answer, the bytes go the next time.
+        """
         while await self._database.write(flows.expire):
             pass
-        while blobs := await self._database.read(flows.to_remove):
-            await self._remove(blobs)
-            await self._database.write(flows.removed, blobs)
+        try:
+            while blobs := await self._database.read(flows.to_remove):
+                await self._remove(blobs)
+                await self._database.write(flows.removed, blobs)
+        except StorageAwayError as away:
+            log.warning("blob-storage-away", because=str(away))
 
     async def clear_lost(self) -> None:
         """Remove old bytes that no row knows: a restored database has forgotten them."""
         names = self._storage.listed(LOST_S)
-        while batch := await self._in_thread(lambda: list(islice(names, flows.MOST))):
-            ids = [name for name in batch if is_id(name)]
-            await self._remove(await self._database.read(flows.unknown, ids))
+        try:
+            while batch := await self._in_thread(lambda: list(islice(names, flows.MOST))):
+                ids = [name for name in batch if is_id(name)]
+                await self._remove(await self._database.read(flows.unknown, ids))
+        except StorageAwayError as away:
+            log.warning("blob-storage-away", because=str(away))
 
     async def _remove(self, blobs: list[str]) -> None:
         for blob in blobs:

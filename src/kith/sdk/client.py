@@ -1285,8 +1285,12 @@ class Client:
         *,
         files: tuple[FileRecord, ...] = (),
         template: bytes | None = None,
+        upload: UploadRecord | None = None,
     ) -> OutboxRecord:
-        """Put words, files that are up, or other content (`template`, without a salt) into the outbox, on disk."""
+        """Put words, files that are up, or other content (`template`, without a salt) into the outbox, on disk.
+
+        With it goes the record of its `upload`: taken up again, the message would be sent twice.
+        """
         self._look_after()
         if not text.strip() and not files and template is None:
             raise RefusedError("invalid", "Write something first.")
@@ -1304,6 +1308,8 @@ class Client:
         vault = self._need_vault()
         with vault.transaction():
             vault.put("outbox", record.place, record)
+            if upload is not None:
+                vault.drop("meta", upload.place)
         self._poke(room)
         return record
 

@@ -247,8 +247,7 @@ class Sending:
             await self._one(index, _shifted(progress, done, sum(sizes)))
             done += size
         client, record = self._client, self._record
-        message = client.queue(record.room, record.caption, record.reply_to, files=record.files)
-        self._drop()
+        message = client.queue(record.room, record.caption, record.reply_to, files=record.files, upload=record)
         return await client.sent(message)
 
     async def forget(self) -> None:
@@ -256,7 +255,7 @@ class Sending:
         for file in self._record.files:
             if file.blob:
                 await transfer.remove(self._client.api, file.blob)
-        self._drop()
+        self._client.drop_upload(self._record)
 
     async def _one(self, index: int, progress: Told | None) -> None:
         file, api = self._files[index], self._client.api
@@ -289,9 +288,6 @@ class Sending:
         """Put what is known on disk, where it can serve after a crash."""
         if self._durable:
             self._client.keep_upload(self._record)
-
-    def _drop(self) -> None:
-        self._client.drop_upload(self._record)
 
 
 def _again(record: FileRecord) -> FileToSend:
