@@ -75,7 +75,7 @@ def test_the_bundle_outlives_the_evidence_of_the_case(bureau: Bureau) -> None:
     """The case's key is destroyed after 180 days, this one is not."""
     tip = finished(bureau)
     bureau.clock.now += 181 * DAY
-    assert bureau.do(keeping.forget, bureau.desk.limits, flows.holds_case) == 1
+    assert bureau.do(keeping.forget, bureau.desk.limits, bureau.desk.blobs, flows.holds_case) == 1
     assert rows_of(bureau, "exhibits") == []
     assert CANARY.encode() in b"".join(bundle(bureau, tip).parts.values())
 
@@ -84,7 +84,7 @@ def test_evidence_of_a_tip_that_is_not_done_is_held(bureau: Bureau) -> None:
     """A draft that waits must not lose what it rests on."""
     bureau.drafted()
     bureau.clock.now += 400 * DAY
-    assert bureau.do(keeping.forget, bureau.desk.limits, flows.holds_case) == 0
+    assert bureau.do(keeping.forget, bureau.desk.limits, bureau.desk.blobs, flows.holds_case) == 0
 
 
 @pytest.mark.parametrize(

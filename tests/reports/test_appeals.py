@@ -162,7 +162,7 @@ def test_an_open_appeal_keeps_the_evidence_it_is_about(world: World) -> None:
     world.clock.now += world.desk.limits.evidence_kept_ms + DAY
 
     def forget() -> int:
-        return int(world.do(keeping.forget, world.desk.limits, lambda *_: False))
+        return int(world.do(keeping.forget, world.desk.limits, world.desk.blobs, lambda *_: False))
 
     assert forget() == 0
     ben = world.staff("ben", "reviewer")

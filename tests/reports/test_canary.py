@@ -116,7 +116,7 @@ def test_destroyed_evidence_leaves_no_key_behind(world: World) -> None:
     assert keys
     assert kept
     world.clock.now += world.desk.limits.evidence_kept_ms + 1
-    assert world.do(keeping.forget, world.desk.limits, lambda *_: False) == 1
+    assert world.do(keeping.forget, world.desk.limits, world.desk.blobs, lambda *_: False) == 1
     world.raw("pragma wal_checkpoint(truncate)")
     everything = b"".join(file.read_bytes() for file in world.path.parent.iterdir())
     assert not any(thing in everything for thing in [*keys, *kept])

@@ -182,14 +182,15 @@ def test_a_files_name_cannot_dress_up_as_another_kind_of_file() -> None:
     item = Scene(6).chat.items[0]
     sealed = {"url": "u", "expires": 0, "size": 9, "enc_alg": 1, "key": b"k", "nonce": b"n", "aad": b"", "hash_alg": 1}
 
-    def read(name: str, kind: str = "image/png") -> tuple[str, ...]:
+    def read(name: str, kind: str = "image/png") -> list[tuple[str, str, int]]:
         part = mimi.ExternalPart(content_type=kind, content_hash=b"h", filename=name, **sealed)  # type: ignore[arg-type]
         content = replace(mimi.decode(item.content), part=part)
-        return evidence.read_exhibit(replace(item, content=mimi.encode(content)).encode()).attachments
+        files = evidence.read_exhibit(replace(item, content=mimi.encode(content)).encode()).files
+        return [(file.name, file.media_type, file.size) for file in files]
 
-    assert read("Zoë 👍.png") == ("Zoë 👍.png (image/png, 9 bytes)",)
-    assert read("gpj.\u202eexe", "a\u2028b") == ("gpj.\\u{202e}exe (a\\u{2028}b, 9 bytes)",)
-    assert read("") == ("attachment (image/png, 9 bytes)",)
+    assert read("Zoë 👍.png") == [("Zoë 👍.png", "image/png", 9)]
+    assert read("gpj.\u202eexe", "a\u2028b") == [("gpj.\\u{202e}exe", "a\\u{2028}b", 9)]
+    assert read("") == [("", "image/png", 9)]
 
 
 def test_nothing_prints_what_was_said() -> None:

@@ -403,7 +403,7 @@ def test_evidence_is_destroyed_in_time_not_early_not_late_and_not_when_held(worl
     scene.decide(Choice(action="no_action", policy=BY_ID["spam"], severity="low"))
 
     def forget(*, held: bool) -> int:
-        return int(world.do(keeping.forget, world.desk.limits, lambda *_: held))
+        return int(world.do(keeping.forget, world.desk.limits, world.desk.blobs, lambda *_: held))
 
     world.clock.now += world.desk.limits.evidence_kept_ms
     assert forget(held=False) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from kith.authorities.office import Office
 from kith.authorities.submitter import Submitter
 from kith.ledger import audit
 from kith.ledger import log as ledger
-from kith.ledger.database import Database, Projector, Projectors, Reader
+from kith.ledger.database import Database, Projector, Projectors, Reader, Tx
 from kith.ledger.events import Event
 from kith.ledger.failstop import StorageError
 from kith.messaging import blob_routes, push_routes
@@ -46,6 +46,8 @@ from kith.messaging import projections as messaging_projections
 from kith.messaging import reactions as messaging_reactions
 from kith.messaging import routes as messaging_routes
 from kith.messaging.blob_keeper import Keeper
+from kith.messaging.blobs import Span
+from kith.messaging.flows import blobs as blob_flows
 from kith.messaging.flows import pushing, sweeping
 from kith.people import flows as people_flows
 from kith.people import handles, key_log
@@ -116,6 +118,30 @@ class RoomFacts:
         return room_facts.last_seq(reader, room)
 
 
+class BlobFacts:
+    """What reports must do with attachments, handed over as functions."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def hold(self, tx: Tx, blob: str, size: int, holder: str) -> bool:
+        """Keep a complete blob for evidence."""
+        return blob_flows.hold(tx, blob, size, holder)
+
+    def release(self, tx: Tx, holder: str) -> None:
+        """The evidence is destroyed."""
+        blob_flows.release(tx, holder)
+
+    def is_own(self, reader: Reader, account: str, blob: str) -> bool:
+        """Whether it is this account's own complete upload."""
+        there = blob_flows.found(reader, blob)
+        return there is not None and there.complete and there.account == account
+
+    def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes of a held blob."""
+        return self._keeper.evidence(blob, size, Span(start, stop))
+
+
 class Kith:
     """One server: its settings, keys, database, applications and jobs."""
 
@@ -149,7 +175,6 @@ class Kith:
             },
         )
         evidence = EvidenceKey(self.keys.evidence)
-        self.desk = Desk(evidence)
         username, password = self.settings.tipline.credentials()
         operator = self.settings.operator
         self.office = Office(
@@ -165,6 +190,7 @@ class Kith:
         where = os.environ.get("KITH_BLOBS", self.settings.blobs)
         lies = blob_s3.storage(where, self.settings.blobs_key_file, data / "blobs")
         self.blobs = Keeper(self.database, lies, free=lambda: self.disk.free() - self.disk.reserve)
+        self.desk = Desk(evidence, server=self.settings.server_name, blobs=BlobFacts(self.blobs))
         self.waker = Waker(
             self.database,
             self.keys.push,
@@ -301,7 +327,7 @@ class Kith:
 
     async def _forget_evidence(self) -> None:
         held = authorities_flows.holds_case
-        while await self.database.write(reports_keeping.forget, self.desk.limits, held):
+        while await self.database.write(reports_keeping.forget, self.desk.limits, self.desk.blobs, held):
             pass
 
     async def _write_audit_head(self) -> None:

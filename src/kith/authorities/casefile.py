@@ -18,7 +18,7 @@ from kith.ledger.database import Reader, Row, decode_json
 from kith.people import enforcement, facts
 from kith.people import store as people
 from kith.reports import store as reports
-from kith.reports.evidence import FLAWS, read_exhibit
+from kith.reports.evidence import FLAWS, SaidFile, read_exhibit
 from kith.reports.sealing import CannotOpen, CaseKey, EvidenceKey
 
 UNREADABLE = "[this message could not be opened by the service]"
@@ -115,8 +115,12 @@ def _line(row: Row, key: CaseKey | None) -> Line:
         at_ms=row.accepted_ms,
         text=UNREADABLE if said is None else f"[{said.kind}] {said.text}" if said.kind != "message" else said.text,
         flaw=None if row.flaw is None else FLAWS[row.flaw],
-        attachments=() if said is None else said.attachments,
+        attachments=() if said is None else tuple(map(_described, said.files)),
     )
+
+
+def _described(file: SaidFile) -> str:
+    return f"{file.name or 'attachment'} ({file.media_type}, {file.size} bytes)"
 
 
 def _opened(key: CaseKey, thing: str, sealed: bytes, otherwise: bytes) -> bytes:

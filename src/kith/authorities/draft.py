@@ -235,7 +235,7 @@ def _line(line: Line) -> str:
     proof = "VERIFIED" if line.flaw is None else f"UNVERIFIED ({line.flaw})"
     at = "no time" if line.at_ms is None else f"{_utc(line.at_ms):%Y-%m-%d %H:%M:%S} UTC"
     number = "" if line.seq is None else f" message {line.seq}"
-    words = [*line.text.splitlines(), *(f"[attachment, not handed in: {a}]" for a in line.attachments)]
+    words = [*line.text.splitlines(), *(f"[attachment, described only: {a}]" for a in line.attachments)]
     said = "\n    | ".join(words) if words else "[no text]"
     return f"{at} {_SIDES[line.side]}{number} {proof}:\n    | {said}"
 

@@ -217,6 +217,20 @@ STEPS: tuple[Step, ...] = (
             "CREATE INDEX pushes_by_renewal ON pushes (renewed_ms)",
         ),
     ),
+    Step(
+        "attachments of reported messages",
+        (
+            "CREATE TABLE blob_holds (blob TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (blob, holder))",
+            "CREATE INDEX blob_holds_by_holder ON blob_holds (holder)",
+            (
+                'CREATE TABLE report_attachments (exhibit TEXT NOT NULL, part BIGINT NOT NULL, "case" TEXT NOT NULL, '
+                "report TEXT NOT NULL, message BLOB NOT NULL, blob TEXT, size BIGINT NOT NULL, "
+                "content_hash BLOB NOT NULL, PRIMARY KEY (exhibit, part))"
+            ),
+            'CREATE INDEX report_attachments_by_case ON report_attachments ("case")',
+            "CREATE INDEX report_attachments_by_report ON report_attachments (report)",
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

@@ -266,6 +266,16 @@ blob_removals = table(
     kind="operational",
 )
 
+blob_holds = table(
+    "blob_holds",
+    text("blob", "its id", key=True),
+    text("holder", "what needs it: an exhibit of a report", key=True),
+    Index("blob_holds_by_holder", "holder"),
+    purpose="ciphertexts that a participant reported: their bytes stay, readable for reviewers alone",
+    retention="as long as the evidence of the case",
+    kind="operational",
+)
+
 heads = table(
     "heads",
     text("room", "id of the room", key=True),
@@ -1032,6 +1042,10 @@ BLOB_GONE = delete(blobs).where(_l.blob == bindparam("id"))
 BLOBS_EXPIRED = select(_l.blob).where(_l.expires_ms <= bindparam("now")).limit(bindparam("most"))
 BLOBS_TO_REMOVE = select(blob_removals.c.blob).limit(bindparam("most"))
 BLOB_REMOVED = delete(blob_removals).where(blob_removals.c.blob == bindparam("id"))
+
+HOLD = select(blob_holds.c.blob).where(blob_holds.c.blob == bindparam("id")).limit(1)
+HOLDS_OF = select(blob_holds.c.blob).where(blob_holds.c.holder == bindparam("by"))
+HOLDS_GONE = delete(blob_holds).where(blob_holds.c.holder == bindparam("by"))
 
 # --- push -----------------------------------------------------------------------------------------
 

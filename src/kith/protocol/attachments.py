@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
@@ -54,7 +54,8 @@ MEDIA: Final = -4
 """The extension that says what the files of a message are like; proposed number, in our private range."""
 POSTERS: Final = frozenset({"image/webp", "image/jpeg"})
 
-_BLOCK: Final = 16
+BLOCK: Final = 16
+"""Bytes of one AES block, on which a decryption may begin."""
 _FIRST_COUNTER: Final = 2
 """GCM with a 12-byte nonce encrypts from counter 2; counter 1 is for the tag (SP 800-38D section 7.1)."""
 
@@ -234,7 +235,7 @@ def seal_chunk(key: bytes, nonce: bytes, sums: Sums, index: int, plain: bytes, *
 
 def _counted(key: bytes, nonce: bytes, at: int, data: bytes) -> bytes:
     """GCM's own counter mode from this offset on; the same both ways."""
-    counter = nonce + (at // _BLOCK + _FIRST_COUNTER).to_bytes(_BLOCK - NONCE)
+    counter = nonce + (at // BLOCK + _FIRST_COUNTER).to_bytes(BLOCK - NONCE)
     return Cipher(AES256(key), CTR(counter)).encryptor().update(data)
 
 
@@ -288,6 +289,12 @@ def open_whole(file: Sealed, length: int, sealed: bytes) -> bytes:
     plain = opener.update(sealed)
     opener.finish()
     return plain
+
+
+def decryptor_at(file: Sealed, at: int) -> Callable[[bytes], bytes]:
+    """Decrypts ciphertext from this offset on, a multiple of `BLOCK`. It verifies nothing: the caller did."""
+    counter = file.nonce + (at // BLOCK + _FIRST_COUNTER).to_bytes(BLOCK - NONCE)
+    return Cipher(AES256(file.key), CTR(counter)).decryptor().update
 
 
 def open_chunk(file: Sealed, media: Media, index: int, sealed: bytes) -> bytes:

@@ -1,9 +1,10 @@
-"""What flows of this room need of the server: the evidence key and the numbers."""
+"""What flows of this room need of the server: the evidence key, the numbers, and attachments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kith.reports.attachments import Blobs, Nowhere, Viewing
 from kith.reports.limits import Limits
 from kith.reports.sealing import EvidenceKey
 
@@ -14,3 +15,7 @@ class Desk:
 
     key: EvidenceKey
     limits: Limits = field(default_factory=Limits)
+    server: str = ""
+    """The HOST of every URI."""
+    blobs: Blobs = field(default_factory=Nowhere)
+    viewing: Viewing = field(default_factory=Viewing)

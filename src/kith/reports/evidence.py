@@ -29,6 +29,8 @@ from kith.protocol.franking import (
 )
 from kith.protocol.uris import account_uri, room_uri
 from kith.protocol.wire import Malformed
+from kith.reports.attachments import Part, parts_of
+from kith.reports.looks import spelt
 
 Side: TypeAlias = Literal["reported", "reporter", "other"]
 """Who sent an exhibit; for an unverified one, whom the reporter says."""
@@ -61,6 +63,8 @@ class Exhibit:
     flaw: Flaw | None
     room_seq: int | None
     accepted_ms: int | None
+    parts: tuple[Part, ...] = ()
+    """Attachments of a genuine message; those of claims are not fetched for anybody."""
 
     @property
     def verified(self) -> bool:
@@ -138,7 +142,7 @@ def examine(
     )
     side = _sides(parties)
     return Examined(
-        exhibits=tuple(_exhibit(result, side) for result in assessment.results),
+        exhibits=tuple(_exhibit(result, side, parties.server) for result in assessment.results),
         gaps=assessment.gaps,
         omitted_tail=assessment.omitted_tail,
         report_class=assessment.report_class,
@@ -154,7 +158,7 @@ def _sides(parties: Parties) -> Callable[[str], Side]:
     return lambda sender: known.get(sender, "other")
 
 
-def _exhibit(result: Verified | Unverified, side: Callable[[str], Side]) -> Exhibit:
+def _exhibit(result: Verified | Unverified, side: Callable[[str], Side], server: str) -> Exhibit:
     context = result.exhibit.context
     return Exhibit(
         item=result.exhibit.encode(),
@@ -162,6 +166,7 @@ def _exhibit(result: Verified | Unverified, side: Callable[[str], Side]) -> Exhi
         flaw=result.reason if isinstance(result, Unverified) else None,
         room_seq=_storable(context.room_seq),
         accepted_ms=_storable(context.accepted_timestamp),
+        parts=() if isinstance(result, Unverified) else parts_of(result.exhibit, server),
     )
 
 
@@ -172,16 +177,30 @@ def _storable(claimed: int) -> int | None:
 # --- reading an exhibit after it was opened -------------------------------------------------------------------------
 
 
+class SaidFile(msgspec.Struct, frozen=True, kw_only=True):
+    """An attachment as its message describes it. `size` in bytes of ciphertext."""
+
+    part: int
+    name: str
+    media_type: str
+    description: str
+    size: int
+
+    def __repr__(self) -> str:
+        return f"SaidFile({self.part}, …)"
+
+
 class Said(msgspec.Struct, frozen=True, kw_only=True):
     """An opened exhibit, as a reviewer or an investigator reads it.
 
-    `kind`: message, reply, edit, delete, reaction, or unreadable. `attachments` describe what was sent beside the
-    words; their bytes are not part of a report, so each says that it is unproven.
+    `kind`: message, reply, edit, delete, reaction, timer, or unreadable. `files` describe what was sent beside the
+    words, by part; their bytes are looked at one by one. `forwarded`: how often it had been passed on.
     """
 
     kind: str
     text: str
-    attachments: tuple[str, ...] = ()
+    files: tuple[SaidFile, ...] = ()
+    forwarded: int = 0
 
     def __repr__(self) -> str:
         return f"Said({self.kind}, …)"
@@ -194,7 +213,9 @@ def read_exhibit(item: bytes) -> Said:
         content = mimi.decode(raw)
     except Malformed:
         return Said(kind="unreadable", text=raw.decode("utf-8", "replace"))
-    return Said(kind=_kind(content), text=mimi.plain_text(content), attachments=_attachments(content))
+    return Said(
+        kind=_kind(content), text=mimi.plain_text(content), files=_files(content), forwarded=content.times_forwarded
+    )
 
 
 def _kind(content: MimiContent) -> str:
@@ -205,16 +226,18 @@ def _kind(content: MimiContent) -> str:
     return "message" if content.in_reply_to is None else "reply"
 
 
-def _attachments(content: MimiContent) -> tuple[str, ...]:
-    parts = (part for _, part in mimi.numbered_parts(content.part) if isinstance(part, ExternalPart))
+def _files(content: MimiContent) -> tuple[SaidFile, ...]:
     return tuple(
-        f"{_spelt(part.filename) or 'attachment'} ({_spelt(part.content_type)}, {part.size} bytes)" for part in parts
+        SaidFile(
+            part=number,
+            name=spelt(part.filename),
+            media_type=spelt(part.content_type),
+            description=spelt(part.description),
+            size=part.size,
+        )
+        for number, part in mimi.numbered_parts(content.part)
+        if isinstance(part, ExternalPart)
     )
-
-
-def _spelt(name: str) -> str:
-    """A name that its sender chose, with what is invisible or turns the line around spelt out for the reviewer."""
-    return "".join(letter if letter.isprintable() else f"\\u{{{ord(letter):x}}}" for letter in name)
 
 
 FLAWS: Final[Mapping[str, str]] = {

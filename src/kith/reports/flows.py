@@ -16,7 +16,8 @@ from kith.ledger.events import AppealFiled, CaseOpened, CaseRaised, ReportFiled
 from kith.ledger.limits import DAY
 from kith.ledger.signals import Changed
 from kith.people import enforcement, facts
-from kith.reports import keeping, store, triage
+from kith.reports import attachments, keeping, store, triage
+from kith.reports.attachments import Missing
 from kith.reports.consequences import may_appeal
 from kith.reports.desk import Desk
 from kith.reports.evidence import Examined
@@ -50,6 +51,8 @@ class Filed(NamedTuple):
     report: str
     report_class: Literal["FULL", "PARTIAL", "NONE"]
     first: bool
+    missing: tuple[Missing, ...] = ()
+    """Attachments that the server has no more; the device may hand them in."""
 
 
 # Filing ------------------------------------------------------------------------------------------
@@ -73,13 +76,15 @@ def file(tx: Tx, filing: Filing, examined: Examined, desk: Desk) -> Filed | Deci
     first = triage.first_as_told(known)  # by what the reporter said and is: it must not tell the other's age
     if filing.report is not None and (earlier := tx.one(store.REPORT, which=filing.report)) is not None:
         same = (earlier.reporter, earlier.account) == (filing.reporter, filing.account)
-        return Filed(filing.report, examined.report_class, first) if same else TAKEN
+        lacking = tuple(attachments.missing(tx, filing.report))
+        return Filed(filing.report, examined.report_class, first, lacking) if same else TAKEN
     flooding = today >= limits.reports_per_day_at_most
     if today >= limits.reports_per_day_ever or (flooding and not first):
         return refuse("report-flood", "You have sent very many reports today. Try again tomorrow.")
     case = _case_for(tx, filing.account, triage.of_report(known, tx.now, limits), "report", desk.key)
     report = filing.report or str(uuid4())
-    keeping.keep_report(tx, keeping.key_of(tx, case, desk.key), report, filing.note, examined, proven_only=flooding)
+    case_key = keeping.key_of(tx, case, desk.key)
+    keeping.keep_report(tx, case_key, report, filing.note, examined, blobs=desk.blobs, proven_only=flooding)
     tx.append(
         ReportFiled(
             report=report,
@@ -93,7 +98,7 @@ def file(tx: Tx, filing: Filing, examined: Examined, desk: Desk) -> Filed | Deci
             room=filing.room,
         )
     )
-    return Filed(report, examined.report_class, first)
+    return Filed(report, examined.report_class, first, tuple(attachments.missing(tx, report)))
 
 
 def _case_for(tx: Tx, account: str, place: Place, source: str, key: EvidenceKey | None = None) -> str:

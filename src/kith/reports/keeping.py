@@ -14,7 +14,8 @@ import msgspec
 from kith.ledger import audit
 from kith.ledger.database import Reader, Tx
 from kith.ledger.events import EvidenceDestroyed
-from kith.reports import store
+from kith.reports import attachments, store
+from kith.reports.attachments import Blobs
 from kith.reports.evidence import Examined, Exhibit, Said
 from kith.reports.limits import Limits
 from kith.reports.sealing import CannotOpen, CaseKey, EvidenceKey
@@ -46,11 +47,14 @@ def usable(reader: Reader, case: str, key: EvidenceKey) -> bool:
         return False
 
 
-def keep_report(tx: Tx, key: CaseKey, report: str, note: str, examined: Examined, *, proven_only: bool) -> None:
+def keep_report(
+    tx: Tx, key: CaseKey, report: str, note: str, examined: Examined, *, blobs: Blobs, proven_only: bool
+) -> None:
     """Seal what was reported. `proven_only`: a flood of made-up items must not fill the disk."""
     kept = [exhibit for exhibit in examined.exhibits if exhibit.verified or not proven_only]
     for place, exhibit in enumerate(kept):
-        _put_exhibit(tx, key, report, place, exhibit)
+        made = _put_exhibit(tx, key, report, place, exhibit)
+        attachments.keep(tx, blobs, (key.case, report, made), exhibit.parts)
     if note:
         put_note(tx, key, report, "report", note)
     tx.put(
@@ -64,7 +68,7 @@ def keep_report(tx: Tx, key: CaseKey, report: str, note: str, examined: Examined
     )
 
 
-def _put_exhibit(tx: Tx, key: CaseKey, report: str, place: int, exhibit: Exhibit) -> None:
+def _put_exhibit(tx: Tx, key: CaseKey, report: str, place: int, exhibit: Exhibit) -> str:
     made = str(uuid4())
     tx.put(
         store.exhibits,
@@ -78,6 +82,7 @@ def _put_exhibit(tx: Tx, key: CaseKey, report: str, place: int, exhibit: Exhibit
         accepted_ms=exhibit.accepted_ms,
         sealed=key.seal(made, exhibit.item),
     )
+    return made
 
 
 def put_note(tx: Tx, key: CaseKey, note: str, kind: str, words: str) -> None:
@@ -96,6 +101,13 @@ def open_things(
     return [Opened(thing, read(case_key.open(thing, content))) for thing, content in sealed]
 
 
+def raw(reader: Reader, case: str, exhibit: str, key: EvidenceKey) -> bytes | None:
+    """The exact bytes of an exhibit of this case; None when there is none or its key is destroyed."""
+    wrapped = reader.value(store.WRAPPED_KEY, of_case=case)
+    row = next((e for e in reader.all(store.EXHIBITS, of_case=case) if e.exhibit == exhibit), None)
+    return None if wrapped is None or row is None else key.unwrap(case, wrapped).open(exhibit, row.sealed)
+
+
 def read_note(words: bytes) -> Said:
     """A note as it was written."""
     return Said(kind="note", text=words.decode())
@@ -111,6 +123,7 @@ def move(tx: Tx, case: str, into: str, key: EvidenceKey) -> None:
         moved = new.seal(note.note, old.open(note.note, note.sealed))
         tx.run(store.SET_NOTE, id=note.note, to_case=into, new_sealed=moved)
     tx.run(store.MOVE_COVERAGE, of_case=case, to_case=into)
+    tx.run(store.MOVE_ATTACHMENTS, of_case=case, to_case=into)
     tx.run(store.FORGET_KEY, of_case=case)
 
 
@@ -118,7 +131,7 @@ FORGOTTEN_AT_ONCE: Final = 50
 """Cases whose evidence one flow destroys; a flow stays short."""
 
 
-def forget(tx: Tx, limits: Limits, held: Callable[[Reader, str], bool]) -> int:
+def forget(tx: Tx, limits: Limits, blobs: Blobs, held: Callable[[Reader, str], bool]) -> int:
     """Destroy key and evidence of cases closed long ago, appeal included; how many. `held(reader, case)` keeps one.
 
     Returns `FORGOTTEN_AT_ONCE` when there may be more.
@@ -129,6 +142,7 @@ def forget(tx: Tx, limits: Limits, held: Callable[[Reader, str], bool]) -> int:
             break
         appealed = tx.one(store.LATE_APPEAL_OF, of_case=row.case, before_ms=before) is not None
         if not appealed and not held(tx, row.case):
+            attachments.release(tx, blobs, row.case)
             _destroy(tx, row.case)
             done += 1
     return done

@@ -25,7 +25,7 @@ from kith.ledger.events import (
 from kith.ledger.log import record
 from kith.ledger.signals import Changed
 from kith.people import enforcement
-from kith.reports import keeping, store, triage
+from kith.reports import attachments, keeping, store, triage
 from kith.reports.consequences import Choice, Grounds, Verdict, may_follow, may_work_on, step_of
 from kith.reports.desk import Desk
 from kith.reports.evidence import read_exhibit
@@ -142,6 +142,34 @@ def open_evidence(
         found = [e for e in tx.all(store.EXHIBITS, of_case=source) if wanted is None or e.exhibit in wanted]
         opened += keeping.open_things(tx, source, [(e.exhibit, e.sealed) for e in found], desk.key, read_exhibit)
     return _entered(tx, staff, row, opened, action="evidence.read", limits=desk.limits)
+
+
+class Attachment(NamedTuple):
+    """What a reviewer is about to look at; `blob` None when its bytes are not here."""
+
+    opened: attachments.Opened
+    blob: str | None
+
+
+def open_attachment(tx: Tx, staff: Staff, case: str, which: tuple[str, int], desk: Desk) -> Attachment | Decision:
+    """Open one attachment of an exhibit, with the key that its message commits to; as `open_evidence`.
+
+    `which`: exhibit and part.
+    """
+    exhibit, part = which
+    row = _held(tx, staff, case)
+    if row is None:
+        _enter(tx, staff, tx.one(store.CASE, id=case), ("attachment.read", case), _NOT_HELD)
+        return _NOT_HELD
+    for source in _sources(row):
+        item = keeping.raw(tx, source, exhibit, desk.key)
+        found = None if item is None else attachments.open_part(item, exhibit, part, desk.server)
+        if found is not None:
+            _enter(tx, staff, row, ("attachment.read", exhibit), ALLOW)
+            tx.put(store.views, staff=staff.id, case=row.case, object=exhibit, at_ms=tx.now)
+            _extend(tx, staff, row, desk.limits)
+            return Attachment(found, attachments.blob_of(tx, source, exhibit, part))
+    return NOT_FOUND
 
 
 def open_note(tx: Tx, staff: Staff, case: str, note: str, desk: Desk) -> list[Opened] | Decision:

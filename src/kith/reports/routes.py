@@ -15,12 +15,13 @@ from litestar.types import ControllerRouterHandler
 from kith.ledger.database import Database, Reader
 from kith.ledger.decision import Decision
 from kith.ledger.problem import Problem, invalid, not_found
+from kith.people.buckets import Charge, charge
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
 from kith.protocol.franking import Keys, ReportItem
 from kith.protocol.uris import room_uri
 from kith.protocol.wire import Malformed
-from kith.reports import evidence, flows
+from kith.reports import attachments, evidence, flows
 from kith.reports.desk import Desk
 from kith.reports.evidence import Examined, Parties
 from kith.reports.limits import Limits
@@ -111,7 +112,46 @@ async def report(
     filed = await database.write(flows.file, filing, examined, reports_kit.desk)
     if isinstance(filed, Decision):
         raise _refused(filed)
-    return {"report": filed.report, "class": filed.report_class, "first": filed.first}
+    missing = [{"message_id": one.message.hex(), "part": one.part} for one in filed.missing]
+    return {"report": filed.report, "class": filed.report_class, "first": filed.first, "missing": missing}
+
+
+class HandedIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of `POST /reports/{report}/attachments`: which part, and the reporter's upload of its ciphertext."""
+
+    message_id: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    part: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
+    blob: Annotated[str, msgspec.Meta(max_length=22)]
+
+
+@post("/reports/{report_id:str}/attachments", status_code=204)
+async def hand_in(  # noqa: PLR0917  injected by name
+    report_id: FromPath[str],
+    data: JSONBody[HandedIn],
+    session: TheSession,
+    database: TheDatabase,
+    server: TheServer,
+    reports_kit: TheKit,
+) -> None:
+    """Hand in the ciphertext of a reported attachment that the server has no more. The committed hash decides."""
+    limit = Charge("profile", session.account, server.limits.profile)  # each look reads the whole of it
+    if (wait := await database.write(charge, server.ticket_key, (limit,))) is not None:
+        raise Problem("limited", "That was often enough for now. Try again later.", retry_after_ms=wait)
+    blobs = reports_kit.desk.blobs
+    offer = attachments.Offer(
+        account=session.account,
+        report=report_id,
+        message=bytes.fromhex(data.message_id),
+        part=data.part,
+        blob=data.blob,
+    )
+    wanted = await database.read(attachments.wanted, blobs, offer)
+    if wanted is None:
+        raise not_found()
+    if not await attachments.is_genuine(blobs, data.blob, wanted):
+        raise invalid("This is not the file that was sent. Nothing was added to the report.")
+    if not await database.write(attachments.hand_in, blobs, offer):
+        raise not_found()
 
 
 def _items(data: Report, limits: Limits) -> list[ReportItem]:
@@ -187,4 +227,4 @@ def _refused(decision: Decision) -> Problem:
     return Problem("conflict", because.because)
 
 
-ROUTES: list[ControllerRouterHandler] = [report, your_reports, appeal]
+ROUTES: list[ControllerRouterHandler] = [report, hand_in, your_reports, appeal]

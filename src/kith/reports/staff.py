@@ -6,24 +6,28 @@ it, so that each page that ever holds them belongs to exactly one act and its en
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
-from litestar.response import Redirect, Template
+from litestar.response import Redirect, Stream, Template
 from litestar.types import ControllerRouterHandler
 
 from kith.ledger.database import Tx
 from kith.ledger.decision import Decision
 from kith.ledger.problem import Problem, invalid, not_found
 from kith.people.ladder import Severity
-from kith.reports import casebook, review, staffing
+from kith.protocol.attachments import AttachmentRefusedError
+from kith.reports import attachments, casebook, review, staffing
 from kith.reports.casebook import CaseView
 from kith.reports.consequences import VERDICTS, Choice, Verdict
 from kith.reports.desk import Desk
+from kith.reports.evidence import FLAWS
 from kith.reports.flows import NOT_FOUND
 from kith.reports.keeping import Opened
 from kith.reports.review import Ruling
@@ -193,6 +197,74 @@ def _open(tx: Tx, staff: Staff, case: str, what: str, desk: Desk) -> list[Opened
     return review.open_note(tx, staff, case, what, desk) if found == NOT_FOUND else found
 
 
+class OpenFile(Form):
+    """Which attachment to open."""
+
+    exhibit: str
+    part: int
+
+
+@post("/cases/{case:str}/attachments", status_code=200)
+async def open_attachment(
+    case: FromPath[str], request: AnyRequest, staff: TheStaff, database: TheDatabase, console: TheConsole
+) -> Template:
+    """Open one attachment on a page of its own: verified whole, veiled, and fetched by that page alone."""
+    form = await read_form(request, OpenFile)
+    desk = console.desk
+    try:
+        found = await database.write(review.open_attachment, staff, case, (form.exhibit, form.part), desk)
+    except CannotOpen as fault:
+        raise Problem("conflict", f"This cannot be shown: {fault}.") from None
+    if isinstance(found, Decision):
+        raise _problem(found)
+    opened, flaw, ticket, look = found.opened, "", "", None
+    try:
+        look = await attachments.verify(desk.blobs, found.blob, opened)
+    except AttachmentRefusedError as refusal:
+        flaw = FLAWS[refusal.reason]
+    if look is not None and found.blob is not None:
+        ticket = desk.viewing.admit(staff.id, found.blob, replace(opened, look=look), database.now())
+    exposure = await database.read(review.exposure, staff.id, desk.limits)
+    facts = {"file": opened, "flaw": flaw, "ticket": ticket, "look": look, "case": case, "exposure": exposure}
+    return page("attachment.html", staff, title="Attachment", **facts)
+
+
+@get("/attachments/{ticket:str}")
+async def attachment(
+    ticket: FromPath[str], request: AnyRequest, staff: TheStaff, database: TheDatabase, console: TheConsole
+) -> Stream:
+    """The bytes for that page, or the part of them that a player asks for."""
+    found = console.desk.viewing.found(ticket, staff.id, database.now())
+    if found is None or found[1].look is None:
+        raise not_found()
+    blob, opened = found
+    span = _asked(request.headers.get("range"), opened.length)
+    start, stop = span or (0, opened.length)
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(stop - start),
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Content-Disposition": "inline",
+    }
+    if span:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{opened.length}"
+    pieces = attachments.read(console.desk.blobs, blob, opened, start, stop)
+    media_type = found[1].look.media_type
+    return Stream(pieces, status_code=206 if span else 200, headers=headers, media_type=media_type)
+
+
+_RANGE: Final = re.compile(r"bytes=([0-9]{1,12})-([0-9]{0,12})")
+
+
+def _asked(header: str | None, length: int) -> tuple[int, int] | None:
+    """What a player asks for; anything unusual gets the whole."""
+    found = _RANGE.fullmatch(header) if header else None
+    if found is None or int(found[1]) >= length:
+        return None
+    last = int(found[2]) if found[2] else length - 1
+    return (int(found[1]), min(last, length - 1) + 1) if last >= int(found[1]) else None
+
+
 @post("/cases/{case:str}/verdicts")
 async def save_verdicts(
     case: FromPath[str], request: AnyRequest, staff: TheStaff, database: TheDatabase, console: TheConsole
@@ -321,6 +393,8 @@ PAGES: list[ControllerRouterHandler] = [
     release,
     escalate,
     open_,
+    open_attachment,
+    attachment,
     save_verdicts,
     decide,
     decide_appeal,

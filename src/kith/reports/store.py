@@ -114,6 +114,23 @@ exhibits = table(
     kind="personal",
 )
 
+attachments = table(
+    "report_attachments",
+    text("exhibit", "the message that it belongs to", key=True),
+    number("part", "which part of that message", key=True),
+    text("case", "id of the case"),
+    text("report", "the report it came with"),
+    data("message", "the message's id; with the part it is the identity of this evidence"),
+    text("blob", "where its ciphertext is held; empty while it is missing", null=True),
+    number("size", "bytes of ciphertext that the message commits to"),
+    data("content_hash", "SHA-256 of the ciphertext that the message commits to"),
+    Index("report_attachments_by_case", "case"),
+    Index("report_attachments_by_report", "report"),
+    purpose="which attachments of reported messages are here; their keys, names and types are sealed with the message",
+    retention=_EVIDENCE_LIFE,
+    kind="personal",
+)
+
 notes = table(
     "sealed_notes",
     text("note", "id of the report, appeal or decision it belongs to", key=True),
@@ -331,6 +348,22 @@ SET_NOTE = (
     .values(case=bindparam("to_case"), sealed=bindparam("new_sealed"))
 )
 MOVE_COVERAGE = update(coverage).where(coverage.c.case == bindparam("of_case")).values(case=bindparam("to_case"))
+_a = attachments.c
+ATTACHMENTS_MISSING = (
+    select(_a.exhibit, _a.part, _a.message, _a.size, _a.content_hash)
+    .where(_a.report == bindparam("of_report"), _a.blob.is_(None))
+    .order_by(_a.exhibit, _a.part)
+)
+ATTACHMENT = select(attachments).where(_a.exhibit == bindparam("of_exhibit"), _a.part == bindparam("number"))
+ATTACHMENTS_OF = select(_a.exhibit, _a.part, _a.blob).where(_a.case == bindparam("of_case"))
+ATTACHMENT_HERE = (
+    update(attachments)
+    .where(_a.exhibit == bindparam("of_exhibit"), _a.part == bindparam("number"))
+    .values(blob=bindparam("there"))
+)
+EXHIBITS_WITH_ATTACHMENTS = select(_a.exhibit).where(_a.case == bindparam("of_case")).distinct()
+MOVE_ATTACHMENTS = update(attachments).where(_a.case == bindparam("of_case")).values(case=bindparam("to_case"))
+FORGET_ATTACHMENTS = delete(attachments).where(_a.case == bindparam("of_case"))
 FORGET_EXHIBITS = delete(exhibits).where(exhibits.c.case == bindparam("of_case"))
 FORGET_NOTES = delete(notes).where(notes.c.case == bindparam("of_case"))
 FORGET_COVERAGE = delete(coverage).where(coverage.c.case == bindparam("of_case"))

@@ -105,9 +105,29 @@ def expire(tx: Tx) -> bool:
 
 
 def _gone(tx: Tx, blob: str) -> None:
-    """From now on nobody finds it; its bytes follow, also after a crash."""
+    """From now on nobody finds it; its bytes follow, also after a crash, unless evidence needs them."""
     tx.run(store.BLOB_GONE, id=blob)
-    tx.put(store.blob_removals, blob=blob)
+    if not tx.any(store.HOLD, id=blob):
+        tx.put(store.blob_removals, blob=blob)
+
+
+def hold(tx: Tx, blob: str, size: int, holder: str) -> bool:
+    """Keep the bytes of a complete blob for evidence, whatever becomes of it; False when it is not here as that."""
+    there = found(tx, blob)
+    if there is None or not there.complete or there.size != size:
+        return False
+    if blob not in {row.blob for row in tx.all(store.HOLDS_OF, by=holder)}:  # a message may name it twice
+        tx.put(store.blob_holds, blob=blob, holder=holder)
+    return True
+
+
+def release(tx: Tx, holder: str) -> None:
+    """This evidence is destroyed; bytes that nothing else needs go as well."""
+    blobs = [row.blob for row in tx.all(store.HOLDS_OF, by=holder)]
+    tx.run(store.HOLDS_GONE, by=holder)
+    for blob in blobs:
+        if not tx.any(store.HOLD, id=blob) and not tx.any(store.BLOB, id=blob):
+            tx.put(store.blob_removals, blob=blob)
 
 
 def to_remove(reader: Reader) -> list[str]:
@@ -122,4 +142,4 @@ def removed(tx: Tx, blobs: list[str]) -> None:
 
 def unknown(reader: Reader, blobs: list[str]) -> list[str]:
     """Those of these ids that no row knows: what a restored database has forgotten."""
-    return [blob for blob in blobs if not reader.any(store.BLOB, id=blob)]
+    return [blob for blob in blobs if not reader.any(store.BLOB, id=blob) and not reader.any(store.HOLD, id=blob)]

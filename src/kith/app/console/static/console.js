@@ -58,10 +58,31 @@ function saidBox(said) {
   const words = line("words", said.text || "(no words)");
   words.dir = "auto";
   box.append(words);
-  for (const attachment of said.attachments) {
-    box.append(line("small", `Attachment, not handed in and not proven: ${attachment}`));
-  }
+  if (said.forwarded) box.append(line("small", `Forwarded from elsewhere, ${said.forwarded} ${said.forwarded === 1 ? "time" : "times"} so far.`));
   return box;
+}
+
+/** A form of its own for each attachment: what it opens is one act, on one page. */
+function attached(opener, id, file) {
+  const form = document.createElement("form");
+  form.method = "post";
+  form.action = opener.action.replace(/open$/, "attachments");
+  form.target = "_blank";
+  form.className = "row";
+  for (const [name, value] of [["csrf", opener.elements.csrf.value], ["exhibit", id], ["part", String(file.part)]]) {
+    const field = document.createElement("input");
+    Object.assign(field, { type: "hidden", name, value });
+    form.append(field);
+  }
+  const words = document.createElement("span");
+  words.className = "small";
+  const quoted = (text) => { const made = document.createElement("bdi"); made.textContent = text; return made; };
+  words.append("Attachment: ", quoted(file.name || "without a name"), ", ", quoted(file.media_type));
+  if (file.description) words.append(". Described as: ", quoted(file.description));
+  const button = document.createElement("button");
+  button.textContent = "Check and open";
+  form.append(words, button);
+  return form;
 }
 
 function put(id, said) {
@@ -70,6 +91,8 @@ function put(id, said) {
   card.querySelector(".said")?.remove();
   const form = card.querySelector("form[data-open]");
   const box = saidBox(said);
+  const opener = form || document.querySelector("form[data-open]");
+  if (opener) for (const file of said.files) box.append(attached(opener, id, file));
   const hide = document.createElement("button");
   hide.type = "button";
   hide.className = "quiet";

@@ -1,0 +1,284 @@
+"""The attachments of reported messages: which of them the server still has, and opening one for a reviewer.
+
+Evidence is `messageId + partIndex` and never the ciphertext's hash: one ciphertext may open to two files under two
+keys, and both messages are then evidence of their own (franking.md section 9). The committed key and hash decide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol, cast
+
+from kith.ledger.database import Reader, Tx
+from kith.protocol import content as mimi
+from kith.protocol.attachments import (
+    BLOCK,
+    TAG,
+    AttachmentRefusedError,
+    Media,
+    Opener,
+    Sealed,
+    decryptor_at,
+    media_type,
+    read_media,
+    sealed_of,
+)
+from kith.protocol.content import ExternalPart, MimiContent, message_id
+from kith.protocol.franking import ReportItem
+from kith.protocol.wire import Malformed
+from kith.reports import looks, store
+
+MAX_PARTS: Final = 10
+"""External parts of one message that are kept; clients send no more."""
+
+
+class Blobs(Protocol):
+    """Where ciphertexts lie; messaging's functions, passed in by app. `holder` is the id of an exhibit."""
+
+    def hold(self, tx: Tx, blob: str, size: int, holder: str) -> bool:
+        """Keep a complete blob of this size, whatever becomes of it; False when it is not there."""
+
+    def release(self, tx: Tx, holder: str) -> None:
+        """It is evidence no more."""
+
+    def is_own(self, reader: Reader, account: str, blob: str) -> bool:
+        """Whether this account uploaded it, and it is complete."""
+
+    def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes of a held blob, in pieces."""
+
+
+class Nowhere:
+    """A server that keeps no attachments."""
+
+    def hold(self, tx: Tx, blob: str, size: int, holder: str) -> bool:  # noqa: ARG002  it has none
+        """It has none."""
+        return False
+
+    def release(self, tx: Tx, holder: str) -> None:
+        """Nothing was held."""
+
+    def is_own(self, reader: Reader, account: str, blob: str) -> bool:  # noqa: ARG002  it has none
+        """It has none."""
+        return False
+
+    def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:  # noqa: ARG002  it has none
+        """It has none."""
+        raise AttachmentRefusedError("attachment_missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """An external part of a genuine message: what the message commits to, without the key."""
+
+    part: int
+    message: bytes
+    blob: str
+    size: int
+    content_hash: bytes
+
+
+def parts_of(item: ReportItem, server: str) -> tuple[Part, ...]:
+    """What a verified exhibit refers to beside its words."""
+    try:
+        content = mimi.decode(item.content)
+    except Malformed:
+        return ()
+    identity = message_id(content.sender_uri, content.room_uri, item.content, content.salt)
+    found = [(number, sealed_of(part, server)) for number, part in _external(content)]
+    return tuple(
+        Part(part=number, message=identity, blob=one.blob, size=one.size, content_hash=one.content_hash)
+        for number, one in found[:MAX_PARTS]
+        if one is not None
+    )
+
+
+def _external(content: MimiContent) -> list[tuple[int, ExternalPart]]:
+    return [(n, part) for n, part in mimi.numbered_parts(content.part) if isinstance(part, ExternalPart)]
+
+
+# --- keeping ------------------------------------------------------------------------------------------------------
+
+
+class Missing(NamedTuple):
+    """A part whose bytes the server does not have; the reporter's device may."""
+
+    message: bytes
+    part: int
+
+
+def keep(tx: Tx, blobs: Blobs, place: tuple[str, str, str], parts: tuple[Part, ...]) -> None:
+    """Hold what is there and note what is not. `place`: case, report, exhibit."""
+    case, report, exhibit = place
+    for one in parts:
+        held = blobs.hold(tx, one.blob, one.size, exhibit)
+        tx.put(
+            store.attachments,
+            exhibit=exhibit,
+            part=one.part,
+            case=case,
+            report=report,
+            message=one.message,
+            blob=one.blob if held else None,
+            size=one.size,
+            content_hash=one.content_hash,
+        )
+
+
+def missing(reader: Reader, report: str) -> list[Missing]:
+    """What the reporter's device is asked for."""
+    return [Missing(row.message, row.part) for row in reader.all(store.ATTACHMENTS_MISSING, of_report=report)]
+
+
+class Wanted(NamedTuple):
+    """A missing part that a reporter may hand in."""
+
+    exhibit: str
+    part: int
+    size: int
+    content_hash: bytes
+
+
+def wanted(reader: Reader, blobs: Blobs, offer: Offer) -> Wanted | None:
+    """The part that this person may hand in with a blob of her own; None when there is nothing of the kind."""
+    filed = reader.one(store.REPORT, which=offer.report)
+    if filed is None or filed.reporter != offer.account or not blobs.is_own(reader, offer.account, offer.blob):
+        return None
+    rows = reader.all(store.ATTACHMENTS_MISSING, of_report=offer.report)
+    row = next((row for row in rows if (row.message, row.part) == (offer.message, offer.part)), None)
+    return None if row is None else Wanted(row.exhibit, row.part, row.size, row.content_hash)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A reporter hands in the ciphertext of a part that expired: an upload of her own."""
+
+    account: str
+    report: str
+    message: bytes
+    part: int
+    blob: str
+
+
+async def is_genuine(blobs: Blobs, blob: str, part: Wanted) -> bool:
+    """Whether these bytes are those that the message commits to; the hash decides, whoever brings them."""
+    hashing = hashlib.sha256()
+    async for piece in blobs.read(blob, part.size, 0, part.size):
+        hashing.update(piece)
+    return hmac.compare_digest(hashing.digest(), part.content_hash)
+
+
+def hand_in(tx: Tx, blobs: Blobs, offer: Offer) -> bool:
+    """Hold what was found genuine; False when the report or the upload went meanwhile."""
+    part = wanted(tx, blobs, offer)
+    if part is None or not blobs.hold(tx, offer.blob, part.size, part.exhibit):
+        return False
+    tx.run(store.ATTACHMENT_HERE, of_exhibit=part.exhibit, number=part.part, there=offer.blob)
+    return True
+
+
+def release(tx: Tx, blobs: Blobs, case: str) -> None:
+    """The evidence of this case is destroyed."""
+    for row in tx.all(store.EXHIBITS_WITH_ATTACHMENTS, of_case=case):
+        blobs.release(tx, row.exhibit)
+    tx.run(store.FORGET_ATTACHMENTS, of_case=case)
+
+
+# --- opening ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An attachment that a reviewer is about to see: where its bytes are and what opens them."""
+
+    exhibit: str
+    part: int
+    name: str
+    said_type: str
+    description: str
+    length: int
+    sealed: Sealed = field(repr=False)
+    look: looks.Look | None = None
+
+
+def open_part(item: bytes, exhibit: str, number: int, server: str) -> Opened | None:
+    """What the message itself says of a part: with the committed key, and no other."""
+    content = mimi.decode(ReportItem.decode(item).content)
+    external = _external(content)
+    at = next((at for at, (found, _) in enumerate(external) if found == number), None)
+    if at is None:
+        return None
+    part = external[at][1]
+    sealed = sealed_of(part, server)
+    if sealed is None:
+        return None
+    facts: Media | None = read_media(content.extensions.get(-4), [one.size for _, one in external])[at]
+    return Opened(
+        exhibit=exhibit,
+        part=number,
+        name=looks.spelt(part.filename),
+        said_type=media_type(part.content_type),
+        description=looks.spelt(part.description),
+        length=facts.length if facts else sealed.size - TAG,
+        sealed=sealed,
+    )
+
+
+async def verify(blobs: Blobs, blob: str | None, opened: Opened) -> looks.Look | None:
+    """Read it whole: size, SHA-256, tag. What it looks like, None for what is only described.
+
+    AttachmentRefusedError when it is not what the message commits to. No plaintext is kept.
+    """
+    if blob is None:
+        raise AttachmentRefusedError("attachment_missing")
+    opener, head = Opener(opened.sealed, opened.length), bytearray()
+    async for piece in blobs.read(blob, opened.sealed.size, 0, opened.sealed.size):
+        plain = opener.update(piece)
+        head += plain[: looks.HEAD - len(head)]
+    opener.finish()
+    return looks.look(bytes(head), opened.said_type)
+
+
+async def read(blobs: Blobs, blob: str, opened: Opened, start: int, stop: int) -> AsyncIterator[bytes]:
+    """Bytes of a file that `verify` found to be what was sent: a player asks for parts of it."""
+    first = start - start % BLOCK
+    decrypt, skip = decryptor_at(opened.sealed, first), start - first
+    async for piece in blobs.read(blob, opened.sealed.size, first, stop):
+        plain = decrypt(piece)
+        yield plain[skip:]
+        skip = max(0, skip - len(plain))
+
+
+@dataclass(slots=True)
+class Viewing:
+    """Attachments that somebody opened lately: her page fetches the bytes with a ticket, for some minutes."""
+
+    life_ms: int = 15 * 60_000
+    most: int = 500
+    _tickets: OrderedDict[str, tuple[str, str, Opened, int]] = field(default_factory=OrderedDict)
+
+    def admit(self, staff: str, blob: str, opened: Opened, now: int) -> str:
+        """A ticket for this person alone."""
+        while len(self._tickets) >= self.most:
+            self._tickets.popitem(last=False)
+        ticket = secrets.token_urlsafe(24)
+        self._tickets[ticket] = staff, blob, opened, now + self.life_ms
+        return ticket
+
+    def found(self, ticket: str, staff: str, now: int) -> tuple[str, Opened] | None:
+        """Blob and key behind a ticket; None for everybody else, and when its time is over."""
+        entry = self._tickets.get(ticket)
+        if entry is None or entry[0] != staff or now >= entry[3]:
+            return None
+        return entry[1], entry[2]
+
+
+def blob_of(reader: Reader, case: str, exhibit: str, part: int) -> str | None:
+    """Where the bytes of a part are; None when they are missing or belong to another case."""
+    row = reader.one(store.ATTACHMENT, of_exhibit=exhibit, number=part)
+    return None if row is None or row.case != case else cast("str | None", row.blob)
