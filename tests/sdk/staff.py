@@ -46,6 +46,10 @@ class Reviewer:
         assert answer.status_code == 200, (path, answer.status_code, answer.headers.get("location"))
         return answer.text
 
+    def fetch(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        """Whatever a page shows beside its text."""
+        return self._send(self._http.build_request("GET", path, headers=headers))
+
     def post(self, path: str, fields: dict[str, str]) -> httpx.Response:
         """Send a form; a refusal is an error of the test."""
         answer = self._send(self._http.build_request("POST", path, data=fields, headers={"Origin": self._origin}))

@@ -463,12 +463,20 @@ class Blocked(Struct, frozen=True):
     since_ms: int
 
 
+class MissingFile(Struct, frozen=True):
+    """A file of a reported message that the server has no more."""
+
+    message_id: str
+    part: int
+
+
 class Reported(Struct, frozen=True):
-    """POST /reports."""
+    """POST /reports. `missing` can be handed in with `File.hand_in`, from a copy that one saved."""
 
     report: str
     kind: str = msgspec.field(name="class")
     first: bool = False
+    missing: tuple[MissingFile, ...] = ()
 
 
 class OwnReport(Struct, frozen=True):

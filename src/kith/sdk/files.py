@@ -32,7 +32,7 @@ from kith.protocol.attachments import (
     Sealer,
     Sums,
 )
-from kith.sdk import transfer
+from kith.sdk import answers, transfer
 from kith.sdk.api import Api
 from kith.sdk.errors import BadFile, Refused
 from kith.sdk.pictures import KINDS, Picture, cleaned
@@ -413,6 +413,23 @@ class File:
             partial.unlink(missing_ok=True)
         return target
 
+    async def hand_in(self, reported: answers.Reported, missing: answers.MissingFile, copy: bytes) -> None:
+        """Give a report the file that the server has no more, from a copy that one saved.
+
+        It is sealed anew under the committed key: only exactly what was sent becomes what was sent. BadFile otherwise.
+        """
+        sealed = self._facts.sealed
+        if sealed is None or missing.part != self._facts.part or len(copy) != self.length:
+            raise bad("attachment_hash")
+        whole = await asyncio.to_thread(_resealed, sealed, copy)
+        begun = await transfer.begin(self._client.api, sealed.size)
+
+        async def piece_of(offset: int) -> bytes:
+            return whole[offset : offset + begun.piece]
+
+        await transfer.upload(self._client.api, begun.blob, sealed.size, 0, piece_of=piece_of, told=None)
+        await self._client.api.hand_in(reported.report, missing, begun.blob)
+
     async def _pieces(self, progress: Told | None) -> AsyncGenerator[bytes, None]:
         """The file's bytes; NOT verified before the last one was given and this ends without an error."""
         sealed = self._facts.sealed
@@ -431,6 +448,15 @@ class File:
         except Refused as refused:
             reason = {"not_found": "attachment_missing", "damaged": "attachment_damaged"}.get(refused.code)
             raise (refused if reason is None else bad(reason)) from None
+
+
+def _resealed(sealed: attachments.Sealed, copy: bytes) -> bytes:
+    """The committed ciphertext, from its plaintext."""
+    sealer = attachments.Sealer(sealed.key, sealed.nonce, len(copy))
+    whole = sealer.update(copy) + b"".join(sealer.finish())
+    if sealer.sums().content_hash != sealed.content_hash:
+        raise bad("attachment_hash")
+    return whole
 
 
 def _target(path: Path, name: str, *, replace: bool) -> Path:

@@ -1,0 +1,112 @@
+"""A photo that was reported, from the chat to the reviewer's page: over a real server, the SDK and the console."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from journeys.harness import Server
+from kith.sdk import BadFile, Client, FileToSend
+from sdk.meeting import Meeting, introduce, next_message
+from sdk.staff import Reviewer
+
+NAME = "a-name-for-the-canary.png"
+
+
+def picture() -> bytes:
+    """A benign PNG."""
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), (20, 101, 90)).save(out, "PNG")
+    return out.getvalue()
+
+
+def opened(reviewer: Reviewer, handle: str) -> tuple[str, httpx.Response | None]:
+    """Take the case, open its messages and the one attachment; its page, and what the page's picture fetches."""
+    case = reviewer.take_about(handle)
+    page = reviewer.submit(f"/cases/{case}/open", what="all").text
+    [(exhibit, part)] = re.findall(
+        r'name="exhibit" value="([^"]+)">\s*<input type="hidden" name="part" value="(\d+)"', page
+    )
+    shown = reviewer.submit(f"/cases/{case}/attachments", exhibit=exhibit, part=part).text
+    found = re.search(r'src="(/attachments/[^"]+)"', shown)
+    return shown, reviewer.fetch(found[1]) if found else None
+
+
+async def send_and_report(meeting: Meeting, do: Callable[[Client, Client, Any], Any]) -> Any:
+    """Ben sends Ann a picture; `do` goes on from there, as Ann sees the message."""
+    async with meeting.client("ann") as ann, meeting.client("ben") as ben:
+        await meeting.join(ann, "ann")
+        await meeting.join(ben, "ben")
+        hers, his = await introduce(ann, ben)
+        await his.send_files([FileToSend(source=picture(), name=NAME, as_is=True)], caption="look at this")
+        message = await next_message(ann)
+        del hers
+        return await do(ann, ben, message)
+
+
+def test_a_reported_photo_is_seen_by_the_reviewer_alone_also_when_its_sender_deletes_it(
+    meeting: Meeting, server: Server
+) -> None:
+    """The bytes that were sent, with a type read off them, under headers that let it do nothing."""
+
+    async def story(_: Client, ben: Client, message: Any) -> str:
+        reported = await message.report("other", "this one")
+        assert (reported.kind, reported.missing) == ("FULL", ())
+        blob = message.files[0]._facts.sealed.blob
+        async with httpx.AsyncClient(base_url=f"{server.origin}/api/v1") as http:
+            bearer = {"Authorization": f"Bearer {ben.api.token}"}
+            assert (await http.delete(f"/blobs/{blob}", headers=bearer)).status_code == 204
+            assert (await http.get(f"/blobs/{blob}", headers=bearer)).status_code == 404
+        return ben.handle
+
+    handle = asyncio.run(send_and_report(meeting, story))
+    with Reviewer(server, "rita.files", "reviewer") as rita:
+        page, answer = opened(rita, handle)
+        assert "VERIFIED" in page
+        assert answer is not None
+        assert answer.content == picture()
+        assert answer.headers["content-type"] == "image/png"
+        assert "sandbox" in answer.headers["content-security-policy"]
+        assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
+        part = rita.fetch(str(answer.request.url.path), {"Range": "bytes=10-19"})
+        assert (part.status_code, part.content) == (206, picture()[10:20])
+        with Reviewer(server, "carl.files", "reviewer") as carl:
+            assert carl.fetch(str(answer.request.url.path)).status_code == 404
+        rita.submit(f"/cases/{rita.take_about(handle)}/release")
+    everything = (
+        b"".join(file.read_bytes() for file in server.data.rglob("*") if file.is_file()) + server.log.read_bytes()
+    )
+    assert NAME.encode() not in everything
+
+
+def test_a_photo_that_was_gone_before_the_report_is_handed_in_from_a_copy(meeting: Meeting, server: Server) -> None:
+    """Without it the part is unverified and the words are not; another file is refused and changes nothing."""
+
+    async def story(ann: Client, ben: Client, message: Any) -> str:
+        [file] = message.files
+        copy = await file.read()
+        async with httpx.AsyncClient(base_url=f"{server.origin}/api/v1") as http:
+            bearer = {"Authorization": f"Bearer {ben.api.token}"}
+            assert (await http.delete(f"/blobs/{file._facts.sealed.blob}", headers=bearer)).status_code == 204
+        reported = await message.report("other")
+        [missing] = reported.missing
+        assert missing.message_id == message.id
+        with pytest.raises(BadFile):
+            await file.hand_in(reported, missing, copy[:-1] + b"!")
+        await file.hand_in(reported, missing, copy)
+        del ann
+        return ben.handle
+
+    handle = asyncio.run(send_and_report(meeting, story))
+    with Reviewer(server, "rosa.files", "reviewer") as rosa:
+        page, answer = opened(rosa, handle)
+        assert "UNVERIFIED" not in page
+        assert answer is not None
+        assert answer.content == picture()
