@@ -47,10 +47,12 @@ def test_words_stay_words(meet: Meet, review: Review) -> None:
         mallory.say(text)
         trent.reads(text)
     assert trent.texts() == list(TEXTS)
-    for link in trent.log.locator("a").all():
-        assert (link.get_attribute("href") or "").startswith("https://")
+    expect(trent.log.locator("a")).to_have_count(0)  # before the first answer none opens
     trent.reply(TEXTS[9], TEXTS[2])
     expect(mallory.log.locator("blockquote").last).to_contain_text(TEXTS[9])
+    expect(trent.log.locator("a").first).to_be_visible()
+    for link in trent.log.locator("a").all():
+        assert (link.get_attribute("href") or "").startswith("https://")
     trent.report(TEXTS[3], "Something else", note=TEXTS[1])
     trent.button("Done").click()
 
