@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kith.app import sockets
+from kith.app.serving import listening, server_of
 from kith.app.stream import Hub
 from kith.people import sessions
 from kith.people.server import ServerFacts
@@ -105,6 +106,42 @@ def test_without_the_deadline_a_dripping_request_stays(town: Town, pair: Pair, m
     """The control: the same attack holds its connection when nothing is due."""
     monkeypatch.setattr(sockets, "HEADERS_S", 600.0)
     assert not cut_off(town, pair, drip, "picows")
+
+
+async def reads_for_ever(_: Any, receive: Any, __: Any) -> None:
+    """An application that waits for the whole body."""
+    while (await receive())["type"] == "http.request":
+        pass
+
+
+async def cut_in_the_body(line: bytes) -> bool:
+    """Whether a request that stops in the middle of its body is cut within a moment."""
+    sock = listening("127.0.0.1", 0)
+    server = server_of(reads_for_ever)
+    serving_it = asyncio.create_task(server.serve(sockets=[sock]))
+    while not server.started:  # noqa: ASYNC110 - it has nothing to wait on
+        await asyncio.sleep(0.01)
+    reader, writer = await asyncio.open_connection("127.0.0.1", sock.getsockname()[1])
+    writer.write(line + b"\r\nHost: kith\r\nContent-Length: 60000\r\n\r\n{")
+    try:
+        async with asyncio.timeout(2):
+            return (await reader.read(12)).startswith(b"HTTP/1.1 408")
+    except TimeoutError:
+        return False
+    finally:
+        writer.close()
+        server.should_exit = True
+        await serving_it
+
+
+def test_a_piece_of_an_attachment_may_take_longer_than_other_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four megabytes on a slow line, for this one call; its own deadline holds."""
+    monkeypatch.setattr(sockets, "BODY_S", 0.3)
+    assert asyncio.run(cut_in_the_body(b"PATCH /api/v1/me HTTP/1.1"))
+    assert asyncio.run(cut_in_the_body(b"POST /api/v1/blobs HTTP/1.1"))
+    assert not asyncio.run(cut_in_the_body(b"PATCH /api/v1/blobs/x HTTP/1.1"))
+    monkeypatch.setattr(sockets, "BLOB_S", 0.3)
+    assert asyncio.run(cut_in_the_body(b"PATCH /api/v1/blobs/x HTTP/1.1"))
 
 
 def test_headers_are_due_within_ten_seconds() -> None:
