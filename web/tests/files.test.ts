@@ -195,6 +195,7 @@ test('a message that is taken back while its file goes up never arrives, and not
   await ben.person.hear(room, 'this one');
   assert.ok(!(await ben.person.messages(room)).some((one) => one.text === 'not this one'));
   assert.ok(!(await anna.person.messages(room)).some((one) => one.text === 'not this one'));
+  await anna.person.eventually(async () => ((await anna.device.backend.keys('blobs', { prefix: '' })).length === 0 ? true : null), 'its pieces');
 });
 
 test('what the server refuses for good fails with its own sentence, what passes is tried again', { skip }, async () => {

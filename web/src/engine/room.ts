@@ -720,11 +720,11 @@ export class Room {
     return link.send({ kind: 'ephemeral', room: this.id, message: made.message });
   }
 
-  /** Changes a message that waits for its files; false: it is gone, or on its way. */
+  /** Changes a message that waits for its files; false: it is gone. One that is on its way stays as it is. */
   #amend(id: string, change: (record: OutboxRecord) => OutboxRecord): Promise<boolean> {
     return this.run(async () => {
       const record = (await this.outbox()).find((one) => one.id === id);
-      if (!record || record.sealed !== null) return false;
+      if (!record || record.sealed !== null) return record !== undefined;
       await this.context.vault.save('outbox', outboxKey(record), change(record));
       this.context.emit({ type: 'thread', room: this.id });
       return true;

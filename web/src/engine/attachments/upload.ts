@@ -22,7 +22,7 @@ const PATCH_TIMEOUT_MS = 120_000;
 const QUICK_MS = 700;
 const NOT_NOW = new Set(['offline', 'read_only', 'server', 'conflict']);
 
-/** Changes a waiting message under its chat's lock; false: it is not there any more, or not waiting for files. */
+/** Changes a waiting message under its chat's lock; false: it is not there any more. */
 export type Amend = (id: string, change: (record: OutboxRecord) => OutboxRecord) => Promise<boolean>;
 
 class TakenBack extends Error {}
@@ -161,9 +161,12 @@ export class Uploads {
     return pieces;
   }
 
-  /** What was uploaded for nothing. If the server cannot be told now, it forgets it by itself. */
+  /** What was kept and uploaded for nothing. If the server cannot be told now, it forgets it by itself. */
   #forget(files: readonly OutboxFile[]): void {
-    for (const { begun } of files) if (begun) this.api.dropBlob(begun.blob).catch(() => undefined);
+    for (const { begun, sent } of files) {
+      if (begun) this.api.dropBlob(begun.blob).catch(() => undefined);
+      this.cache.drop(cacheId(sent.file)).catch(() => undefined); // if the device was locked meanwhile, the next sweep
+    }
   }
 }
 
