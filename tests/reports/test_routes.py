@@ -77,7 +77,7 @@ def test_a_report_is_taken_and_followed(api: Api) -> None:
     """201 with class and first; then it is in one's list."""
     status, answer = api.post("/reports", api.body(note="They asked for money."))
     assert status == 201
-    assert set(answer) == {"report", "class", "first"}
+    assert set(answer) == {"report", "class", "first", "missing"}
     assert (answer["class"], answer["first"]) == ("FULL", False)
     [mine] = api.client.get("/api/v1/reports").json()
     assert mine["report"] == answer["report"]
