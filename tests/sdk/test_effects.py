@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as with_
-from itertools import count
+from itertools import count, permutations
 from typing import Any, cast
 
 import pytest
@@ -186,6 +186,13 @@ def test_ten_edits_count_and_no_more(vault: Vault) -> None:
     for number in range(1, 13):
         thread.say(ALICE, mimi.edit, idb(said), str(number))
     assert (thread.at(said).text, len(thread.at(said).edits)) == ("10", 10)
+    late = Thread(vault)
+    said = late.take(row(made(ALICE, mimi.text, "0"), 1))
+    edits = [row(made(ALICE, mimi.edit, idb(said), str(number)), 1 + number) for number in range(1, 13)]
+    for edit in reversed(edits):
+        late.take(edit)
+    assert (late.at(said).text, len(late.at(said).edits)) == ("10", 10)
+    assert [late.at(edit).keep_ms is not None for edit in edits] == [False] * 10 + [True] * 2
 
 
 def test_reactions_of_one_person_and_of_all_are_bounded(vault: Vault) -> None:
@@ -306,6 +313,27 @@ def looks(rows: list[MessageRecord]) -> list[tuple[Any, ...]]:
         (one.id, one.kind, one.text, one.edited, [mark.id for mark in one.edits], standing(one), one.content)
         for one in rows
     ]
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        [("say", 0, 0), ("edit", 0, 0), ("delete", 0, 0)],
+        [("say", 0, 0), ("react", 0, 0), ("edit", 0, 1), ("delete", 0, 0)],
+        [("say", 0, 0), ("react", 1, 0), ("swap", 1, 1), ("delete", 1, 1)],
+    ],
+    ids=["an edit and a deletion", "an edit of a reaction", "a changed reaction taken back"],
+)
+def test_every_order_of_a_few_ends_in_the_same_thread(vault: Vault, talk: list[Step]) -> None:
+    """Whole, where a random order might not come by."""
+    rows = spoken(talk)
+    ends = []
+    for order in permutations(rows):
+        thread = Thread(vault)
+        for one in order:
+            thread.take(one)
+        ends.append(looks(thread.rows()))
+    assert all(end == ends[0] for end in ends)
 
 
 @settings(max_examples=60, deadline=None)

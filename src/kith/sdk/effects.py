@@ -61,11 +61,12 @@ def fold(row: MessageRecord, change: Change, via: MessageRecord, base: MessageRe
     fresh = isinstance(change, React) and not change.instead
     if not fresh and via.sender != row.sender:
         return "foreign" if via.sender else "nothing"
+    reaction = _first(via) is not None
     if base.kind in ("deleted", "gone"):
-        return "buried" if isinstance(change, Edit) else "nothing"
+        counts = isinstance(change, Edit) and not reaction and edit_counts(base.at_ms, row.at_ms, 0)
+        return "buried" if counts else "nothing"
     if base.kind not in SHOWN:
         return "nothing"
-    reaction = _first(via) is not None
     match change:
         case React(symbols=symbols, instead=instead):
             return _reacted(base, row, symbols, via) if reaction is instead else "nothing"
@@ -85,7 +86,8 @@ def _deleted(base: MessageRecord, row: MessageRecord) -> Outcome:
 
 def hidden(row: MessageRecord, kind: Literal["deleted", "gone"], keep_ms: int | None = None) -> MessageRecord:
     """The row without anything to see; its proof and bytes stay for a while, so that it can be reported."""
-    return replace(row, kind=kind, text="", edited=False, reactions=(), vanish_ms=None, fades_s=None, keep_ms=keep_ms)
+    bare = replace(row, kind=kind, text="", edited=False, edits=(), reactions=(), vanish_ms=None, fades_s=None)
+    return replace(bare, keep_ms=keep_ms)
 
 
 def _edited(base: MessageRecord, row: MessageRecord) -> Outcome:

@@ -80,9 +80,12 @@ class Folding:
         self._vault.put("messages", key, doing)
         outcome = fold(doing, change, via[1], base[1])
         if isinstance(outcome, Changed):
-            return self._changed(*base, outcome)
+            self._changed(*base, outcome)
+            if outcome.what == "edit":  # one more than count puts the latest away, be it this one
+                counted = {edit.id for edit in outcome.base.edits}
+                self._bury({row.id, *(edit.id for edit in base[1].edits)} - counted)
         if outcome == "buried":
-            self._put(key, replace(doing, text="", keep_ms=self._now + KEEP_MS))
+            self._bury({row.id})
         self.foreign += outcome == "foreign"
         return None
 
@@ -95,6 +98,11 @@ class Folding:
             case "react":
                 self._vault.put("messages", key, outcome.base)
 
+    def _bury(self, ids: set[str]) -> None:
+        """Edits that are shown nowhere stay reportable for a while."""
+        for key, row in filter(None, map(self.find, ids)):
+            self._put(key, replace(row, text="", keep_ms=self._now + KEEP_MS))
+
     def _reworded(self, base: MessageRecord) -> MessageRecord:
         newest = self.find(base.edits[-1].id)
         if newest is None or newest[1].content is None:
@@ -104,10 +112,8 @@ class Folding:
 
     def put_away(self, key: str, row: MessageRecord, kind: Literal["deleted", "gone"]) -> None:
         """A message and its edits: nothing of them is shown any more; they stay reportable for a while."""
-        until = self._now + KEEP_MS
-        for found in filter(None, (self.find(edit.id) for edit in row.edits)):
-            self._put(found[0], replace(found[1], text="", keep_ms=until))
-        self._put(key, hidden(row, kind, until))
+        self._bury({edit.id for edit in row.edits})
+        self._put(key, hidden(row, kind, self._now + KEEP_MS))
 
     def read(self, key: str, row: MessageRecord) -> None:
         """It was read here: the time until it disappears begins."""
