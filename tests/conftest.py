@@ -7,8 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A busy machine is slow, and no test here is about time.
+settings.register_profile("kith", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kith")
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Where nothing compiled is kept, every program that a test starts would compile whatever it imports, for seconds.
