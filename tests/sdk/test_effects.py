@@ -321,8 +321,14 @@ def looks(rows: list[MessageRecord]) -> list[tuple[Any, ...]]:
         [("say", 0, 0), ("edit", 0, 0), ("delete", 0, 0)],
         [("say", 0, 0), ("react", 0, 0), ("edit", 0, 1), ("delete", 0, 0)],
         [("say", 0, 0), ("react", 1, 0), ("swap", 1, 1), ("delete", 1, 1)],
+        [("say", 0, 0), ("edit", 0, 0), ("edit", 0, 1), ("react", 1, 2)],
     ],
-    ids=["an edit and a deletion", "an edit of a reaction", "a changed reaction taken back"],
+    ids=[
+        "an edit and a deletion",
+        "an edit of a reaction",
+        "a changed reaction taken back",
+        "what names an edit of an edit",
+    ],
 )
 def test_every_order_of_a_few_ends_in_the_same_thread(vault: Vault, talk: list[Step]) -> None:
     """Whole, where a random order might not come by."""

@@ -74,7 +74,7 @@ class Folding:
         base = self.base(via[1].id)
         if base is None:
             # What it names waits for its own target, or is something that nothing can be done to.
-            awaited = _awaited(via[1])
+            awaited = self._awaited(via[1])
             return None if awaited is None else self._hold(awaited, key, row)
         doing = replace(row, doing=doing_of(change, row, via[1], base[1]))
         self._vault.put("messages", key, doing)
@@ -87,6 +87,18 @@ class Folding:
         if outcome == "buried":
             self._bury({row.id})
         self.foreign += outcome == "foreign"
+        return None
+
+    def _awaited(self, via: MessageRecord) -> str | None:
+        """The first message that is not here, on the way from an unsettled effect to what it changes."""
+        for _ in range(MAX_CHAIN):
+            change = None if via.doing is not None or via.content is None else change_of(mimi.decode(via.content))
+            if change is None or isinstance(change, Withdraw):  # a deletion has nothing that could be changed
+                return None
+            found = self.find(change.target.hex())
+            if found is None:
+                return change.target.hex()
+            via = found[1]
         return None
 
     def _changed(self, key: str, before: MessageRecord, outcome: Changed) -> None:
@@ -140,12 +152,6 @@ class Folding:
             row = self._vault.get("messages", held.key, MessageRecord)
             if row is not None and held.until_ms >= self._now:
                 self._settle(held.key, row)
-
-
-def _awaited(via: MessageRecord) -> str | None:
-    """What an effect without a known target waits for; a deletion has nothing that could be changed."""
-    change = None if via.doing is not None or via.content is None else change_of(mimi.decode(via.content))
-    return None if change is None or isinstance(change, Withdraw) else change.target.hex()
 
 
 def remember_end(vault: Vault, key: str, row: MessageRecord) -> None:
