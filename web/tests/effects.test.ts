@@ -141,6 +141,7 @@ test('an edit after 24 hours counts for an hour more and no longer, and so does 
     for (let n = 1; n <= 11; n++) s.edit(THEM, first, `v${n}`);
   });
   assert.deepEqual(await often.shown(), ['v10']);
+  assert.deepEqual((await often.kept()).map(({ message }) => message.text), ['v11'], 'shown nowhere, and reportable for a while');
   often.close();
 });
 

@@ -68,7 +68,7 @@ export type Outcome =
   | { verdict: 'foreign' }
   /** too late, too often, or of no meaning here: dropped */
   | { verdict: 'nothing' }
-  /** of a message that is deleted: what it says goes where that went */
+  /** an edit of what is deleted, or one more than count: it is shown nowhere and stays reportable for a while */
   | { verdict: 'buried' }
   /** stale: a newer word about this reaction was here first */
   | { verdict: 'done'; what: 'edit' | 'delete' | 'react' | 'unlike' | 'stale'; base: MessageRecord };
@@ -94,7 +94,8 @@ export function fold(row: MessageRecord, effect: Effect, shown: ReturnType<typeo
 
 function editedBy(base: MessageRecord, row: MessageRecord, shown: ReturnType<typeof shownOf>): Outcome {
   const before = base.edits ?? [];
-  if (before.length >= MOST_EDITS || before.some(({ id }) => id === row.id)) return NOTHING;
+  if (before.some(({ id }) => id === row.id)) return NOTHING;
+  if (before.length >= MOST_EDITS) return { verdict: 'buried' };
   const edits = [...before, { id: row.id, seq: row.seq! }].sort((a, b) => a.seq - b.seq);
   const newest = edits.at(-1)!.id === row.id;
   return { verdict: 'done', what: 'edit', base: { ...base, ...(newest ? shown : {}), edited: true, edits } };
