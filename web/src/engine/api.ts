@@ -4,6 +4,7 @@ import type {
   ReceivedRequest, ReportCategory, SentGroupInvitation, Standing,
 } from './contract';
 import type { Bytes } from '../protocol/bytes';
+import type { Missing } from './attachments/hand-in';
 import { offline, Problem } from './errors';
 import { Unreachable, type Home } from './home';
 
@@ -216,8 +217,11 @@ export class Api {
   beginBlob = (size: number): Promise<{ blob: string; offset: number; piece: number; expires_ms: number }> =>
     this.call('POST', '/blobs', { size });
   dropBlob = (blob: string): Promise<null> => this.call('DELETE', `/blobs/${blob}`);
-  report = (body: ReportBody): Promise<{ report: string; class: 'FULL' | 'PARTIAL' | 'NONE'; first: boolean }> =>
+  /** `missing`: attachments of the reported messages that the server no longer has. */
+  report = (body: ReportBody): Promise<{ report: string; class: 'FULL' | 'PARTIAL' | 'NONE'; first: boolean; missing?: Missing[] }> =>
     this.call('POST', '/reports', body);
+  handIn = (report: string, body: Missing & { blob: string }): Promise<null> =>
+    this.call('POST', `/reports/${encodeURIComponent(report)}/attachments`, body);
   reports = <T>(): Promise<T[]> => this.call('GET', '/reports');
   wellKnown = (): Promise<WellKnown> => this.call('GET', '/.well-known/kith.json', undefined, true);
 }

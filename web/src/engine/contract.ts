@@ -220,7 +220,10 @@ export interface Found {
 export interface Stretch { messages: Message[]; more: boolean; newer: boolean }
 
 /** One row of "here is exactly what we'll send". */
-export interface ReportRow { seq: number; mine: boolean; at_ms: Ms; text: string; verified: boolean; gap_before: number }
+export interface ReportRow {
+  seq: number; mine: boolean; at_ms: Ms; text: string; verified: boolean; gap_before: number;
+  files: Pick<FileView, 'kind' | 'name' | 'size'>[];
+}
 export interface ReportPreview { room: string | null; account: string; rows: ReportRow[]; omitted_tail: number }
 export type ReportCategory = 'sexual' | 'impersonation' | 'scam' | 'bullying' | 'drugs_weapons' | 'other';
 export interface SentReport {

@@ -28,7 +28,7 @@ import { Push } from './push';
 import { jsonBody } from './receive';
 import { outboxKey, type FirstMessage, type NewIdentity, type OutboxRecord, type Self, type VerifiedPerson } from './records';
 import { Room, type RoomContext } from './room';
-import { Threads } from './threads';
+import { reportItem, Threads } from './threads';
 import { placeAfter } from './stretch';
 import { rootKey, Unsealable, Vault } from './vault';
 import { checkText, Words } from './words';
@@ -330,6 +330,7 @@ export class EngineCore implements Engine {
 
   #connected(): void {
     const session = this.#need();
+    this.#background(() => session.files.handIns.run());
     this.#background(async () => {
       const outbox = await this.home.backend.range('outbox', { prefix: '' });
       const groups = await this.home.backend.range('groups', { prefix: '' });
@@ -908,10 +909,14 @@ export class EngineCore implements Engine {
 
     report_preview: ({ account, room, message }) => this.#need().threads.preview(account, room, message),
     report: async ({ account, room, message, category, minor_involved, note }) => {
-      const items = room === null ? [] : await this.#need().threads.reportItems(room, account, message);
+      const { threads, files } = this.#need();
+      const rows = room === null ? [] : await threads.selection(room, account, message);
+      const items = rows.map(reportItem);
       const report = { account, room, category, minor_involved, note, items };
-      const answer = await this.#api.report({ ...report, id: this.#reportId(JSON.stringify(report)) });
+      const { missing, ...answer } = await this.#api.report({ ...report, id: this.#reportId(JSON.stringify(report)) });
+      await files.handIns.keep(answer.report, rows, missing ?? []);
       this.#reporting = null;
+      this.#background(() => files.handIns.run());
       this.#emit({ type: 'reports' });
       return answer;
     },

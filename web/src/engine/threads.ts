@@ -1,7 +1,9 @@
 /** Threads as screens show them, and what of them can be reported. Reads the store; sends nothing. */
+import { shownOf } from '../protocol/attachments';
 import { toBase64, type Bytes } from '../protocol/bytes';
 import { decodeContent, textOf } from '../protocol/content';
 import { encodeReportItem, verifyFrank } from '../protocol/franking';
+import { viewOf } from './attachments/kinds';
 import { isMessageId, rowAt, storedAt } from './compose';
 import type { Message, Place, ReportPreview, ReportRow, Result, Stretch, Version } from './contract';
 import type { Files } from './attachments/files';
@@ -164,18 +166,16 @@ export class Threads {
 
   async #reportRow(row: MessageRecord, before: MessageRecord | null): Promise<ReportRow> {
     const gap = before === null ? 0 : row.seq! - before.seq! - 1;
-    return { seq: row.seq!, mine: row.mine, at_ms: row.atMs, text: wordsOf(row.content!), verified: await this.#verified(row), gap_before: gap };
+    const content = decodeContent(row.content!);
+    return {
+      seq: row.seq!, mine: row.mine, at_ms: row.atMs, text: textOf(content.part) ?? '', verified: await this.#verified(row), gap_before: gap,
+      files: shownOf(content).files.map((one) => viewOf(one, 'remote')).map(({ kind, name, size }) => ({ kind, name, size })),
+    };
   }
 
   async #verified(row: MessageRecord): Promise<boolean> {
     const key = await this.directory.hubKey(row.frank!.hubKeyId);
     return key !== null && verifyFrank(key, frankOf(row.frank!));
-  }
-
-  /** The items of a report: exactly the stored bytes and their proofs. */
-  async reportItems(room: string, account: string, message?: string): Promise<string[]> {
-    const rows = await this.selection(room, account, message);
-    return rows.map((row) => toBase64(encodeReportItem({ content: row.content!, ...frankOf(row.frank!) })));
   }
 
   /** Deletes a thread here. Its last 30 franked messages stay reportable for 30 days. */
@@ -238,6 +238,9 @@ export function gapsBefore(rows: readonly Pick<MessageRecord, 'seq' | 'kind'>[],
 function reached({ key, value }: { key: string; value: Pick<MessageRecord, 'seq' | 'kind'> }): number {
   return value.seq ?? Number(key.split('/')[1]) + (value.kind === 'tombstone' ? 1 : 0);
 }
+
+/** A message in a report: exactly the stored bytes and their proof. */
+export const reportItem = (row: MessageRecord): string => toBase64(encodeReportItem({ content: row.content!, ...frankOf(row.frank!) }));
 
 /** The words of a message as the report shows them: from the exact bytes, not from what the thread made of them. */
 function wordsOf(content: Bytes): string {

@@ -12,6 +12,7 @@ import { Unsealable, type Vault } from '../vault';
 import { cacheId, PieceCache, type CachedFile } from './cache';
 import { Downloads, gone, lengthOfFile, type Wanted } from './download';
 import { isSound, kindOf, SNIFFED, sniffed, viewOf } from './kinds';
+import { HandIns } from './hand-in';
 import { Outgoings, type OutboxFile } from './outgoing';
 import { MEDIA_PATH, Playing, serve, type MediaPort } from './play';
 import { Throttle } from './throttle';
@@ -30,6 +31,7 @@ export class Files {
   readonly cache: PieceCache;
   readonly uploads: Uploads;
   readonly outgoing: Outgoings;
+  readonly handIns: HandIns;
   readonly #downloads: Downloads;
   readonly #playing = new Map<string, { playing: Playing; which: Which }>();
   readonly #queue: (() => Promise<void>)[] = [];
@@ -43,6 +45,7 @@ export class Files {
     this.cache = new PieceCache(home, vault, budget);
     this.uploads = new Uploads(home, api, this.cache, emit, ended);
     this.outgoing = new Outgoings(home, this.cache);
+    this.handIns = new HandIns(home, api, vault, this.cache, this.uploads, ended);
     this.#downloads = new Downloads(home, api, this.cache, ended);
   }
 
@@ -180,7 +183,7 @@ export class Files {
   /** Pieces of messages that are not on this device any more, neither shown nor kept for a report, are dropped. */
   async sweep(): Promise<void> {
     const kept = await this.vault.range<KeptMessage>('reports', { prefix: '' });
-    const reportable = new Set(kept.map(({ value }) => value.message.id));
+    const reportable = new Set([...kept.map(({ value }) => value.message.id), ...(await this.handIns.messages())]);
     const waiting = new Set((await this.vault.range<OutboxRecord>('outbox', { prefix: '' })).map(({ value }) => value.id));
     await this.cache.sweep(async (owner: string, entry: CachedFile) => {
       if (waiting.has(owner) || reportable.has(owner)) return true;

@@ -25,6 +25,9 @@ const NOT_NOW = new Set(['offline', 'read_only', 'server', 'conflict']);
 /** Changes a waiting message under its chat's lock; false: it is not there any more. */
 export type Amend = (id: string, change: (record: OutboxRecord) => OutboxRecord) => Promise<boolean>;
 
+/** Ciphertext in the cache. */
+interface Local { id: string; size: number }
+
 class TakenBack extends Error {}
 
 /** A message that waited for long must not arrive with files that are about to go. */
@@ -107,20 +110,21 @@ export class Uploads {
     };
     let file = record.files![index]!;
     if (file.up && !expiresSoon(file, this.home.now())) return;
-    const begun = file.begun && !expiresSoon(file, this.home.now()) && (await this.#offset(file.begun.blob, signal));
+    const begun = file.begun && !expiresSoon(file, this.home.now()) && (await this.reached(file.begun.blob, signal));
     if (begun === null || begun === false) {
       const { blob, expires_ms } = await this.api.beginBlob(file.sent.file.size);
       file = await change({ begun: { blob, expiresMs: expires_ms } });
     }
     const { blob, expiresMs } = file.begun!;
     const told = new Throttle(this.home, (done) => this.emit({ type: 'transfer', room: record.room, id: record.id, part: index, done, total: file.sent.file.size }));
-    await this.#pieces(file, blob, begun || 0, signal, (done) => told.tell(done));
+    const { size } = file.sent.file;
+    await this.pieces({ id: cacheId(file.sent.file), size }, blob, begun || 0, signal, (done) => told.tell(done));
     told.end();
     await change({ up: true, sent: { ...file.sent, file: { ...file.sent.file, blob, expires: Math.floor(expiresMs / 1000) } } });
   }
 
   /** How far an upload came; null: the server does not know it any more. */
-  async #offset(blob: string, signal: AbortSignal): Promise<number | null> {
+  async reached(blob: string, signal: AbortSignal): Promise<number | null> {
     try {
       const answer = await this.api.octets('HEAD', `/blobs/${blob}`, {}, null, signal);
       return offsetOf(answer);
@@ -130,8 +134,9 @@ export class Uploads {
     }
   }
 
-  async #pieces(file: OutboxFile, blob: string, from: number, signal: AbortSignal, tell: (done: number) => void): Promise<void> {
-    const { size } = file.sent.file;
+  /** Brings the ciphertext that lies here under `id` up, from an offset on. */
+  async pieces(file: Local, blob: string, from: number, signal: AbortSignal, tell: (done: number) => void): Promise<void> {
+    const { size } = file;
     let most = 1;
     for (let offset = from; offset < size;) {
       const octets = await this.#octets(file, offset, most);
@@ -149,11 +154,10 @@ export class Uploads {
   }
 
   /** The ciphertext from `offset` on, as far as so many pieces reach. */
-  async #octets({ sent }: OutboxFile, offset: number, most: number): Promise<Bytes[]> {
-    const id = cacheId(sent.file);
+  async #octets({ id, size }: Local, offset: number, most: number): Promise<Bytes[]> {
     const pieces: Bytes[] = [];
     const first = Math.floor(offset / PIECE);
-    for (let index = first; index < first + most && pieceSpan(index, sent.file.size).from < sent.file.size; index++) {
+    for (let index = first; index < first + most && pieceSpan(index, size).from < size; index++) {
       const piece = await this.cache.piece(id, index);
       if (piece === null) throw new Problem('lost', 'This file is not on this device any more. Choose it again.');
       pieces.push(index === first ? (piece.subarray(offset - index * PIECE) as Bytes) : piece);
