@@ -222,6 +222,11 @@ test('what names a message that is not here waits for it, so many and so long, a
   assert.deepEqual(await store.shown(), []);
   await store.take(first);
   assert.deepEqual(await store.shown(), ['late, changed']);
+  const base = script.text(THEM, 'base');
+  const chain = [script.edit(THEM, base, 'second')];
+  for (const words of ['third', 'fourth']) chain.push(script.edit(THEM, chain.at(-1)!, words));
+  await store.take(...chain, base);
+  assert.deepEqual(await store.shown(), ['late, changed', 'fourth'], 'an edit of an edit of an edit waits for the message itself');
   const lost = script.text(THEM, 'lost');
   for (let n = 0; n < MOST_HELD + 20; n++) await store.take(script.react(THIRD, lost, '👍'));
   const held = await store.vault.range<HeldEffect>('meta', { prefix: 'held/' });

@@ -14,6 +14,8 @@ export const DELETED_KEPT_MS = 7 * DAY_MS;
 /** Effects of one room that wait for their target: so many, so long. */
 export const MOST_HELD = 64;
 export const HELD_MS = 7 * DAY_MS;
+/** Effects that name effects, followed so far. */
+const LONGEST_WAY = 16;
 
 interface Stored { key: string; row: MessageRecord }
 
@@ -61,13 +63,24 @@ export class Folding {
     const base = baseId === null ? null : await this.#at(baseId);
     if (base === null) {
       // Named is a reaction or an edit that waits itself, or something that nothing can be done to.
-      const awaited = waitsFor(via.row);
+      const awaited = await this.#awaited(via.row);
       return awaited === null ? undefined : this.#hold(awaited, key, row);
     }
     const outcome = fold(row, effect, shownOf(content), via.row, base.row);
     const known: MessageRecord = { ...row, effect: outcome.verdict === 'done' ? resolved(effect, row, via.row, base.row) : { what: 'none' } };
     this.#rows.set(key, known);
     await this.#apply({ key, row: known }, base, outcome);
+  }
+
+  /** The first message that is not here, on the way from an unsettled effect to what it changes. */
+  async #awaited(via: MessageRecord): Promise<string | null> {
+    for (let steps = 0; steps < LONGEST_WAY; steps++) {
+      const target = waitsFor(via);
+      const found = target === null ? null : await this.#at(target);
+      if (found === null) return target;
+      via = found.row;
+    }
+    return null;
   }
 
   async #apply(by: Stored, base: Stored, outcome: Outcome): Promise<void> {
@@ -122,7 +135,7 @@ export const lineOf = ({ id, text, mine, atMs, kind, files }: MessageRecord): La
   id, text, mine, atMs, kind, ...(files ? { files } : {}),
 });
 
-/** The message that an unsettled effect waits for. */
+/** What an unsettled effect names; null when nothing can be done to it. */
 function waitsFor(via: MessageRecord): string | null {
   if (via.kind !== 'effect' || via.effect !== undefined || via.content === null) return null;
   const effect = effectOf(decodeContent(via.content));
