@@ -234,6 +234,42 @@ def test_files_go_both_ways_and_both_clients_see_the_same_of_them(
     asyncio.run(story())
 
 
+def test_both_clients_understand_each_others_receipts_and_typing(visitors: Visitors, meeting: Meeting) -> None:
+    """What the SDK has read is shown as read on the web, and the other way round; so is who is writing."""
+
+    async def story() -> None:
+        handle = await web_person(visitors, meeting, "wren")
+        async with meeting.client("stan") as stan:
+            await meeting.join(stan, "stan")
+            await stan.request(handle, "Hello")
+            room = stan.room((await do(visitors, handle, "accept_from", handle=stan.handle))["room"])
+            await do(visitors, handle, "hear", room=room.id, text="Hello")
+            await do(visitors, handle, "send", room=room.id, text="Hello yourself", reply_to=None)
+            heard = await next_message(stan)
+            await heard.read()
+
+            async def read_on_the_web() -> bool | None:
+                thread = (await do(visitors, handle, "thread", room=room.id))["messages"]
+                return next(one["delivery"] for one in thread if one["id"] == heard.id) == "read" or None
+
+            await eventually(read_on_the_web, "the web shows that it was read")
+            await do(visitors, handle, "mark_read", room=room.id)
+
+            async def read_here() -> bool | None:
+                return room.history()[0].read_by == (heard.sender,) or None
+
+            await eventually(read_here, "the SDK shows that it was read")
+
+            async def writing() -> bool | None:
+                await do(visitors, handle, "typing", room=room.id)
+                return room.writing() == [heard.sender] or None
+
+            await eventually(writing, "the SDK shows that somebody writes")
+        await do(visitors, handle, "close")
+
+    asyncio.run(story())
+
+
 def test_a_second_device_of_the_other_person_joins(visitors: Visitors, meeting: Meeting, tmp_path: Path) -> None:
     """Devices of both kinds of client: the SDK adds a web client's new device, which reads what follows."""
 
