@@ -104,7 +104,7 @@ test('a hundred thousand letters of almost-links are cut in well under a second'
 // ---- threads ----
 const message = (over: Partial<Message>): Message => ({
   id: 'm', room: 'r', at_ms: NOW, seq: 1, place: '1', mine: false, sender: 'a', sender_name: '', kind: 'text', text: 'x', files: [], reply_to: null, delivery: null, gap_before: 0,
-  read_by: 0, edited: false, reactions: [], forwarded: 0, may: { edit: false, delete: false }, change: null, ...over,
+  read_by: 0, expires: null, edited: false, reactions: [], forwarded: 0, may: { edit: false, delete: false }, change: null, ...over,
 });
 test('a thread has a heading for each day, a line for each gap, and runs of one speaker', () => {
   const made = rows([

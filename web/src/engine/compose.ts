@@ -2,6 +2,7 @@
 import { fromHex, type Bytes } from '../protocol/bytes';
 import { withFiles } from '../protocol/attachments';
 import { contentOf, decodeContent, nullPart, reactionPart, textContent, withWords, type Content, type Head } from '../protocol/content';
+import { timerPart } from '../protocol/timer';
 import { standing } from './effects';
 import type { Write } from './home';
 import { outboxKey, type MessageRecord, type OutboxRecord, type WantedChange } from './records';
@@ -38,6 +39,7 @@ export async function changing(vault: Vault, room: string, change: WantedChange 
 /** The content to send; null when nothing is left to be done. */
 export function compose(waiting: OutboxRecord, head: Head, target: Changing | null, self: string): Content | null {
   const { change, passedOn, text, replyTo } = waiting;
+  if (waiting.timer !== undefined) return contentOf(head, timerPart(waiting.timer));
   if (passedOn) return passedOnContent(passedOn, head);
   if (!change) {
     const words = textContent({ ...head, text, ...(replyTo ? { inReplyTo: fromHex(replyTo) } : {}) });

@@ -119,6 +119,7 @@ export interface Chat {
   unread_from: Place | null;
   /** on this device only: on top of the list, without notice, out of sight until the next message */
   pinned: boolean; muted: boolean; archived: boolean;
+  timer_s: number;            // messages disappear so many seconds after reading; 0: they stay
   draft: string;              // '' when nothing is half written
   /**
    * The newest thing to tell of it; `text` of a reaction (to a message of mine) is its symbol, '' where there are no words.
@@ -206,6 +207,8 @@ export interface Message {
   may: { edit: boolean; delete: boolean };
   change: Change | null;
   delivery: DeliveryState | null;
+  /** it disappears so long after reading; `at_ms`: when, once that is counted */
+  expires: { after_s: number; at_ms: Ms | null } | null;
   read_by: number;            // others who have read it, as far as they tell; 0 for what is not mine
   failure?: string;           // why it failed, when there is a sentence for it
   gap_before: number;         // messages the server should have delivered just before this one and did not
@@ -345,6 +348,8 @@ export interface Ops {
   /** What an edited message said before, oldest first; the present words are not among them. */
   versions: [{ room: string; id: string }, Version[]];
   mark_read: [{ room: string }, null];
+  /** 0, 300, 3600, 86400, 604800 or 2419200 seconds after reading; in a group only its admins set it. */
+  set_timer: [{ room: string; seconds: number }, null];
   /** This person writes: told at most every few seconds, and only if both sides want that. */
   typing: [{ room: string }, null];
   /** Looks for words on this device, newest first, for a moment; `before` is where to go on, null when all was looked at. */

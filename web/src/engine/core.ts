@@ -8,6 +8,7 @@ import type { Mail, ServerFrame } from '../protocol/frames';
 import { recoveryAuth } from '../protocol/recovery';
 import { fingerprint, safetyNumber, scannable } from '../protocol/safety-number';
 import { labelOf } from '../protocol/transparency';
+import { TIMES } from '../protocol/timer';
 import { isUuid } from '../protocol/uris';
 import { Account, readCode } from './account';
 import { Api, type Blocked, type RoomAnswer, type SessionAnswer } from './api';
@@ -30,6 +31,7 @@ import { outboxKey, type FirstMessage, type NewIdentity, type OutboxRecord, type
 import { Room, type RoomContext } from './room';
 import { reportItem, Threads } from './threads';
 import { placeAfter } from './stretch';
+import { maySet, overdue } from './vanishing';
 import { rootKey, Unsealable, Vault } from './vault';
 import { checkText, Words } from './words';
 
@@ -50,6 +52,8 @@ const IDLE_MS = 1_500;
 const REPLACED_WAIT_MS = 5_000;
 /** The key log's monitoring window. */
 const LOOK_MS = 24 * 3600 * 1000;
+/** How often it is looked whether messages have to disappear. */
+const VANISH_MS = 10_000;
 const UNLOCK_RETRY_MS = 5_000;
 
 type TabMessage =
@@ -294,6 +298,7 @@ export class EngineCore implements Engine {
       session.leading = true;
       session.rooms.clear(); // another tab may have moved every group since
       session.link.start();
+      this.#background(() => this.#vanish(session));
     });
     this.home.tell({ say: 'signed-in' } satisfies TabMessage);
   }
@@ -359,6 +364,13 @@ export class EngineCore implements Engine {
     await session.files.sweep();
     await this.#newIdentities(session);
     await this.#lookAround(session);
+  }
+
+  /** Messages whose time is over go, also those that went over while nothing ran here. */
+  async #vanish(session: Session): Promise<void> {
+    if (session.ended.signal.aborted) return;
+    this.home.after(VANISH_MS, () => this.#background(() => this.#vanish(session)));
+    for (const [room, due] of await overdue(session.vault, this.home.now())) await session.room(room).vanish(due);
   }
 
   /** What the key log says of me and my contacts: at each connection, and daily while connected. */
@@ -530,6 +542,7 @@ export class EngineCore implements Engine {
       people: room.accounts, ...who,
       writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread, answered: thread.answered === true,
       ...(await session.keeping.shown(room.room, thread)),
+      timer_s: thread.timer?.seconds ?? 0,
       unread_from: thread.unread === 0 ? null : placeAfter(thread.readSeq),
       last: thread.last && { kind: lastKind(thread.last.kind), text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs, ...(thread.last.files ? { files: thread.last.files } : {}) },
       blocked: blocks.some((one) => one.account === who.account), deleted: thread.deleted,
@@ -884,6 +897,15 @@ export class EngineCore implements Engine {
       const session = this.#need();
       if (session.leading) session.room(roomId(room)).typing();
       else this.home.tell({ say: 'typing', room } satisfies TabMessage);
+      return null;
+    },
+    set_timer: async ({ room, seconds }) => {
+      const session = this.#need();
+      if (!TIMES.some((one) => one === seconds)) throw new Problem('invalid', 'Messages can’t disappear after that time.');
+      if (!maySet(await session.directory.roster(roomId(room)), session.self.account)) throw new Problem('forbidden', 'Only admins of the group can change this.');
+      const record: OutboxRecord = { ...(await this.#outgoing(session, room, '', null)), timer: seconds };
+      await session.vault.save('outbox', outboxKey(record), record);
+      this.#pump(session, room);
       return null;
     },
     keep_chat: async ({ room, ...change }) => {

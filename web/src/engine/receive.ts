@@ -10,6 +10,7 @@ import { decodeContent, messageId, roomOf, senderOf, type Content } from '../pro
 import type { HubRecord } from '../protocol/frames';
 import { decodeProof, frankingTag, tagOf, verifyFrank, type Frank, type FrankingContext } from '../protocol/franking';
 import { misplaced } from '../protocol/ephemeral';
+import { lifeOf } from '../protocol/timer';
 import { parseUri } from '../protocol/uris';
 import { kindOf } from './attachments/kinds';
 import { effectOf, forwardsOf, shownOf } from './effects';
@@ -121,6 +122,7 @@ export function rowOf(message: Genuine, pos: number, self: string): MessageRecor
     kind: effectOf(content) !== null || misplaced(content.part) ? 'effect' : kind,
     id: toHex(message.id), pos, seq: frank.roomSeq, atMs: frank.acceptedTimestamp, mine: sender === self, sender, text,
     replyTo: content.inReplyTo && toHex(content.inReplyTo), content: message.bytes, frank, ...(forwarded > 0 ? { forwarded } : {}),
+    ...(lifeOf(content) === null ? {} : { expiresS: lifeOf(content)! }),
     ...(files.length > 0 ? { files: files.map(kindOf) } : {}),
   };
 }

@@ -93,6 +93,9 @@ export interface MessageRecord {
   edits?: { id: string; seq: number }[];
   reactions?: ReactionRecord[];
   forwarded?: number;
+  /** it disappears so many seconds after reading; and when, once that is counted */
+  expiresS?: number;
+  expiresMs?: number;
   /** of kind 'effect' only; missing while its target is not here, and on a row that was deleted on this device */
   effect?: EffectRecord;
 }
@@ -133,6 +136,8 @@ export interface Thread {
   /** newest message of somebody else, and the newest of them that was read here */
   theirs?: { id: Bytes; seq: number };
   seen?: { id: Bytes; seq: number };
+  /** of disappearing messages, and which message set it */
+  timer?: { seconds: number; seq: number };
   deleted: boolean;
 }
 /** meta/told/<room>: the newest read status that was told, and whether it is told once more. */
@@ -161,6 +166,8 @@ export interface OutboxRecord {
   files?: OutboxFile[];
   /** Not a message of its own: what it does to an earlier one, named by its id or, while that one waits here, by its outbox id. */
   change?: WantedChange;
+  /** What it sets the timer of disappearing messages to; no message of its own. */
+  timer?: number;
   /** Passed on: the message that it repeats, and how often that had been passed on when this goes out. */
   passedOn?: { content: Bytes; times: number };
 }

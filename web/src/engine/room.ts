@@ -5,9 +5,10 @@
  * acknowledged; what leaves is stored before it is sent and sent again byte for byte until it is answered.
  */
 import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
-import { decodeContent, encodeContent, EXT_TREE_HEAD, messageId, type Head } from '../protocol/content';
+import { decodeContent, encodeContent, EXT_TREE_HEAD, messageId, type Content, type Head } from '../protocol/content';
 import type { Accepted, ClientFrame, HubRecord, Mail, Refused } from '../protocol/frames';
 import { aadOf, contradicts, frankingTag } from '../protocol/franking';
+import { timed, timerOf } from '../protocol/timer';
 import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../protocol/uris';
 import type { Api, PackagesAnswer } from './api';
 import type { Files } from './attachments/files';
@@ -31,6 +32,7 @@ import {
   type Thread,
 } from './records';
 import { Unsealable, type Vault } from './vault';
+import { counted, maySet, said, vanish } from './vanishing';
 import { Whispers } from './whispers';
 
 export interface RoomContext {
@@ -378,13 +380,13 @@ export class Room {
   /** Stores a genuine message, or what it does to an earlier one, in one transaction with everything that belongs to it. */
   async #keep(message: Genuine, pos: number, thread: Thread, state: Write[]): Promise<void> {
     const { self } = this.context;
-    const row = rowOf(message, pos, self.account);
+    const { row, timer } = await this.#timed(rowOf(message, pos, self.account), message.content, thread);
     const next: Thread = {
-      ...thread, seq: message.frank.roomSeq, timestampMs: this.#floor(row.atMs, thread), lastId: message.id,
+      ...thread, ...timer, seq: message.frank.roomSeq, timestampMs: this.#floor(row.atMs, thread), lastId: message.id,
       ahead: row.atMs > this.context.home.now() + CLOCK_AHEAD_MS,
       baseSeq: thread.baseSeq === 0 ? message.frank.roomSeq : thread.baseSeq,
       headSeq: Math.max(thread.headSeq, message.frank.roomSeq), deleted: thread.deleted && row.kind === 'effect',
-      unread: thread.unread + (row.mine || row.kind === 'effect' ? 0 : 1),
+      unread: thread.unread + (row.mine || row.kind === 'effect' || row.kind === 'info' ? 0 : 1),
       answered: thread.answered === true || (row.mine && row.kind !== 'effect'),
       ...(row.mine || row.kind === 'effect' ? {} : { theirs: { id: message.id, seq: message.frank.roomSeq } }),
     };
@@ -401,13 +403,32 @@ export class Room {
     return atMs > this.context.home.now() ? thread.timestampMs : Math.max(thread.timestampMs, atMs);
   }
 
+  /** A message that sets the timer becomes a line of the thread, when its sender may set it; the last one counts. */
+  async #timed(row: MessageRecord, content: Content, thread: Thread): Promise<{ row: MessageRecord; timer: Pick<Thread, 'timer'> }> {
+    const seconds = timerOf(content);
+    if (seconds === null || row.seq === null) return { row, timer: {} };
+    if (!maySet(await this.context.directory.roster(this.id), row.sender)) return { row: { ...row, kind: 'effect' }, timer: {} };
+    const text = said(row.mine ? 'You' : await this.#called(row.sender), seconds);
+    return { row: { ...row, kind: 'info', text }, timer: row.seq > (thread.timer?.seq ?? 0) ? { timer: { seconds, seq: row.seq } } : {} };
+  }
+
+  /** Messages whose time is over go. */
+  async vanish(due: readonly { reminder: string; key: string }[]): Promise<void> {
+    await this.run(async () => vanish(this.context.home, this.context.vault, this.id, due, await this.thread()));
+    this.context.emit({ type: 'thread', room: this.id });
+    this.context.emit({ type: 'chats' });
+  }
+
   /** Stores a row, with all that it changes or that waited for it. Of others' messages only their own people change anything. */
-  async #writeRow(row: MessageRecord, thread: Thread, state: Write[]): Promise<void> {
+  async #writeRow(made: MessageRecord, thread: Thread, state: Write[]): Promise<void> {
     const { vault, emit, home } = this.context;
+    const key = messageKey(this.id, made.seq ?? Math.max(thread.seq, thread.headSeq), made.pos);
+    // What was written here counts from now; so do changes, which nobody reads by themselves.
+    const { row, writes } = made.mine || made.kind === 'effect' ? await counted(vault, key, made, home.now()) : { row: made, writes: [] };
     const folding = new Folding(vault, this.id, home.now(), thread);
-    await folding.add(messageKey(this.id, row.seq ?? Math.max(thread.seq, thread.headSeq), row.pos), row);
+    await folding.add(key, row);
     const told = folding.foreign > 0 ? [await this.#infoRow(FOREIGN_EDIT, row.pos, row.seq ?? 0, row.atMs)] : [];
-    await vault.write(...state, ...(await folding.writes()), ...told, await this.#putThread(folding.thread));
+    await vault.write(...state, ...writes, ...(await folding.writes()), ...told, await this.#putThread(folding.thread));
     emit({ type: 'thread', room: this.id });
     emit({ type: 'chats' });
   }
@@ -611,11 +632,11 @@ export class Room {
     const content = decodeContent(record.sealed.content);
     const id = messageId(sender.account, this.#uri, record.sealed.content, content.salt);
     const seq = frank.roomSeq;
-    const row = rowOf({ content, bytes: record.sealed.content, id, frank }, accepted.roomPos, self.account);
+    const { row, timer } = await this.#timed(rowOf({ content, bytes: record.sealed.content, id, frank }, accepted.roomPos, self.account), content, thread);
     // In its turn it moves the thread forward like any message; one that is told late only fills its own place.
     const inTurn = accepted.roomPos === thread.pos + 1 && seq > here.seq;
     const next: Thread = {
-      ...here, headSeq: Math.max(here.headSeq, seq), baseSeq: here.baseSeq === 0 ? seq : here.baseSeq, lastId: id,
+      ...here, ...timer, headSeq: Math.max(here.headSeq, seq), baseSeq: here.baseSeq === 0 ? seq : here.baseSeq, lastId: id,
       answered: here.answered === true || row.kind !== 'effect', deleted: here.deleted && row.kind === 'effect', seq: inTurn ? seq : here.seq, timestampMs: inTurn ? this.#floor(frank.acceptedTimestamp, here) : here.timestampMs,
     };
     await this.#writeRow(row, next, await sentWrites(vault, record, row.id, await this.outbox()));
@@ -764,7 +785,7 @@ export class Room {
     };
     const composed = compose(waiting, head, await changing(vault, this.id, waiting.change), self.account);
     if (composed === null) return this.#nothingToSend(waiting);
-    const content = encodeContent(composed);
+    const content = encodeContent(timed(composed, thread.timer?.seconds ?? 0));
     const made = await engine.protect(group, content, aadOf(frankingTag(salt, content)));
     const sealed = { key: home.random(16), wire: made.message, content, epoch: epochOf(group) };
     const ready: OutboxRecord = { ...waiting, stage: 'sealed', sealed };

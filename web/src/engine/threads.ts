@@ -16,7 +16,8 @@ import {
 } from './records';
 import { mayChange, reactionsOf, withChanges } from './shown';
 import { look } from './search';
-import { placeOf, readStretch, type Where } from './stretch';
+import { placeAfter, placeOf, readStretch, type Where } from './stretch';
+import { countRead, isOver } from './vanishing';
 import type { Vault } from './vault';
 
 export const REPORT_ITEMS = 30;
@@ -63,15 +64,20 @@ export class Threads {
     const thread = await this.thread(room);
     this.#names.clear();
     const reads = this.showsReads() ? ((await this.vault.get<ReadByOthers>('meta', `reads/${room}`)) ?? {}) : {};
-    const { rows, above, newer } = await readStretch(this.vault, room, where, isShown);
+    const { rows, above, newer } = await readStretch(this.vault, room, where, (row) => this.#here(row));
     const gaps = gapsBefore(rows.map(({ value }) => value), above ? reached(above) : thread.baseSeq - 1);
-    const shown = rows.map((row, i) => ({ ...row, gap: gaps[i]! })).filter(({ value }) => isShown(value));
+    const shown = rows.map((row, i) => ({ ...row, gap: gaps[i]! })).filter(({ value }) => this.#here(value));
     const messages = await Promise.all(shown.map(({ key, value, gap }) => this.#message(room, value, placeOf(key), gap, thread, reads)));
     return { messages, more: above !== null, newer };
   }
 
+  /** Shown, and its time is not over. */
+  #here(row: MessageRecord): boolean {
+    return isShown(row) && !isOver(row, this.home.now());
+  }
+
   async search(room: string, text: string, before: Place | null): Promise<Result<'search'>> {
-    const { found, ...rest } = await look(this.home, this.vault, room, text, before, isShown);
+    const { found, ...rest } = await look(this.home, this.vault, room, text, before, (row) => this.#here(row));
     const named = await Promise.all(found.map(async (one) => ({ ...one, sender_name: await this.#nameOf(one) })));
     return { found: named, ...rest };
   }
@@ -84,6 +90,7 @@ export class Threads {
       kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: await this.files.ofMessage(row),
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (read_by > 0 ? 'read' : row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null, read_by,
+      expires: row.expiresS === undefined ? null : { after_s: row.expiresS, at_ms: row.expiresMs ?? null },
       gap_before: gap, edited: row.edited === true, reactions: await reactionsOf(row, this.account, (one) => this.#named(one)),
       forwarded: row.forwarded ?? 0, may: mayChange(row, this.home.now()), change: null,
     };
@@ -119,7 +126,7 @@ export class Threads {
   }
 
   async #unsent(room: string): Promise<Message[]> {
-    const waiting = (await this.#outbox(room)).filter((record) => !record.change);
+    const waiting = (await this.#outbox(room)).filter((record) => !record.change && record.timer === undefined);
     return Promise.all(waiting.map((record) => this.unsent(record)));
   }
 
@@ -136,7 +143,7 @@ export class Threads {
     return {
       id: record.id, room: record.room, at_ms: record.createdMs, seq: null, place: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
       text: record.text, files: await this.files.ofOutbox(record), reply_to: await this.#quote(record.room, record.replyTo),
-      read_by: 0, delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0, ...(record.stage === 'failed' && record.sentence ? { failure: record.sentence } : {}),
+      read_by: 0, expires: null, delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0, ...(record.stage === 'failed' && record.sentence ? { failure: record.sentence } : {}),
       edited: false, reactions: [], forwarded: record.passedOn?.times ?? 0, may: { edit: !record.passedOn, delete: true }, change: null,
     };
   }
@@ -205,9 +212,10 @@ export class Threads {
   async markRead(room: string): Promise<boolean> {
     const thread = await this.thread(room);
     if (thread.unread === 0) return false;
-    await this.vault.save('meta', `thread/${room}`, {
+    const counting = await countRead(this.vault, room, placeAfter(thread.readSeq), this.home.now());
+    await this.vault.write(...counting, await this.vault.put('meta', `thread/${room}`, {
       ...thread, unread: 0, readSeq: thread.headSeq, ...(thread.theirs ? { seen: thread.theirs } : {}),
-    } satisfies Thread);
+    } satisfies Thread));
     return true;
   }
 }

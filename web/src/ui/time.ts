@@ -52,6 +52,15 @@ export function ago(ms: number, now: number): string {
   return date(ms);
 }
 
+/** How far ahead: "in 5 minutes", "in 3 hours", "in 6 days". */
+export function ahead(ms: number, now: number): string {
+  const left = Math.max(0, ms - now);
+  const relative = new Intl.RelativeTimeFormat(formats(), { numeric: 'always' });
+  if (left < HOUR) return relative.format(Math.ceil(left / MINUTE), 'minute');
+  if (left < DAY) return relative.format(Math.ceil(left / HOUR), 'hour');
+  return relative.format(Math.ceil(left / DAY), 'day');
+}
+
 /** When an account joined, to the month: "This month", "Last month", "March 2024". */
 export function joined(ms: number, now: number): string {
   const months = monthsBetween(new Date(ms), new Date(now));

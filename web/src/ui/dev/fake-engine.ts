@@ -384,6 +384,7 @@ export class FakeEngine implements Engine {
       if (chat) this.#tell({ type: 'typing', room, account: chat.account, name: chat.display_name });
       return null;
     },
+    set_timer: async ({ room, seconds }) => this.#regroup(room, (chat) => ({ ...chat, timer_s: seconds })),
     keep_chat: async ({ room, ...change }) => {
       if (change.pinned && this.#chats.filter((chat) => chat.pinned).length >= 5) throw refused('invalid', 'You can pin 5 chats. Unpin another one first.');
       return this.#regroup(room, (chat) => ({ ...chat, ...change }));

@@ -71,7 +71,7 @@ const protections = (now: number) => {
 };
 
 /** A chat in which nothing is new and nothing was set. */
-export const QUIET = { unread: 0, unread_from: null, answered: true, pinned: false, muted: false, archived: false, draft: '' };
+export const QUIET = { unread: 0, unread_from: null, answered: true, pinned: false, muted: false, archived: false, timer_s: 0, draft: '' };
 
 interface Extra { handle: string; name: string; unread?: number; at: number; last: string; mine?: boolean; over?: Partial<Chat> }
 
@@ -196,8 +196,8 @@ export function groupThread(chat: Chat, now: number): Message[] {
 }
 
 /** What every message says of changes when nobody changed it. */
-export const plain = (mine: boolean): Pick<Message, 'read_by' | 'edited' | 'reactions' | 'forwarded' | 'may' | 'change'> => ({
-  read_by: 0, edited: false, reactions: [], forwarded: 0, may: { edit: mine, delete: mine }, change: null,
+export const plain = (mine: boolean): Pick<Message, 'read_by' | 'expires' | 'edited' | 'reactions' | 'forwarded' | 'may' | 'change'> => ({
+  read_by: 0, expires: null, edited: false, reactions: [], forwarded: 0, may: { edit: mine, delete: mine }, change: null,
 });
 
 /** How places look in this world: they sort as texts do. */
