@@ -270,6 +270,33 @@ def test_both_clients_understand_each_others_receipts_and_typing(visitors: Visit
     asyncio.run(story())
 
 
+def test_both_clients_keep_to_one_timer(visitors: Visitors, meeting: Meeting) -> None:
+    """Set by either, the later one counts; what is written under it says when it disappears."""
+
+    async def story() -> None:
+        handle = await web_person(visitors, meeting, "wes")
+        async with meeting.client("sia") as sia:
+            await meeting.join(sia, "sia")
+            await sia.request(handle, "Hello")
+            room = sia.room((await do(visitors, handle, "accept_from", handle=sia.handle))["room"])
+            await do(visitors, handle, "hear", room=room.id, text="Hello")
+            await room.set_timer(300)
+            await room.send("for five minutes")
+            await do(visitors, handle, "hear", room=room.id, text="for five minutes")
+            thread = (await do(visitors, handle, "thread", room=room.id))["messages"]
+            assert [one["expires"]["after_s"] for one in thread if one["text"] == "for five minutes"] == [300]
+            await do(visitors, handle, "set_timer", room=room.id, seconds=3600)
+            await do(visitors, handle, "send", room=room.id, text="for an hour", reply_to=None)
+            heard = await next_message(sia)
+            assert room.timer_s == 3600
+            handled = room.message(heard.id)
+            assert handled is not None
+            assert handled.vanish_ms is not None
+        await do(visitors, handle, "close")
+
+    asyncio.run(story())
+
+
 def test_a_second_device_of_the_other_person_joins(visitors: Visitors, meeting: Meeting, tmp_path: Path) -> None:
     """Devices of both kinds of client: the SDK adds a web client's new device, which reads what follows."""
 
