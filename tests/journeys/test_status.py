@@ -81,3 +81,17 @@ def test_a_chat_that_was_put_away_comes_back_with_the_next_message(meet: Meet) -
     dov.say("Where are you?")
     expect(cat.chat_row("Dov Status")).to_be_visible()
     expect(cat.page).to_have_title("(1) Chats · Kith")
+
+
+def test_the_timer_of_a_chat_is_said_to_both_sides_and_stands_on_later_messages(friends: Friends) -> None:
+    """One side sets it; the other reads who did, and what is written then says on both screens that it disappears."""
+    ada, bea = friends
+    ada.button("Show chat options: Bea Status").click()
+    ada.page.get_by_label("Disappearing messages").select_option("1 hour")
+    ada.close_sheet()
+    ada.sees("You set messages to disappear 1 hour after they are read.")
+    bea.sees("They set messages to disappear 1 hour after they are read.")
+    bea.say("For an hour, then")
+    ada.reads("For an hour, then")
+    expect(bea.row("For an hour, then").get_by_text(re.compile("^Disappears in"))).to_be_visible()
+    expect(ada.row("For an hour, then").get_by_text(re.compile("^Disappears"))).to_be_visible()

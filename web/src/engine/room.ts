@@ -407,8 +407,9 @@ export class Room {
   async #timed(row: MessageRecord, content: Content, thread: Thread): Promise<{ row: MessageRecord; timer: Pick<Thread, 'timer'> }> {
     const seconds = timerOf(content);
     if (seconds === null || row.seq === null) return { row, timer: {} };
-    if (!maySet(await this.context.directory.roster(this.id), row.sender)) return { row: { ...row, kind: 'effect' }, timer: {} };
-    const text = said(row.mine ? 'You' : await this.#called(row.sender), seconds);
+    const roster = await this.context.directory.roster(this.id);
+    if (!maySet(roster, row.sender)) return { row: { ...row, kind: 'effect' }, timer: {} };
+    const text = said(row.mine ? 'You' : roster.roles ? await this.#called(row.sender) : 'They', seconds);
     return { row: { ...row, kind: 'info', text }, timer: row.seq > (thread.timer?.seq ?? 0) ? { timer: { seconds, seq: row.seq } } : {} };
   }
 
