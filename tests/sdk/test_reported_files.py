@@ -29,7 +29,11 @@ def picture() -> bytes:
 
 def opened(reviewer: Reviewer, handle: str) -> tuple[str, httpx.Response | None]:
     """Take the case, open its messages and the one attachment; its page, and what the page's picture fetches."""
-    case = reviewer.take_about(handle)
+    return attachment(reviewer, reviewer.take_about(handle))
+
+
+def attachment(reviewer: Reviewer, case: str) -> tuple[str, httpx.Response | None]:
+    """The same of a case that was taken."""
     page = reviewer.submit(f"/cases/{case}/open", what="all").text
     [(exhibit, part)] = re.findall(
         r'name="exhibit" value="([^"]+)">\s*<input type="hidden" name="part" value="(\d+)"', page

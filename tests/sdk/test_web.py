@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from demo.running import Visitors
 from journeys.harness import Server
 from kith.app import web
 from kith.protocol.attachments import CHUNK, TAG
-from kith.sdk import Client, Message
-from sdk.meeting import Meeting, asked_by, eventually, next_message
+from kith.sdk import Client, FileToSend, Message
+from sdk.meeting import WAIT_S, Meeting, asked_by, eventually, next_message
+from sdk.staff import Reviewer
+from sdk.test_reported_files import attachment, picture
 
 
 @pytest.fixture(scope="module")
@@ -295,6 +299,56 @@ def test_both_clients_keep_to_one_timer(visitors: Visitors, meeting: Meeting) ->
         await do(visitors, handle, "close")
 
     asyncio.run(story())
+
+
+def test_a_photo_deleted_before_its_report_is_handed_in_by_the_web_client(
+    visitors: Visitors, meeting: Meeting, server: Server
+) -> None:
+    """Ciphertext from the reporter's device, found genuine by the server and opened for a reviewer alone."""
+
+    async def story() -> None:
+        handle = await web_person(visitors, meeting, "willa")
+        async with meeting.client("ben") as ben:
+            await meeting.join(ben, "ben")
+            await do(visitors, handle, "request", handle=ben.handle, text="Hello from the web")
+            room = await (await asked_by(ben, handle)).accept()
+            assert (await next_message(ben)).text == "Hello from the web"
+            photo = FileToSend(source=picture(), name="a photo.png", as_is=True)
+            sent = await room.send_files([photo], caption="look at this")
+            seen = await do(visitors, handle, "hear", room=room.id, text="look at this")
+            where = {"room": room.id, "id": seen["id"], "part": seen["files"][0]["part"]}
+            await do(visitors, handle, "file", **where)
+
+            async with httpx.AsyncClient(base_url=f"{server.origin}/api/v1") as http:
+                bearer = {"Authorization": f"Bearer {ben.api.token}"}
+                assert (sealed := sent.files[0]._facts.sealed) is not None
+                assert (await http.delete(f"/blobs/{sealed.blob}", headers=bearer)).status_code == 204
+
+            about = {"account": seen["sender"], "room": room.id, "message": seen["id"]}
+            rows = (await do(visitors, handle, "report_preview", **about))["rows"]
+            [said] = [row["files"] for row in rows if row["files"]]
+            assert said == [{"kind": "photo", "name": "a photo.png", "size": len(picture())}]
+            reported = await do(visitors, handle, "report", **about, category="other", minor_involved=False, note="")
+            assert reported["class"] == "FULL"
+            await asyncio.to_thread(found_by_a_reviewer, server, ben.handle)
+        await do(visitors, handle, "close")
+
+    asyncio.run(story())
+
+
+def found_by_a_reviewer(server: Server, handle: str) -> None:
+    """The one attachment of the case about somebody, once it was handed in, is the picture."""
+    with Reviewer(server, "rea.files", "reviewer") as rea:
+        case = rea.take_about(handle)
+        until = time.monotonic() + WAIT_S
+        page, answer = attachment(rea, case)
+        while answer is None and time.monotonic() < until:
+            time.sleep(0.2)
+            page, answer = attachment(rea, case)
+        assert answer is not None, page
+        assert answer.content == picture()
+        assert "VERIFIED" in page
+        assert "UNVERIFIED" not in page
 
 
 def test_a_second_device_of_the_other_person_joins(visitors: Visitors, meeting: Meeting, tmp_path: Path) -> None:
