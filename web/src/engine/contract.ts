@@ -225,6 +225,8 @@ export interface Stretch { messages: Message[]; more: boolean; newer: boolean }
 /** One row of "here is exactly what we'll send". */
 export interface ReportRow {
   seq: number; mine: boolean; at_ms: Ms; text: string; verified: boolean; gap_before: number;
+  /** what it does: says something, changes or takes back an earlier message, or reacts to one */
+  what: 'message' | 'edit' | 'deletion' | 'reaction';
   files: Pick<FileView, 'kind' | 'name' | 'size'>[];
 }
 export interface ReportPreview { room: string | null; account: string; rows: ReportRow[]; omitted_tail: number }

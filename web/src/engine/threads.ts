@@ -1,7 +1,7 @@
 /** Threads as screens show them, and what of them can be reported. Reads the store; sends nothing. */
 import { shownOf } from '../protocol/attachments';
 import { toBase64, type Bytes } from '../protocol/bytes';
-import { decodeContent, textOf } from '../protocol/content';
+import { decodeContent, disposition, textOf, type Content } from '../protocol/content';
 import { encodeReportItem, verifyFrank } from '../protocol/franking';
 import { viewOf } from './attachments/kinds';
 import { isMessageId, rowAt, storedAt } from './compose';
@@ -176,6 +176,7 @@ export class Threads {
     const content = decodeContent(row.content!);
     return {
       seq: row.seq!, mine: row.mine, at_ms: row.atMs, text: textOf(content.part) ?? '', verified: await this.#verified(row), gap_before: gap,
+      what: whatOf(content),
       files: shownOf(content).files.map((one) => viewOf(one, 'remote')).map(({ kind, name, size }) => ({ kind, name, size })),
     };
   }
@@ -255,3 +256,8 @@ function wordsOf(content: Bytes): string {
   return textOf(decodeContent(content).part) ?? '';
 }
 
+/** What a message does, for the person who is about to report it. */
+function whatOf({ replaces, part }: Content): ReportRow['what'] {
+  if (replaces !== null) return part.kind === 'null' ? 'deletion' : 'edit';
+  return part.disposition === disposition('reaction') ? 'reaction' : 'message';
+}

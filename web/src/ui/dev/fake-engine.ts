@@ -399,7 +399,7 @@ export class FakeEngine implements Engine {
       room, account, omitted_tail: room ? 1 : 0,
       rows: (this.#threads.get(room ?? '') ?? [])
         .filter((message) => message.kind === 'text' && message.seq !== null)
-        .map(({ seq, mine, at_ms, text, gap_before, files }, n) => ({ seq: seq!, mine, at_ms, text, gap_before, files, verified: n !== 3 })),
+        .map(({ seq, mine, at_ms, text, gap_before, files }, n) => ({ seq: seq!, mine, at_ms, text, gap_before, files, verified: n !== 3, what: n === 1 ? ('edit' as const) : ('message' as const) })),
     }),
     report: async ({ account, category, minor_involved }) => {
       const about = this.#chats.find((chat) => chat.account === account);
