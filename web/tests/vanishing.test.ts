@@ -7,7 +7,7 @@ import { readStretch } from '../src/engine/stretch';
 import { counted, countRead, maySet, overdue, vanish } from '../src/engine/vanishing';
 import { rootKey, Vault } from '../src/engine/vault';
 import { utf8 } from '../src/protocol/bytes';
-import { contentOf, decodeContent, encodeContent, textContent } from '../src/protocol/content';
+import { contentOf, decodeContent, encodeContent, textContent, type Part } from '../src/protocol/content';
 import { misplaced, receiptsContent, signalOf, typingContent } from '../src/protocol/ephemeral';
 import { lifeOf, timed, timerOf, timerPart, TIMES } from '../src/protocol/timer';
 
@@ -21,6 +21,10 @@ const row = (seq: number, over: Partial<MessageRecord> = {}): MessageRecord => (
 test('a timer is one of six times, is no message itself, and every later one carries it', () => {
   for (const seconds of TIMES) assert.equal(timerOf(decodeContent(encodeContent(contentOf(head, timerPart(seconds))))), seconds);
   for (const wrong of [1, 299, 3601, -1]) assert.equal(timerOf(contentOf(head, timerPart(wrong))), null);
+  // Bytes that are no text must be no trouble either: a message that cannot be judged would stop everything behind it.
+  for (const content of [Uint8Array.of(0xff, 0xfe), Uint8Array.of(0xef, 0xbb, 0xbf, 0x30)]) {
+    assert.equal(timerOf(contentOf(head, { ...timerPart(0), content } as Part)), null);
+  }
   const text = textContent({ ...head, text: 'x' });
   assert.equal(lifeOf(decodeContent(encodeContent(timed(text, 3600)))), 3600);
   assert.equal(lifeOf(timed(text, 0)), null);

@@ -1,5 +1,5 @@
 /** The timer of disappearing messages: a message of the room that sets it, and what every later one carries. */
-import { fromUtf8, utf8 } from './bytes';
+import { equal, utf8, type Bytes } from './bytes';
 import { disposition, type Content, type Part } from './content';
 
 export const TIMER_TYPE = 'application/x.kith.timer';
@@ -13,7 +13,7 @@ export const timerPart = (seconds: number): Part => ({
 /** What a message sets the timer to; null when it does not, or to something that is not allowed. */
 export function timerOf({ part, replaces }: Content): number | null {
   if (part.kind !== 'single' || part.contentType !== TIMER_TYPE || replaces !== null) return null;
-  return TIMES.find((seconds) => fromUtf8(part.content) === String(seconds)) ?? null;
+  return TIMES.find((seconds) => equal(part.content as Bytes, utf8(String(seconds)))) ?? null;
 }
 
 /** After how many seconds of reading a message disappears; null: it stays, or says something that is not allowed. */
