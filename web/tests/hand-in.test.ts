@@ -135,6 +135,20 @@ test('what the server misses is handed in as the ciphertext that was sent, and n
   device.stop();
 });
 
+test('a later message that uses the key of a verified file again does not make this device drop it', async () => {
+  const device = await Device.open();
+  const { row, sent } = await device.message(500);
+  const before = await device.ciphertext(sent[0]!);
+  const other: Sent = { ...sent[0]!, file: { ...sent[0]!.file, hash: new Uint8Array(32).fill(9) } };
+  const content = textContent({ salt: new Uint8Array(16), sender: `mimi://kith.test/u/${account(3)}`, room: `mimi://kith.test/r/${account(4)}`, text: '' });
+  const later: MessageRecord = { ...row, id: 'cd'.repeat(32), seq: 2, pos: 2, content: encodeContent(withFiles(content, '', [other])) };
+  const key = `${account(4)}/later`;
+  await device.vault.write(await device.vault.put('messages', key, later), await device.vault.put('meta', `mid/${later.id}`, key));
+  await assert.rejects(device.files.file({ room: account(4), id: later.id, part: 0 }), { code: 'broken' });
+  assert.ok(equal(await device.ciphertext(sent[0]!), before));
+  device.stop();
+});
+
 test('a report that lacks nothing leaves nothing to do', async () => {
   const device = await Device.open();
   const { row } = await device.message(500);

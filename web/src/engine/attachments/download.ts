@@ -75,6 +75,8 @@ export class Downloads {
       await this.cache.put(id, shared);
       return shared;
     }
+    // A key serves one file. Somebody who uses another one's again must not make this device drop what it verified.
+    if (there?.state === 'whole') throw broken();
     if (there) await this.cache.drop(id);
     const fresh: CachedFile = { hash: file.hash, size: file.size, state: 'partial', owners: [owner], usedMs: this.home.now() };
     await this.cache.makeRoom(file.size, id);
