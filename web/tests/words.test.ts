@@ -6,8 +6,9 @@ import { DELETED_KEPT_MS } from '../src/engine/folding';
 import { outboxKey, type OutboxRecord } from '../src/engine/records';
 import { KEPT_MS } from '../src/engine/threads';
 import { Words } from '../src/engine/words';
+import { withFiles } from '../src/protocol/attachments';
 import { equal, toHex, type Bytes } from '../src/protocol/bytes';
-import { contentOf, EXT_FORWARDS, nullPart, reactionPart, textPart, type Content } from '../src/protocol/content';
+import { contentOf, EXT_FORWARDS, nullPart, reactionPart, textContent, textPart, type Content } from '../src/protocol/content';
 import type { Refused } from '../src/protocol/frames';
 import { accountUri, roomUri } from '../src/protocol/uris';
 import { ELSEWHERE, ME, ROOM, Scene, SERVER, THEM } from './evil-scene';
@@ -309,6 +310,22 @@ test('forwarding counts once more, takes the newest words, and keeps to its chat
   assert.equal(content!.replaces, null);
   const passedOn = (await desk.scene.rows()).at(-1)!;
   assert.deepEqual([passedOn.text, passedOn.mine, passedOn.forwarded, passedOn.reply_to], ['better words', true, 2, null]);
+  desk.close();
+});
+
+test('an edit that brings a file which nobody sees here is not passed on', async () => {
+  const desk = await Desk.open();
+  const file = { blob: 'B'.repeat(22), expires: 0, size: 64, key: new Uint8Array(32), nonce: new Uint8Array(12), hash: new Uint8Array(32) };
+  const media = { length: 40, width: null, height: null, thumbhash: null, durationMs: null, waveform: null, chunks: null, voice: false };
+  const sent = { file, contentType: 'image/png', inline: true, name: '', description: '', media, poster: null };
+  const { id, message } = await desk.hears('harmless');
+  const words = textContent({ salt: new Uint8Array(16), sender: accountUri(SERVER, THEM), room: roomUri(SERVER, ROOM), text: 'harmless still' });
+  const { part, extensions } = withFiles(words, 'harmless still', [sent]);
+  await desk.scene.message(await desk.scene.says('', {}, { replaces: id, part, extensions }));
+  const shown = await desk.row(message.id);
+  assert.deepEqual([shown.text, shown.edited, shown.files], ['harmless still', true, []]);
+  await assert.rejects(desk.words.forward({ room: ROOM, id: message.id, rooms: [ROOM] }), { code: 'not_found' });
+  assert.deepEqual(await desk.outbox(), []);
   desk.close();
 });
 
