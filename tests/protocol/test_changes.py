@@ -103,6 +103,16 @@ def test_a_timer_is_one_of_the_allowed_times() -> None:
     assert changes.timer_of(replace(made, part=NullPart())) is None
 
 
+def test_a_message_disappears_only_after_an_allowed_time_of_reading() -> None:
+    """Whoever writes cannot make it go at once, at an hour of her own, or after a time that no other client knows."""
+    said = mimi.text("psst", **WHO)
+    for seconds in changes.TIMES[1:]:
+        assert changes.life_of(replace(said, expires=mimi.Expires(relative=True, time=seconds))) == seconds
+    for relative, time in ((True, 0), (True, 7), (True, 2**32 - 1), (False, 1), (False, 3600)):
+        assert changes.life_of(replace(said, expires=mimi.Expires(relative=relative, time=time))) is None
+    assert changes.life_of(said) is None
+
+
 def test_receipts_of_none_or_too_many_cannot_be_made() -> None:
     """One to sixteen."""
     for count in (0, 17):

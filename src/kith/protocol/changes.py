@@ -180,6 +180,14 @@ def timer(seconds: int, *, salt: bytes, sender_uri: str, room_uri: str) -> MimiC
     return MimiContent(salt=salt, extensions=extensions, part=part)
 
 
+def life_of(content: MimiContent) -> int | None:
+    """After how many seconds of reading a message disappears; None: it stays, or says something that is not allowed."""
+    expires = content.expires
+    if expires is None or not expires.relative or expires.time == 0:
+        return None
+    return expires.time if expires.time in TIMES else None
+
+
 def timer_of(content: MimiContent) -> int | None:
     """What a message sets the timer to; None when it does not, or to something that is not allowed."""
     part = content.part

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from kith.protocol import content as mimi
 from kith.protocol import franking
 from kith.protocol.attachments import shown_of
-from kith.protocol.changes import change_of, timer_of
+from kith.protocol.changes import change_of, life_of, timer_of
 from kith.protocol.content import MimiContent
 from kith.protocol.ephemeral import Signal, misplaced, signal_of
 from kith.protocol.frames import Accepted, Frank
@@ -176,10 +176,9 @@ def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
     content, at_ms = message.content, message.context.accepted_timestamp
     sender = parse_uri(message.context.sender_uri)[2]
     kind, words = shown(content)
-    fades_s = content.expires.time if content.expires is not None and content.expires.relative else None
-    vanish_ms = content.expires.time * 1000 if content.expires is not None and fades_s is None else None
-    if fades_s is not None and sender == self_account:  # its sender has read it, on every device
-        vanish_ms = at_ms + fades_s * 1000
+    fades_s = life_of(content)
+    # Its sender has read it, on every device.
+    vanish_ms = at_ms + fades_s * 1000 if fades_s is not None and sender == self_account else None
     return MessageRecord(
         kind="effect" if unseen(content) else kind,
         id=message.id.hex(),
