@@ -39,8 +39,11 @@ class Shell:
             check=False,
         )
 
-    def first_line(self, *words: str) -> str:
-        """What a program that goes on prints first; then it is ended."""
+    def first_line(self, *words: str, of: str = "") -> str:
+        """The first line that a program prints which goes on, with `of` in it; then the program is ended.
+
+        What it printed and was ended over, it prints again: a message counts as heard when the next one is asked for.
+        """
         with subprocess.Popen(
             [sys.executable, "-m", "kith", "client", *words],
             stdout=subprocess.PIPE,
@@ -50,7 +53,7 @@ class Shell:
             cwd=self.folder,
         ) as program:
             assert program.stdout is not None
-            line = program.stdout.readline()
+            line = next(line for line in program.stdout if of in line)
             program.terminate()
         return line
 
@@ -98,7 +101,7 @@ def sends_a_file(ann: Shell, ben: Shell, handles: dict[str, str]) -> None:
     rota.write_text("Friday: Ann")
     sent = ann.run("send-file", handles["ben"], str(rota), "--caption", "The rota")
     assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr
-    heard = json.loads(ben.first_line("listen", "--json"))
+    heard = json.loads(ben.first_line("listen", "--json", of="The rota"))
     assert heard["text"] == "The rota"
     assert heard["files"] == [{"name": "rota[1].txt", "media_type": "text/plain", "bytes": 11, "description": ""}]
     there = ben.folder / "copy.txt"

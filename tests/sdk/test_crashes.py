@@ -40,7 +40,7 @@ async def killed_and_started_again(store: Path, room: str, many: int) -> int:
     for kills in range(40):
         program = await asyncio.to_thread(subprocess.Popen, [sys.executable, "-c", WRITER, str(store), room, str(many)])
         try:
-            code = await asyncio.to_thread(program.wait, 1.2 + 0.35 * kills)
+            code = await asyncio.to_thread(program.wait, 0.5 * 1.11**kills)
         except subprocess.TimeoutExpired:
             program.send_signal(signal.SIGKILL)
             await asyncio.to_thread(program.wait)
@@ -52,7 +52,7 @@ async def killed_and_started_again(store: Path, room: str, many: int) -> int:
 
 def test_a_program_that_is_killed_again_and_again_says_everything_once(meeting: Meeting) -> None:
     """kill -9 while it encrypts and sends: the reader gets each message once, in order, and nothing unreadable."""
-    many = 60
+    many = 150
 
     async def story() -> None:
         async with meeting.client("cay") as cay:

@@ -573,7 +573,7 @@ async def save(
                     saved = await file.save(to, progress=told)
                 except FileExistsError as error:
                     raise Sentence(str(error)) from None
-            console.print(_printable(str(saved)))
+            console.print(_printable(str(saved)), soft_wrap=True)
 
 
 @contextlib.contextmanager
