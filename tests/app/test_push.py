@@ -9,13 +9,17 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.push_service import PushService, b64, unb64
 from app.serverside import bearer, sign_up
 from journeys.harness import Server, free_ports
-from kith.messaging.push import SERVICES, is_served, may_subscribe
+from kith.app.push import Waker
+from kith.ledger.database import Database
+from kith.messaging.push import SERVICES, Subscription, is_served, may_subscribe
+from messaging.town import projectors
 from sdk.meeting import Meeting, eventually, introduce, next_message
 
 POINT = unb64("BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8")
@@ -193,3 +197,23 @@ def test_the_keys_of_the_standard_are_taken_and_no_service_means_no_waking() -> 
     assert may_subscribe("https://fcm.googleapis.com/fcm/send/x", POINT, secret).allowed
     refused = may_subscribe("https://fcm.googleapis.com/fcm/send/x", POINT, secret, ())
     assert refused.reasons[0].because == "This server wakes no devices."
+
+
+@pytest.mark.parametrize("host", ["xn--.notify.windows.com", "xn--a-.notify.windows.com"])
+def test_a_host_that_is_no_name_is_a_call_that_failed_and_no_bug(tmp_path: Path, host: str) -> None:
+    """People choose what stands before a service's name; a call there ends like any that reaches nobody."""
+    subscription = Subscription("d1", "a1", f"https://{host}/x", POINT, bytes(16))
+    assert may_subscribe(subscription.endpoint, POINT, bytes(16)).allowed
+
+    async def story() -> None:
+        database = Database(tmp_path / "kith.db", projectors())
+        database.create_tables()
+        key = generate_private_key(SECP256R1())
+        contact = "mailto:operator@kith.example"
+        waker = Waker(database, key, contact=contact, services=SERVICES, connected=lambda _: False)
+        await waker.start()
+        assert await waker._call(subscription) is False
+        await waker.stop()
+        await database.close()
+
+    asyncio.run(story())

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kith.ledger.database import Reader, Tx
 from kith.ledger.decision import Decision
 from kith.protocol import content as mimi
-from kith.protocol.attachments import AttachmentRefusedError, Media, Outgoing, Sealed, Sealer, with_files
+from kith.protocol.attachments import AttachmentRefusedError, Media, Outgoing, Sealed, Sealer, shown_of, with_files
 from kith.protocol.franking import ReportItem
 from kith.protocol.uris import account_uri, room_uri
 from kith.reports import attachments, evidence, looks, review
@@ -207,6 +207,26 @@ def test_one_ciphertext_under_two_keys_is_two_pieces_of_evidence(scene: Scene) -
     look = scene.opens()
     assert look(0)[1] != look(1)[1]
     assert len(look(0)[1]) == len(look(1)[1]) == len(data) - 16
+
+
+def test_parts_that_nobody_is_shown_do_not_displace_one_that_is(scene: Scene) -> None:
+    """Ten alternatives to a word come first; what the chat shows is the file behind them, and that one is kept."""
+    sealed, _ = scene.sealed(PICTURE)
+    salt = scene.world.hub.random.randbytes(16)
+    sender, room = account_uri(HOST, scene.ben), room_uri(HOST, scene.chat.room)
+    words = mimi.text("look", salt=salt, sender_uri=sender, room_uri=room)
+    file = Outgoing(sealed=sealed, media=Media(length=len(PICTURE)), media_type="image/png")
+    made = with_files(words, [file], HOST).part
+    assert isinstance(made, mimi.MultiPart)
+    word, external = made.parts
+    unseen = mimi.MultiPart(semantics=mimi.CHOOSE_ONE, parts=(word, *[external] * attachments.MAX_PARTS))
+    content = replace(words, part=mimi.MultiPart(semantics=mimi.PROCESS_ALL, parts=(unseen, external)))
+    [shown] = shown_of(content, HOST).files
+    context = scene.world.hub._context(scene.chat, scene.ben, 1, 1)
+    [item] = scene.world.hub.frank([mimi.encode(content)], [context])
+    kept = attachments.parts_of(item, HOST)
+    assert len(kept) == attachments.MAX_PARTS
+    assert shown.part in {one.part for one in kept}
 
 
 def test_an_expired_blob_is_handed_in_again_by_the_reporter_alone(scene: Scene) -> None:

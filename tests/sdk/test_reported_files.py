@@ -90,6 +90,17 @@ def test_a_reported_photo_is_seen_by_the_reviewer_alone_also_when_its_sender_del
     assert NAME.encode() not in everything
 
 
+async def hand_in_another_size(client: Client, server: Server, reported: Any, missing: Any) -> int:
+    """Hand in an own upload that is shorter than the message says; the answer's status."""
+    bearer = {"Authorization": f"Bearer {client.api.token}"}
+    async with httpx.AsyncClient(base_url=f"{server.origin}/api/v1", headers=bearer) as http:
+        blob = (await http.post("/blobs", json={"size": 16})).json()["blob"]
+        octets = {"Content-Type": "application/octet-stream", "Upload-Offset": "0"}
+        assert (await http.patch(f"/blobs/{blob}", content=bytes(16), headers=octets)).status_code == 204
+        body = {"message_id": missing.message_id, "part": missing.part, "blob": blob}
+        return (await http.post(f"/reports/{reported.report}/attachments", json=body)).status_code
+
+
 def test_a_photo_that_was_gone_before_the_report_is_handed_in_from_a_copy(meeting: Meeting, server: Server) -> None:
     """Without it the part is unverified and the words are not; another file is refused and changes nothing."""
 
@@ -104,8 +115,8 @@ def test_a_photo_that_was_gone_before_the_report_is_handed_in_from_a_copy(meetin
         assert missing.message_id == message.id
         with pytest.raises(BadFile):
             await file.hand_in(reported, missing, copy[:-1] + b"!")
+        assert await hand_in_another_size(ann, server, reported, missing) == 400
         await file.hand_in(reported, missing, copy)
-        del ann
         return ben.handle
 
     handle = asyncio.run(send_and_report(meeting, story))

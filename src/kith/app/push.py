@@ -143,7 +143,7 @@ class Waker:
                 )
                 async with request as response:  # its body is never read
                     status = response.status_code
-            except httpx.HTTPError as failure:
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as failure:  # a host may be no name at all
                 log.info("push", answer=type(failure).__name__)
                 return False
         if status in _GONE:

@@ -38,6 +38,7 @@ from kith.ledger import log as ledger
 from kith.ledger.database import Database, Projector, Projectors, Reader, Tx
 from kith.ledger.events import Event
 from kith.ledger.failstop import StorageError
+from kith.ledger.problem import Problem
 from kith.messaging import blob_routes, push_routes
 from kith.messaging import facts as room_facts
 from kith.messaging import group_routes as messaging_group_routes
@@ -45,7 +46,9 @@ from kith.messaging import limits as messaging_limits
 from kith.messaging import projections as messaging_projections
 from kith.messaging import reactions as messaging_reactions
 from kith.messaging import routes as messaging_routes
+from kith.messaging.blob_format import DamagedError
 from kith.messaging.blob_keeper import Keeper
+from kith.messaging.blob_storage import StorageAwayError
 from kith.messaging.blobs import Span
 from kith.messaging.flows import blobs as blob_flows
 from kith.messaging.flows import pushing, sweeping
@@ -56,6 +59,7 @@ from kith.people import projections as people_projections
 from kith.people import retention as people_retention
 from kith.people import routes as people_routes
 from kith.people.server import ServerFacts
+from kith.protocol.attachments import AttachmentRefusedError
 from kith.reports import flows as reports_flows
 from kith.reports import keeping as reports_keeping
 from kith.reports import limits as reports_limits
@@ -137,9 +141,15 @@ class BlobFacts:
         there = blob_flows.found(reader, blob)
         return there is not None and there.complete and there.account == account
 
-    def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes of a held blob."""
-        return self._keeper.evidence(blob, size, Span(start, stop))
+        try:
+            async for piece in self._keeper.evidence(blob, size, Span(start, stop)):
+                yield piece
+        except DamagedError as flaw:  # of another size, taken back, or lost with a disk or an older backup
+            raise AttachmentRefusedError("attachment_missing") from flaw
+        except StorageAwayError as flaw:
+            raise Problem("read_only", blob_routes.AWAY, retry_after_ms=blob_routes.RETRY_MS) from flaw
 
 
 class Kith:

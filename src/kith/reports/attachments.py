@@ -27,6 +27,7 @@ from kith.protocol.attachments import (
     media_type,
     read_media,
     sealed_of,
+    shown_of,
 )
 from kith.protocol.content import ExternalPart, MimiContent, message_id
 from kith.protocol.franking import ReportItem
@@ -34,7 +35,7 @@ from kith.protocol.wire import Malformed
 from kith.reports import looks, store
 
 MAX_PARTS: Final = 10
-"""External parts of one message that are kept; clients send no more."""
+"""External parts of one message that are kept: as many as clients show, and those that they show first."""
 
 
 class Blobs(Protocol):
@@ -50,7 +51,7 @@ class Blobs(Protocol):
         """Whether this account uploaded it, and it is complete."""
 
     def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Bytes of a held blob, in pieces."""
+        """Bytes of a held blob, in pieces; AttachmentRefusedError when they are not there as a blob of this size."""
 
 
 class Nowhere:
@@ -90,10 +91,12 @@ def parts_of(item: ReportItem, server: str) -> tuple[Part, ...]:
     except Malformed:
         return ()
     identity = message_id(content.sender_uri, content.room_uri, item.content, content.salt)
-    found = [(number, sealed_of(part, server)) for number, part in _external(content)]
+    shown = {file.part for file in shown_of(content, server).files}
+    found = sorted(_external(content), key=lambda one: one[0] not in shown)  # parts nobody is shown displace none
+    sealed = [(number, sealed_of(part, server)) for number, part in found[:MAX_PARTS]]
     return tuple(
         Part(part=number, message=identity, blob=one.blob, size=one.size, content_hash=one.content_hash)
-        for number, one in found[:MAX_PARTS]
+        for number, one in sealed
         if one is not None
     )
 
@@ -168,8 +171,11 @@ class Offer:
 async def is_genuine(blobs: Blobs, blob: str, part: Wanted) -> bool:
     """Whether these bytes are those that the message commits to; the hash decides, whoever brings them."""
     hashing = hashlib.sha256()
-    async for piece in blobs.read(blob, part.size, 0, part.size):
-        hashing.update(piece)
+    try:
+        async for piece in blobs.read(blob, part.size, 0, part.size):
+            hashing.update(piece)
+    except AttachmentRefusedError:  # of another size, or taken back meanwhile
+        return False
     return hmac.compare_digest(hashing.digest(), part.content_hash)
 
 
@@ -208,7 +214,10 @@ class Opened:
 
 def open_part(item: bytes, exhibit: str, number: int, server: str) -> Opened | None:
     """What the message itself says of a part: with the committed key, and no other."""
-    content = mimi.decode(ReportItem.decode(item).content)
+    try:
+        content = mimi.decode(ReportItem.decode(item).content)
+    except Malformed:
+        return None
     external = _external(content)
     at = next((at for at, (found, _) in enumerate(external) if found == number), None)
     if at is None:
