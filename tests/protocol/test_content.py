@@ -488,3 +488,11 @@ def test_equal_words_have_different_ids() -> None:
     one, other = message(), replace(message(), salt=b"s" * 16)
     ids = {message_id(ALICE, ROOM, encode(content), content.salt) for content in (one, other)}
     assert len(ids) == 2
+
+
+@pytest.mark.parametrize("size", [0, -1, True, "5", None])
+def test_a_tree_head_of_another_shape_is_none_and_its_message_is_read_all_the_same(size: Any) -> None:
+    """True passes for 1 in Python, and would come back from the store as no number."""
+    head = [size, b"r" * 32, b"s" * 64]
+    assert decode(wire(extensions={1: ALICE, 2: ROOM, -2: head})).tree_head is None
+    assert decode(wire(extensions={1: ALICE, 2: ROOM, -2: [5, *head[1:]]})).tree_head == (5, *head[1:])

@@ -149,8 +149,8 @@ class MimiContent:
         None for anything of another shape: gossip never makes a message unreadable, so it cannot make it unreportable.
         """
         match self.extensions.get(TREE_HEAD):
-            case [int(size), bytes(root), bytes(signature)] if size > 0 and len(root) == 32 and len(signature) == 64:  # noqa: PLR2004 - hash and signature
-                return size, root, signature
+            case [int(size), bytes(root), bytes(signature)] if type(size) is int and size > 0:  # True is no number
+                return (size, root, signature) if (len(root), len(signature)) == (32, 64) else None
             case _:
                 return None
 
