@@ -95,12 +95,20 @@ class Scene:
         made = Sealed(blob=blob, expires=0, size=len(data), key=key, nonce=nonce, content_hash=sums.content_hash)
         return made, data
 
-    def send(self, sealed: Sealed, length: int, kind: str = "image/png") -> ReportItem:
+    def send(
+        self, sealed: Sealed, length: int, kind: str = "image/png", chunks: tuple[bytes, ...] | None = None
+    ) -> ReportItem:
         """Ben's message with this file."""
         salt = self.world.hub.random.randbytes(16)
         sender, room = account_uri(HOST, self.ben), room_uri(HOST, self.chat.room)
         words = mimi.text("look", salt=salt, sender_uri=sender, room_uri=room)
-        file = Outgoing(sealed=sealed, media=Media(length=length), media_type=kind, name="secret name.png", inline=True)
+        file = Outgoing(
+            sealed=sealed,
+            media=Media(length=length, chunks=chunks),
+            media_type=kind,
+            name="secret name.png",
+            inline=True,
+        )
         content = mimi.encode(with_files(words, [file], HOST))
         context = self.world.hub._context(self.chat, self.ben, len(self.chat.items) + 1, 1)
         [item] = self.world.hub.frank([content], [context])
@@ -171,6 +179,27 @@ def test_a_substituted_blob_is_found_out_and_the_words_stay_proven(scene: Scene)
     with pytest.raises(AttachmentRefusedError, match="attachment_hash"):
         scene.opens()(0)
     assert filed.report_class == "FULL"
+
+
+def test_what_a_player_shows_by_its_pieces_opens_for_the_reviewer_whatever_its_sender_said_of_the_whole(
+    scene: Scene,
+) -> None:
+    """A wrong hash or tag of the whole hides nothing; pieces that were not committed to stay out."""
+    sealed, data = scene.sealed(PICTURE)
+    pieces = (hashlib.sha256(data).digest(),)
+    untrue = replace(sealed, content_hash=bytes(32))
+    broken = data[:-1] + bytes([data[-1] ^ 1])
+    tagless = replace(sealed, blob=scene.shelf.put(scene.ben, broken), content_hash=hashlib.sha256(broken).digest())
+    scene.send(untrue, len(PICTURE), chunks=pieces)
+    scene.send(tagless, len(PICTURE), chunks=(hashlib.sha256(broken).digest(),))
+    scene.send(untrue, len(PICTURE))
+    scene.send(untrue, len(PICTURE), chunks=(bytes(32),))
+    scene.report()
+    look = scene.opens()
+    assert look(0) == look(1) == ("image/png", PICTURE)
+    for number in (2, 3):
+        with pytest.raises(AttachmentRefusedError, match="attachment_hash"):
+            look(number)
 
 
 def test_a_key_swapped_inside_the_message_breaks_its_frank(scene: Scene) -> None:

@@ -147,7 +147,7 @@ class Sums:
     tag: bytes
 
 
-class _Hashing:
+class Hashing:
     """SHA-256 of everything and of each chunk, as bytes come."""
 
     def __init__(self) -> None:
@@ -157,6 +157,7 @@ class _Hashing:
         self._chunk = hashlib.sha256()
 
     def update(self, data: bytes) -> None:
+        """The next bytes."""
         self.whole.update(data)
         view = memoryview(data)
         while view:
@@ -168,6 +169,7 @@ class _Hashing:
                 self._close()
 
     def sums(self, tag: bytes) -> Sums:
+        """Of everything that came; `tag` is the caller's."""
         if self.length % CHUNK:
             self._close()
         return Sums(self.whole.digest(), tuple(self.chunks), tag)
@@ -186,7 +188,7 @@ class Sealer:
     def __init__(self, key: bytes, nonce: bytes, length: int) -> None:
         _need_lengths(key, nonce)
         self._gcm = Cipher(AES256(key), GCM(nonce)).encryptor()
-        self._hashing = _Hashing()
+        self._hashing = Hashing()
         self._missing = length
         self.size = sealed_size(length)
 
