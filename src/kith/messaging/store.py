@@ -951,12 +951,21 @@ MAILS_NUMBERED = (
     .on_conflict_do_update(index_elements=["counter"], set_={"given": counters.c.given + bindparam("count")})
     .returning(counters.c.given)
 )
-FIRST_WAITING = (
+_WAITING = (
     select(_m.device, _m.room_pos, _m.kind)
     .where(_m.room == bindparam("id"))
     .order_by(_m.room_pos, _m.kind)
     .limit(bindparam("most"))
+    .subquery()
 )
+KINDS = 8
+"""More than there are kinds of mail: position and kind in one number, of which there is a least one."""
+FIRST_WAITING = select(
+    _WAITING.c.device,
+    func.min(_WAITING.c.room_pos * KINDS + _WAITING.c.kind).label("first"),
+    func.max(_WAITING.c.room_pos).label("last"),
+    func.count().label("mails"),
+).group_by(_WAITING.c.device)
 WAITING_SINCE = select(_m.device).where(and_(_m.room == bindparam("id"), _m.room_pos <= bindparam("pos"))).distinct()
 WAITING_PLACES = select(_m.mail, _m.kind, _m.room, _m.room_pos).where(_m.device == bindparam("whose"))
 OLD_ROSTERS = (

@@ -300,11 +300,13 @@ def received_upto(reader: Reader, account: str, room: str, head: int) -> int | N
         return None
     devices = {leaf.device for leaf in reader.all(store.LEAVES, id=room) if leaf.live and leaf.account == other}
     waiting = reader.all(store.FIRST_WAITING, id=room, most=store.LOOKED_AT)
-    beyond = head if len(waiting) < store.LOOKED_AT else waiting[-1].room_pos - 1
+    all_seen = sum(one.mails for one in waiting) < store.LOOKED_AT
+    beyond = head if all_seen else max(one.last for one in waiting) - 1
     upto = dict.fromkeys(devices, beyond)
-    for one in reversed(waiting):
+    for one in waiting:
         if one.device in upto:
-            upto[one.device] = 0 if one.kind == WELCOME else one.room_pos - 1
+            position, kind = divmod(one.first, store.KINDS)
+            upto[one.device] = 0 if kind == WELCOME else position - 1
     return max(upto.values(), default=0)
 
 
