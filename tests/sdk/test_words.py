@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from kith.protocol import content as mimi
 from kith.protocol.content import decode, plain_text
 from kith.protocol.franking import ReportItem
 from kith.sdk import Client, Message, Refused, Room
+from kith.sdk.saying import UNSALTED
 from sdk.meeting import Meeting, eventually, introduce, next_message
 
 
@@ -138,6 +140,24 @@ def test_passing_on_counts_its_hops_and_its_chats(meeting: Meeting) -> None:
                 await heard.forward()
             await passed.forward(cleos)
             assert (await next_message(ben)).forwarded == 6
+
+    asyncio.run(run())
+
+
+def test_what_is_too_long_to_be_passed_on_fails_by_itself(meeting: Meeting) -> None:
+    """A stranger's longest message has no room for what one's own carries as well. What is behind it is sent."""
+
+    async def run() -> None:
+        async with pair(meeting) as (_, ben, hers, his):
+            await hers.send("one")
+            await next_message(ben)
+            who = {"salt": UNSALTED, "sender_uri": ben.words._sender, "room_uri": ben.state(his.id).uri}
+            around = len(mimi.encode(mimi.text("x" * 60_000, **who))) - 60_000
+            longest = mimi.encode(mimi.text("x" * (mimi.MAX_CONTENT - around), **who))
+            with pytest.raises(Refused) as refused:
+                await ben.say(his.id, longest)
+            assert refused.value.code == "too_large"
+            assert (await his.send("behind it")).seq is not None
 
     asyncio.run(run())
 

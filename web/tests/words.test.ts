@@ -8,7 +8,7 @@ import { KEPT_MS } from '../src/engine/threads';
 import { Words } from '../src/engine/words';
 import { withFiles } from '../src/protocol/attachments';
 import { equal, toHex, type Bytes } from '../src/protocol/bytes';
-import { contentOf, EXT_FORWARDS, nullPart, reactionPart, textContent, textPart, type Content } from '../src/protocol/content';
+import { contentOf, encodeContent, EXT_FORWARDS, MAX_CONTENT, nullPart, reactionPart, textContent, textPart, type Content } from '../src/protocol/content';
 import type { Refused } from '../src/protocol/frames';
 import { accountUri, roomUri } from '../src/protocol/uris';
 import { ELSEWHERE, ME, ROOM, Scene, SERVER, THEM } from './evil-scene';
@@ -310,6 +310,18 @@ test('forwarding counts once more, takes the newest words, and keeps to its chat
   assert.equal(content!.replaces, null);
   const passedOn = (await desk.scene.rows()).at(-1)!;
   assert.deepEqual([passedOn.text, passedOn.mine, passedOn.forwarded, passedOn.reply_to], ['better words', true, 2, null]);
+  desk.close();
+});
+
+test('what is too long to be passed on fails by itself, and what is behind it is sent', async () => {
+  const desk = await Desk.open();
+  const whole = (text: string): Content => textContent({ salt: new Uint8Array(16), sender: accountUri(SERVER, THEM), room: roomUri(SERVER, ROOM), text });
+  const around = encodeContent(whole('x'.repeat(60_000))).length - 60_000;
+  const { message } = await desk.hears('x'.repeat(MAX_CONTENT - around));
+  await desk.words.forward({ room: ROOM, id: message.id, rooms: [ROOM] });
+  await desk.scene.settled();
+  await desk.sent('behind it');
+  assert.deepEqual((await desk.outbox()).map(({ stage, failure }) => [stage, failure]), [['failed', 'too_large']]);
   desk.close();
 });
 

@@ -930,15 +930,19 @@ class Room:
 
     def _encrypt(self, record: GroupRecord, group: Group, waiting: OutboxRecord) -> None:
         salt = self.world.random(mimi.SALT)
-        encoded = mimi.encode(
-            said(waiting, self.world.identity.account_uri, self.uri, self.thread(), salt, self.world.log.gossip)
-        )
+        content = said(waiting, self.world.identity.account_uri, self.uri, self.thread(), salt, self.world.log.gossip)
+        try:
+            encoded = mimi.encode(content)
+        except Malformed:  # with everything that a message carries it is too long, as one that is passed on may be
+            with self._step():
+                self._fail(waiting, "too_large", None)
+            return self._pump()
         made = self._engine().protect(group, encoded, franking.build_aad(franking.franking_tag(salt, encoded)))
         sealed = Sealed(key=self.world.random(16), wire=made.message, content=encoded, epoch=group.epoch)
         with self._step():
             self._put_group(record, made.state)
             self.world.vault.put("outbox", waiting.place, replace(waiting, sealed=sealed))
-        self._submit(Submit(sealed.key, self.id, sealed.wire))
+        return self._submit(Submit(sealed.key, self.id, sealed.wire))
 
     def _submit(self, frame: Submit | Commit) -> None:
         self._in_flight = frame.key

@@ -4,7 +4,7 @@
  * Everything happens one after another under the room's lock. What came from the stream is stored before it is
  * acknowledged; what leaves is stored before it is sent and sent again byte for byte until it is answered.
  */
-import { equal, fromBase64, toHex, type Bytes } from '../protocol/bytes';
+import { equal, fromBase64, Malformed, toHex, type Bytes } from '../protocol/bytes';
 import { decodeContent, encodeContent, EXT_TREE_HEAD, messageId, type Content, type Head } from '../protocol/content';
 import type { Accepted, ClientFrame, HubRecord, Mail, Refused } from '../protocol/frames';
 import { aadOf, contradicts, frankingTag } from '../protocol/franking';
@@ -786,7 +786,8 @@ export class Room {
     };
     const composed = compose(waiting, head, await changing(vault, this.id, waiting.change), self.account);
     if (composed === null) return this.#nothingToSend(waiting);
-    const content = encodeContent(timed(composed, thread.timer?.seconds ?? 0));
+    const content = fitting(timed(composed, thread.timer?.seconds ?? 0));
+    if (content === null) return this.#tooLarge(waiting);
     const made = await engine.protect(group, content, aadOf(frankingTag(salt, content)));
     const sealed = { key: home.random(16), wire: made.message, content, epoch: epochOf(group) };
     const ready: OutboxRecord = { ...waiting, stage: 'sealed', sealed };
@@ -794,6 +795,14 @@ export class Room {
     await vault.write(...state, await vault.put('outbox', outboxKey(ready), ready));
     wipeSpent(made.spent);
     this.#sendMessage(ready);
+  }
+
+  /** With everything that a message carries it is too long, as one that is passed on may be. What is behind it goes on. */
+  async #tooLarge(waiting: OutboxRecord): Promise<void> {
+    const { vault, emit } = this.context;
+    await vault.write(await vault.put('outbox', outboxKey(waiting), { ...waiting, stage: 'failed', failure: 'too_large' } satisfies OutboxRecord));
+    emit({ type: 'thread', room: this.id });
+    await this.#pump();
   }
 
   /** What it was to change is as it should be, or is not there any more. */
@@ -1059,3 +1068,13 @@ function identityOf(engine: MlsEngine, keyPackage: Bytes): ReturnType<MlsEngine[
 
 const waits = (refused: Refused): boolean => refused.code === 'limited' || refused.code === 'read_only';
 
+
+/** The bytes of a content; null when they are more than a message may have. */
+function fitting(content: Content): Bytes | null {
+  try {
+    return encodeContent(content);
+  } catch (error) {
+    if (error instanceof Malformed) return null;
+    throw error;
+  }
+}
