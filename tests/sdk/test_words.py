@@ -151,9 +151,13 @@ def test_what_is_too_long_to_be_passed_on_fails_by_itself(meeting: Meeting) -> N
         async with pair(meeting) as (_, ben, hers, his):
             await hers.send("one")
             await next_message(ben)
-            who = {"salt": UNSALTED, "sender_uri": ben.words._sender, "room_uri": ben.state(his.id).uri}
-            around = len(mimi.encode(mimi.text("x" * 60_000, **who))) - 60_000
-            longest = mimi.encode(mimi.text("x" * (mimi.MAX_CONTENT - around), **who))
+
+            def whole(length: int) -> bytes:
+                return mimi.encode(
+                    mimi.text("x" * length, salt=UNSALTED, sender_uri=ben.words._sender, room_uri=ben.state(his.id).uri)
+                )
+
+            longest = whole(mimi.MAX_CONTENT - len(whole(60_000)) + 60_000)
             with pytest.raises(Refused) as refused:
                 await ben.say(his.id, longest)
             assert refused.value.code == "too_large"
