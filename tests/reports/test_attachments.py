@@ -327,13 +327,16 @@ def test_a_ticket_serves_one_person_for_some_minutes() -> None:
     """Not a colleague, not later, and never more than so many at once."""
     viewing = attachments.Viewing(life_ms=1_000, most=2)
     opened: Any = object()
-    first = viewing.admit("rita", "b", opened, 0)
-    assert viewing.found(first, "rita", 999) == ("b", opened)
+    ticket = attachments.Ticket("rita", "case", "b", opened, 1_000)
+    first = viewing.admit(ticket, 0)
+    assert viewing.found(first, "rita", 999) == ticket
     assert viewing.found(first, "carl", 0) is None
     assert viewing.found(first, "rita", 1_000) is None
     for _ in range(2):
-        viewing.admit("rita", "b", opened, 0)
+        viewing.admit(ticket, 0)
     assert viewing.found(first, "rita", 0) is None
+    viewing.admit(ticket._replace(until_ms=3_000), 2_000)
+    assert len(viewing._tickets) == 1  # what is over is forgotten
 
 
 @given(

@@ -84,6 +84,7 @@ def test_a_reported_photo_is_seen_by_the_reviewer_alone_also_when_its_sender_del
         with Reviewer(server, "carl.files", "reviewer") as carl:
             assert carl.fetch(str(answer.request.url.path)).status_code == 404
         rita.submit(f"/cases/{rita.take_about(handle)}/release")
+        assert rita.fetch(str(answer.request.url.path)).status_code == 404  # given back: no page goes on showing it
     everything = (
         b"".join(file.read_bytes() for file in server.data.rglob("*") if file.is_file()) + server.log.read_bytes()
     )

@@ -283,28 +283,41 @@ async def read(blobs: Blobs, blob: str, opened: Opened, start: int, stop: int) -
         skip = max(0, skip - len(plain))
 
 
+class Ticket(NamedTuple):
+    """Somebody opened an attachment of a case that she held."""
+
+    staff: str
+    case: str
+    blob: str
+    opened: Opened
+    until_ms: int
+
+    def __repr__(self) -> str:
+        return f"Ticket({self.case}, …)"
+
+
 @dataclass(slots=True)
 class Viewing:
     """Attachments that somebody opened lately: her page fetches the bytes with a ticket, for some minutes."""
 
     life_ms: int = 15 * 60_000
     most: int = 500
-    _tickets: OrderedDict[str, tuple[str, str, Opened, int]] = field(default_factory=OrderedDict)
+    _tickets: OrderedDict[str, Ticket] = field(default_factory=OrderedDict)
 
-    def admit(self, staff: str, blob: str, opened: Opened, now: int) -> str:
-        """A ticket for this person alone."""
+    def admit(self, ticket: Ticket, now: int) -> str:
+        """A name for it that nobody guesses. What is over is forgotten, keys and all."""
+        for name in [name for name, one in self._tickets.items() if now >= one.until_ms]:
+            del self._tickets[name]
         while len(self._tickets) >= self.most:
             self._tickets.popitem(last=False)
-        ticket = secrets.token_urlsafe(24)
-        self._tickets[ticket] = staff, blob, opened, now + self.life_ms
-        return ticket
+        name = secrets.token_urlsafe(24)
+        self._tickets[name] = ticket
+        return name
 
-    def found(self, ticket: str, staff: str, now: int) -> tuple[str, Opened] | None:
-        """Blob and key behind a ticket; None for everybody else, and when its time is over."""
-        entry = self._tickets.get(ticket)
-        if entry is None or entry[0] != staff or now >= entry[3]:
-            return None
-        return entry[1], entry[2]
+    def found(self, name: str, staff: str, now: int) -> Ticket | None:
+        """What is behind a name; None for everybody else, and when its time is over."""
+        ticket = self._tickets.get(name)
+        return None if ticket is None or ticket.staff != staff or now >= ticket.until_ms else ticket
 
 
 def blob_of(reader: Reader, case: str, exhibit: str, part: int) -> str | None:

@@ -172,6 +172,12 @@ def open_attachment(tx: Tx, staff: Staff, case: str, which: tuple[str, int], des
     return NOT_FOUND
 
 
+def holds(reader: Reader, staff: Staff, case: str) -> bool:
+    """Whether this person works on this case now; a page that is still open shows nothing more when she does not."""
+    row = reader.one(store.CASE, id=case)
+    return row is not None and row.closed_ms is None and _held_by(row, reader.now) == staff.id
+
+
 def open_note(tx: Tx, staff: Staff, case: str, note: str, desk: Desk) -> list[Opened] | Decision:
     """Open what a reporter, an appellant or a colleague wrote; as `open_evidence`."""
     row = _held(tx, staff, case)

@@ -223,7 +223,9 @@ async def open_attachment(
     except AttachmentRefusedError as refusal:
         flaw = FLAWS[refusal.reason]
     if look is not None and found.blob is not None:
-        ticket = desk.viewing.admit(staff.id, found.blob, replace(opened, look=look), database.now())
+        until = database.now() + desk.viewing.life_ms
+        seen = attachments.Ticket(staff.id, case, found.blob, replace(opened, look=look), until)
+        ticket = desk.viewing.admit(seen, database.now())
     exposure = await database.read(review.exposure, staff.id, desk.limits)
     facts = {"file": opened, "flaw": flaw, "ticket": ticket, "look": look, "case": case, "exposure": exposure}
     return page("attachment.html", staff, title="Attachment", **facts)
@@ -235,9 +237,9 @@ async def attachment(
 ) -> Stream:
     """The bytes for that page, or the part of them that a player asks for."""
     found = console.desk.viewing.found(ticket, staff.id, database.now())
-    if found is None or found[1].look is None:
+    if found is None or found.opened.look is None or not await database.read(review.holds, staff, found.case):
         raise not_found()
-    blob, opened = found
+    blob, opened, look = found.blob, found.opened, found.opened.look
     span = _asked(request.headers.get("range"), opened.length)
     start, stop = span or (0, opened.length)
     headers = {
@@ -249,8 +251,7 @@ async def attachment(
     if span:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{opened.length}"
     pieces = attachments.read(console.desk.blobs, blob, opened, start, stop)
-    media_type = found[1].look.media_type
-    return Stream(pieces, status_code=206 if span else 200, headers=headers, media_type=media_type)
+    return Stream(pieces, status_code=206 if span else 200, headers=headers, media_type=look.media_type)
 
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{1,12})-([0-9]{0,12})")
