@@ -9,6 +9,7 @@ import { Problem } from '../errors';
 import type { Home, Write } from '../home';
 import { padded } from '../records';
 import type { Vault } from '../vault';
+import type { HandIn } from './hand-in';
 
 /** meta/blob/<cache id> */
 export interface CachedFile {
@@ -27,6 +28,8 @@ export interface Sealed { size: number; key: Uint8Array; nonce: Uint8Array }
 /** Bytes that attachments may take on this device. */
 const BUDGET = 512 * 1024 * 1024;
 const PREFIX = 'blob/';
+/** meta/hand-in/<report>: files that a report still waits for, perhaps the only copies there are. */
+export const HAND_IN = 'hand-in/';
 /** Being used is noted so often, not at every look. */
 const NOTED_MS = 3600 * 1000;
 
@@ -93,7 +96,9 @@ export class PieceCache {
 
   async #evict(bytes: number, except: string): Promise<void> {
     const waiting = new Set((await this.home.backend.keys('outbox', { prefix: '' })).map((key) => key.split('-').at(-1)));
-    const files = (await this.all()).filter(({ id, entry }) => id !== except && !entry.owners.some((owner) => waiting.has(owner)));
+    const reports = await this.vault.range<HandIn>('meta', { prefix: HAND_IN });
+    const owed = new Set(reports.flatMap(({ value }) => value.owed.map(({ cache }) => cache)));
+    const files = (await this.all()).filter(({ id, entry }) => id !== except && !owed.has(id) && !entry.owners.some((owner) => waiting.has(owner)));
     let freed = 0;
     for (const { id, entry } of files.sort((a, b) => a.entry.usedMs - b.entry.usedMs)) {
       if (freed >= bytes) break;

@@ -9,7 +9,7 @@ import { Problem } from '../errors';
 import type { Home } from '../home';
 import type { MessageRecord } from '../records';
 import type { Vault } from '../vault';
-import { cacheId, type PieceCache } from './cache';
+import { cacheId, HAND_IN, type PieceCache } from './cache';
 import type { Uploads } from './upload';
 
 /** One file to be handed in: which part of which message, and where its ciphertext lies. */
@@ -19,7 +19,6 @@ export interface HandIn { sinceMs: number; owed: Owed[] }
 /** What the answer to a report names. */
 export interface Missing { message_id: string; part: number }
 
-const PREFIX = 'hand-in/';
 const LOCK = 'kith:hand-in';
 const AGAIN_MS = 60_000;
 /** What a server does not take for so long, it does not want. */
@@ -45,7 +44,7 @@ export class HandIns {
   /** Remembers what a report lacks; on disk when this returns. */
   async keep(report: string, rows: readonly MessageRecord[], missing: readonly Missing[]): Promise<void> {
     const owed = owedOf(rows, missing);
-    if (owed.length > 0) await this.vault.save('meta', PREFIX + report, { sinceMs: this.home.now(), owed } satisfies HandIn);
+    if (owed.length > 0) await this.vault.save('meta', HAND_IN + report, { sinceMs: this.home.now(), owed } satisfies HandIn);
   }
 
   /** Messages whose files are still to be handed in: their pieces stay. */
@@ -54,7 +53,7 @@ export class HandIns {
   }
 
   #all(): Promise<{ key: string; value: HandIn }[]> {
-    return this.vault.range<HandIn>('meta', { prefix: PREFIX });
+    return this.vault.range<HandIn>('meta', { prefix: HAND_IN });
   }
 
   /** Hands in what is owed, in one tab at a time. What cannot be done now is tried again, also after the next start. */
@@ -81,7 +80,7 @@ export class HandIns {
     if (this.home.now() - sinceMs > GIVEN_UP_MS) return save([]);
     for (let left = owed; left.length > 0; left = left.slice(1)) {
       const [file, ...rest] = left as [Owed, ...Owed[]];
-      await this.#file(key.slice(PREFIX.length), file, (blob) => save([{ ...file, blob }, ...rest]));
+      await this.#file(key.slice(HAND_IN.length), file, (blob) => save([{ ...file, blob }, ...rest]));
       await save(rest);
     }
   }
