@@ -294,8 +294,12 @@ class Person:
         return self.log.locator(".bubble .text").all_inner_texts()
 
     def sees_state(self, text: str, state: str) -> None:
-        """A message of hers is in this state (Waiting to send, Sent, Delivered, Not sent)."""
-        expect(self.row(text).get_by_text(f"· {state}")).to_be_visible()
+        """A message of hers is in this state (Waiting to send, Sent, Delivered, Read, Not sent).
+
+        What was delivered may be read already.
+        """
+        reached = "Delivered|Read" if state == "Delivered" else re.escape(state)
+        expect(self.row(text).get_by_text(re.compile(f"· ({reached})"))).to_be_visible()
 
     def reply(self, to: str, text: str) -> None:
         """Answer a message."""

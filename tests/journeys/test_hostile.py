@@ -99,8 +99,9 @@ def test_a_stream_that_is_fed_garbage_ends_and_the_server_goes_on(meet: Meet, se
             additional_headers={"Cookie": token},
         ) as stream:
             assert stream.recv(timeout=10)[:2] == b"\x93\x10"  # HELLO
-            stream.send(frame)
-            stream.send(b"\x91\x05")  # PING
+            with contextlib.suppress(ConnectionClosed):  # it may be over before the second one
+                stream.send(frame)
+                stream.send(b"\x91\x05")  # PING
             assert all(isinstance(one, bytes) for one in until_closed(stream))
     vic.request("uma.reed", "Still there?")
     vic.sees_request_sent()
