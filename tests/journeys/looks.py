@@ -64,4 +64,8 @@ class Looks:
 
 def _still(page: Page) -> None:
     """Wait until nothing moves: a sheet half way up or a colour half way over would be judged."""
+    for _ in range(50):  # a screen that makes way for the next one is no second page
+        if page.locator("main").count() <= 1:
+            break
+        page.wait_for_timeout(100)
     page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => null)))")
