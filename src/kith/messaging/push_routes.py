@@ -17,7 +17,8 @@ from kith.ledger.problem import Problem, invalid
 from kith.messaging.flows import pushing
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.push import MAX_ENDPOINT, Subscription, may_subscribe
-from kith.people.buckets import Charge, charge
+from kith.people.buckets import Charge
+from kith.people.pacing import within
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
 
@@ -73,7 +74,7 @@ async def subscribe(
     push_facts: NamedDependency[PushFacts],
 ) -> None:
     """Wake this device at its browser's push service."""
-    await _within(database, server, session)
+    await within(database, server, Charge("profile", session.account, server.limits.profile))
     keys = _decoded(data.p256dh), _decoded(data.auth)
     decision = may_subscribe(data.endpoint, *keys, push_facts.services)
     if decision.refused:
@@ -89,7 +90,7 @@ async def mute(
     server: NamedDependency[ServerFacts],
 ) -> None:
     """Name the rooms that do not wake it."""
-    await _within(database, server, session)
+    await within(database, server, Charge("profile", session.account, server.limits.profile))
     if not await database.write(pushing.mute, session.device, data.rooms):
         raise Problem("conflict", "This device is not woken. Turn notifications on first.")
 
@@ -98,13 +99,6 @@ async def mute(
 async def unsubscribe(session: NamedDependency[Session], database: NamedDependency[Database]) -> None:
     """Do not wake it any more."""
     await database.write(pushing.unsubscribe, session.device)
-
-
-async def _within(database: Database, server: ServerFacts, session: Session) -> None:
-    limit = Charge("profile", session.account, server.limits.profile)
-    wait = await database.write(charge, server.ticket_key, (limit,))
-    if wait is not None:
-        raise Problem("limited", "That was often enough for now. Try again later.", retry_after_ms=wait)
 
 
 def _decoded(text: str) -> bytes:

@@ -35,9 +35,10 @@ from kith.people import (
     tickets,
     views,
 )
-from kith.people.buckets import Charge, charge, place_of
+from kith.people.buckets import Charge, place_of
 from kith.people.device_lists import SignedList
 from kith.people.flows import Arrival, SignedIn
+from kith.people.pacing import TOO_OFTEN, within
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
 from kith.people.views import DevicesView, IdentityView, Me, SessionAnswer, StandingView, TermsView
@@ -57,7 +58,6 @@ _NO_MATCH = "That handle and password don't go together."
 _NO_CODE = "That handle and recovery code don't go together."
 _NOT_NOW = "You can't make an account right now."
 _BUSY = "Many people are signing in at this moment. Try again in a few seconds."
-_TOO_OFTEN = "That was tried too often. Wait a little, then try again."
 _SIGN_IN_AGAIN = "Sign out on this device and in again with your password, then start over with new keys."
 _BUSY_MS = 3_000
 
@@ -217,8 +217,8 @@ async def ask_age(
     limits = server.limits
     wait = server.asked_age.charge(place_of(_address(request)), limits.age_address, database.now())
     if wait is not None:
-        raise Problem("limited", _TOO_OFTEN, retry_after_ms=wait)
-    await _within(database, server, Charge("age", "everywhere", limits.age_global))
+        raise Problem("limited", TOO_OFTEN, retry_after_ms=wait)
+    await within(database, server, Charge("age", "everywhere", limits.age_global))
     placed = ages.place(data.year, data.month, database.now())
     if placed == "not-a-date":
         raise invalid("Enter the month and year you were born.")
@@ -264,7 +264,7 @@ async def sign_up(request: Asked, data: JSONBody[SignUp], database: TheDatabase,
     handle, name, arrival = _handle(data.handle), _name(data.display_name), _arrival(request, data.device_name)
     _good_password(data.password, handle)
     limits = server.limits
-    await _within(
+    await within(
         database,
         server,
         Charge("sign-up", "everywhere", limits.sign_up_global),
@@ -296,7 +296,7 @@ async def sign_in(
     arrival = _arrival(request, data.device_name)
     handle = handles.normalised(data.handle) or ""
     device = await _known_device(request, database, server, handle)
-    await _within(database, server, *_guesses("sign-in", handle or data.handle, arrival.address, server, device))
+    await within(database, server, *_guesses("sign-in", handle or data.handle, arrival.address, server, device))
     account, stored = await database.read(_credentials, handle) or (None, None)
     matches = await _verify(server, stored, data.password)
     if account is None or stored is None or not matches:
@@ -359,7 +359,7 @@ async def recover(
     handle = handles.normalised(data.handle) or ""
     _good_password(data.new_password, handle)
     device = await _known_device(request, database, server, handle)
-    await _within(database, server, *_guesses("recovery", handle or data.handle, arrival.address, server, device))
+    await within(database, server, *_guesses("recovery", handle or data.handle, arrival.address, server, device))
     account = await database.read(_recoverable, handle)
     hashed = await _hash(server, data.new_password)
     auth_hash = hashlib.sha256(data.recovery_auth).digest()
@@ -414,7 +414,7 @@ async def put_identity(
     session: TheSession, data: JSONBody[NewIdentity], database: TheDatabase, server: TheServer
 ) -> None:
     """Store the identity key once, or replace it with `reset`, which needs a sign-in not long ago."""
-    await _within(database, server, Charge("profile", session.account, server.limits.profile))
+    await within(database, server, Charge("profile", session.account, server.limits.profile))
     if data.reset and not await database.read(sessions.began_within, session.device, server.limits.reset_ms):
         raise Problem("forbidden", _SIGN_IN_AGAIN)
     stored = await database.write(
@@ -465,7 +465,7 @@ async def put_device_list(
 async def _verified_list(
     session: Session, database: Database, server: ServerFacts, encoded: bytes, signature: bytes
 ) -> SignedList:
-    await _within(database, server, Charge("profile", session.account, server.limits.profile))
+    await within(database, server, Charge("profile", session.account, server.limits.profile))
     identity = await database.read(devices.identity, session.account)
     if identity is None:
         raise Problem("conflict", "Make an identity key first.")
@@ -498,7 +498,7 @@ async def remove_device(session: TheSession, device: FromPath[str], database: Th
 @put("/me/link")
 async def put_link(session: TheSession, data: JSONBody[NewLink], database: TheDatabase, server: TheServer) -> LinkMade:
     """Wait for approval by another own device."""
-    await _within(database, server, Charge("link", session.account, server.limits.link))
+    await within(database, server, Charge("link", session.account, server.limits.link))
     until = await database.write(links.offer, session.account, session.device, data.public_key, data.tag, server.limits)
     if until is None:
         raise Problem("conflict", "This device needs no approval.")
@@ -535,7 +535,7 @@ async def approve_link(
     server: TheServer,
 ) -> None:
     """Pass something sealed on to a waiting device, once."""
-    await _within(database, server, Charge("link", session.account, server.limits.link))
+    await within(database, server, Charge("link", session.account, server.limits.link))
     if not await database.write(links.approve, session.account, session.device, device, data.public_key, data.sealed):
         raise not_found()
 
@@ -546,7 +546,7 @@ async def change_password(
 ) -> None:
     """Choose another password."""
     account = session.account
-    await _within(database, server, Charge("password", account, server.limits.password))
+    await within(database, server, Charge("password", account, server.limits.password))
     stored = await database.read(_password_hash, account)
     card = await database.read(views.me, session, server)
     _good_password(data.new, card.handle)
@@ -567,7 +567,7 @@ async def put_controls(
     session: TheSession, data: JSONBody[NewControls], database: TheDatabase, server: TheServer
 ) -> None:
     """Choose who may send requests, and what others see."""
-    await _within(database, server, Charge("profile", session.account, server.limits.profile))
+    await within(database, server, Charge("profile", session.account, server.limits.profile))
     chosen = msgspec.structs.asdict(data)
     await database.write(flows.set_controls, session.account, **chosen)
 
@@ -578,7 +578,7 @@ async def put_profile(
 ) -> None:
     """Choose another display name."""
     name = _name(data.display_name)
-    await _within(database, server, Charge("profile", session.account, server.limits.profile))
+    await within(database, server, Charge("profile", session.account, server.limits.profile))
     await database.write(flows.set_display_name, session.account, name)
 
 
@@ -591,7 +591,7 @@ async def show_standing(session: TheSession, database: TheDatabase, server: TheS
 @get("/me/export")
 async def export_me(session: TheSession, database: TheDatabase, server: TheServer) -> Response[dict[str, Any]]:
     """Everything the server holds about me."""
-    await _within(database, server, Charge("export", session.account, server.limits.export))
+    await within(database, server, Charge("export", session.account, server.limits.export))
     everything = await database.read(export.held, session, server)
     entries: list[dict[str, Any]] = []
     after: int | None = 0
@@ -650,7 +650,7 @@ async def block(session: TheSession, account: FromPath[str], database: TheDataba
     """Block somebody, at once and silently."""
     if account == session.account:
         raise invalid("You can't block yourself.")
-    await _within(database, server, Charge("block", session.account, server.limits.block))
+    await within(database, server, Charge("block", session.account, server.limits.block))
     if not await database.read(server.met, session.account, account):
         raise not_found()
     await database.write(blocks.block, session.account, account)
@@ -663,13 +663,6 @@ async def unblock(session: TheSession, account: FromPath[str], database: TheData
 
 
 # --- shared ---------------------------------------------------------------------------------------
-
-
-async def _within(database: Database, server: ServerFacts, *charges: Charge) -> None:
-    """Count an act against limits, before it is tried; `limited` with the time to wait otherwise."""
-    wait = await database.write(charge, server.ticket_key, charges)
-    if wait is not None:
-        raise Problem("limited", _TOO_OFTEN, retry_after_ms=wait)
 
 
 async def _hash(server: ServerFacts, password: str) -> str:

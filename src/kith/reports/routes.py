@@ -15,7 +15,8 @@ from litestar.types import ControllerRouterHandler
 from kith.ledger.database import Database, Reader
 from kith.ledger.decision import Decision
 from kith.ledger.problem import Problem, invalid, not_found
-from kith.people.buckets import Charge, charge
+from kith.people.buckets import Charge
+from kith.people.pacing import within
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
 from kith.protocol.franking import Keys, ReportItem
@@ -134,9 +135,8 @@ async def hand_in(  # noqa: PLR0917  injected by name
     reports_kit: TheKit,
 ) -> None:
     """Hand in the ciphertext of a reported attachment that the server has no more. The committed hash decides."""
-    limit = Charge("profile", session.account, server.limits.profile)  # each look reads the whole of it
-    if (wait := await database.write(charge, server.ticket_key, (limit,))) is not None:
-        raise Problem("limited", "That was often enough for now. Try again later.", retry_after_ms=wait)
+    # Each look reads the whole of it.
+    await within(database, server, Charge("profile", session.account, server.limits.profile))
     blobs = reports_kit.desk.blobs
     offer = attachments.Offer(
         account=session.account,
