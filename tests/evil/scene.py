@@ -41,7 +41,7 @@ from kith.protocol.transparency import key_value
 from kith.protocol.uris import account_uri, device_uri, room_uri
 from kith.sdk import Client, answers
 from kith.sdk import client as sdk
-from kith.sdk.client import Message
+from kith.sdk.chat import Message
 from kith.sdk.records import PackageRecord, SessionRecord
 from sdk.meeting import CHEAP, PASSPHRASE
 from sdk.test_key_log import HOST

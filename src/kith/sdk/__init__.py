@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from kith.sdk.account import PackageLimits
     from kith.sdk.answers import Connection, InviteLink, Me, Measure, Notice, OwnDevice, OwnReport, Reported, Standing
     from kith.sdk.api import Api
-    from kith.sdk.client import Category, Client, Group, Invitation, Message, Request, Room
+    from kith.sdk.chat import Category, Group, Invitation, Message, Request, Room
+    from kith.sdk.client import Client
     from kith.sdk.files import File, FileToSend, Upload
     from kith.sdk.vault import Cost
 
@@ -38,25 +39,25 @@ from kith.sdk.errors import (
 
 _WHERE: Final = {
     "Api": "api",
-    "Category": "client",
+    "Category": "chat",
     "Client": "client",
     "Connection": "answers",
     "Cost": "vault",
     "File": "files",
     "FileToSend": "files",
-    "Group": "client",
-    "Invitation": "client",
+    "Group": "chat",
+    "Invitation": "chat",
     "InviteLink": "answers",
     "Me": "answers",
     "Measure": "answers",
-    "Message": "client",
+    "Message": "chat",
     "Notice": "answers",
     "OwnDevice": "answers",
     "OwnReport": "answers",
     "PackageLimits": "account",
     "Reported": "answers",
-    "Request": "client",
-    "Room": "client",
+    "Request": "chat",
+    "Room": "chat",
     "Standing": "answers",
     "Upload": "files",
 }

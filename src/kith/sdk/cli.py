@@ -21,7 +21,8 @@ from kith.sdk.errors import KithError, Limited, NotSignedIn, StoreError, Unreach
 
 if TYPE_CHECKING:
     from kith.sdk.answers import Measure
-    from kith.sdk.client import Accepts, Category, Client, Message, Room
+    from kith.sdk.chat import Category, Message, Room
+    from kith.sdk.client import Accepts, Client
     from kith.sdk.files import File
     from kith.sdk.transfer import Progress
 

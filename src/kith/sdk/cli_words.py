@@ -23,7 +23,7 @@ from kith.sdk.cli import (
 )
 
 if TYPE_CHECKING:
-    from kith.sdk.client import Message, Room
+    from kith.sdk.chat import Message, Room
 
 REACH: Final = 2_000
 """Messages among which one is looked for by the beginning of its id."""

@@ -40,7 +40,8 @@ from kith.sdk.records import FileRecord, UploadRecord
 from kith.sdk.transfer import Progress, Told
 
 if TYPE_CHECKING:
-    from kith.sdk.client import Client, Message
+    from kith.sdk.chat import Message
+    from kith.sdk.client import Client
 
 Source = str | Path | bytes | BinaryIO
 """A path, the bytes themselves, or a binary stream that can seek."""
