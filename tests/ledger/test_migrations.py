@@ -149,6 +149,27 @@ def test_receipts_begin_on_only_for_adults_who_never_were_protected(tmp_path: Pa
     database.close_now()
 
 
+def test_what_is_held_as_evidence_learns_its_uploader_and_size(tmp_path: Path) -> None:
+    """From the rows beside it; of a blob that is over nobody knows whose it was."""
+    before = old(tmp_path / "kith.db")
+    number = next(at for at, step in enumerate(STEPS) if step.why == "whose the bytes held as evidence are")
+    for step in STEPS[:number]:
+        for statement in step.statements:
+            before.execute(statement)
+    before.pragma("user_version", 1 + number)
+    before.execute("INSERT INTO blobs VALUES ('there', 'ana', 100, 100, 1, 1, 1, 9)")
+    for blob, size in (("there", 100), ("over", 200)):
+        before.execute("INSERT INTO blob_holds VALUES (?, ?)", (blob, f"exhibit of {blob}"))
+        row = "INSERT INTO report_attachments VALUES (?, 1, 'case', 'report', x'aa', ?, ?, x'bb')"
+        before.execute(row, (f"exhibit of {blob}", blob, size))
+    before.close()
+    database = Database(tmp_path / "kith.db", log.PROJECTORS)
+    database.create_tables()
+    found = list(database._writer.execute("SELECT blob, account, size FROM blob_holds ORDER BY blob"))
+    assert found == [("over", "", 200), ("there", "ana", 100)]
+    database.close_now()
+
+
 def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
     """An older Kith must not write what it does not understand."""
     newer = apsw.Connection(str(tmp_path / "kith.db"))

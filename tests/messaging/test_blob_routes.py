@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kith.messaging import blobs as policy
+from kith.messaging import store
 from kith.messaging.blob_format import BLOCK, CHECK
 from kith.messaging.blobs import Span, Uploader, may_upload, read_offset, read_range
+from kith.messaging.flows import blobs as flows
 from kith.messaging.limits import DEFAULTS, Limits
 from messaging.attachments import Depot, ciphertext, depot
 from messaging.test_groups import impose
@@ -299,14 +301,46 @@ def test_uploading_is_judged_by_facts_alone() -> None:
     """Each rule has its sentence: `standing`, `blob-uploads-open`, `blob-bytes-held`."""
     size, limits = 1024, DEFAULTS
     table = {
-        "standing": Uploader(suspended=True, open_uploads=0, held_bytes=0),
-        "blob-uploads-open": Uploader(suspended=False, open_uploads=limits.blob_uploads_open, held_bytes=0),
-        "blob-bytes-held": Uploader(suspended=False, open_uploads=0, held_bytes=limits.blob_bytes_held - size + 1),
+        "standing": Uploader(suspended=True, open_uploads=0, held_bytes=0, kept_bytes=0),
+        "blob-uploads-open": Uploader(
+            suspended=False, open_uploads=limits.blob_uploads_open, held_bytes=0, kept_bytes=0
+        ),
+        "blob-bytes-held": Uploader(
+            suspended=False, open_uploads=0, held_bytes=limits.blob_bytes_held - size + 1, kept_bytes=0
+        ),
     }
     for rule, facts in table.items():
         assert may_upload(facts, size, limits).reasons[0].rule == rule
-    edge = Uploader(False, limits.blob_uploads_open - 1, limits.blob_bytes_held - size)
+    edge = Uploader(False, limits.blob_uploads_open - 1, limits.blob_bytes_held - size, limits.blob_bytes_kept)
     assert may_upload(edge, size, limits).allowed
+
+
+def test_what_stays_as_evidence_is_her_own_beyond_an_allowance_and_is_never_refused(town: Town, tmp_path: Path) -> None:
+    """Deleting what is held frees nothing beyond the allowance; up to it nobody can tell that it is held."""
+    unit = policy.UNIT
+    limits = Limits(blob_bytes_held=4 * unit, blob_bytes_kept=2 * unit, blob_bytes_per_day=1000 * unit)
+    with depot(town, tmp_path, limits=limits) as blobs:
+        ana, ben = blobs.person("ana"), blobs.person("ben")
+
+        def room(person: str) -> int:
+            """How many units she could upload now."""
+            held = town.ask(lambda reader: reader.one(store.BLOBS_HELD, who=person, now=reader.now)).held
+            kept = int(town.ask(lambda reader: reader.value(store.BYTES_KEPT, who=person)))
+            return (limits.blob_bytes_held - policy.Uploader(False, 0, held, kept).counted(limits)) // unit
+
+        for number in range(6):
+            blob = blobs.put(ana, ciphertext(unit, number))
+            assert town.do(flows.hold, blob, unit, f"exhibit {number}"), "evidence is held whatever it fills"
+            assert town.do(flows.hold, blob, unit, f"another report's {number}")  # and counts once
+            assert blobs(ana, "DELETE", f"/{blob}").status_code == 204
+            assert room(ana) == 4 - max(0, number + 1 - 2)
+        assert room(ben) == 4
+        refused = blobs(ana, "POST", json={"size": unit})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limited")
+        town.do(flows.release, "exhibit 0")
+        assert room(ana) == 0, "the other report still holds it"
+        town.do(flows.release, "another report's 0")
+        assert blobs(ana, "POST", json={"size": unit}).status_code == 201
 
 
 def test_a_stranger_brings_and_reads_nothing(blobs: Depot) -> None:

@@ -231,6 +231,22 @@ STEPS: tuple[Step, ...] = (
             "CREATE INDEX report_attachments_by_report ON report_attachments (report)",
         ),
     ),
+    Step(
+        "whose the bytes held as evidence are",
+        (
+            "ALTER TABLE blob_holds ADD COLUMN account TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE blob_holds ADD COLUMN size BIGINT NOT NULL DEFAULT 0",
+            (
+                "UPDATE blob_holds SET size = "
+                "COALESCE((SELECT size FROM report_attachments a WHERE a.blob = blob_holds.blob LIMIT 1), 0)"
+            ),
+            (
+                "UPDATE blob_holds SET account = "
+                "COALESCE((SELECT account FROM blobs WHERE blobs.blob = blob_holds.blob), '')"
+            ),
+            "CREATE INDEX blob_holds_by_account ON blob_holds (account)",
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

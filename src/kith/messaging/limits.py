@@ -52,6 +52,7 @@ class Limits:
     blob_piece: int = limit(4 * 1024 * 1024, "bytes of one PATCH", "what a cut connection may cost, and what waits")
     blob_bytes_per_day: int = limit(1024 * 1024 * 1024, "bytes in 24 hours", "a day's photos of a wedding guest")
     blob_bytes_held: int = limit(4 * 1024 * 1024 * 1024, "bytes of one account", "a busy month; nobody fills a disk")
+    blob_bytes_kept: int = limit(1024 * 1024 * 1024, "bytes of one account", "evidence beyond it fills her allowance")
     blob_uploads_open: int = limit(20, "unfinished uploads of one account", "an album of ten, on two devices")
     blob_reads_open: int = limit(32, "downloads of one account at a time", "a screen full of photos; each holds a file")
     blob_reads_at_once: int = limit(2_000, "reads in a row", "scrolling through a month of albums")

@@ -270,7 +270,10 @@ blob_holds = table(
     "blob_holds",
     text("blob", "its id", key=True),
     text("holder", "what needs it: an exhibit of a report", key=True),
+    text("account", "who uploaded it; empty for what was held before this was written down"),
+    number("size", "bytes of the whole ciphertext"),
     Index("blob_holds_by_holder", "holder"),
+    Index("blob_holds_by_account", "account"),
     purpose="ciphertexts that a participant reported: their bytes stay, readable for reviewers alone",
     retention="as long as the evidence of the case",
     kind="operational",
@@ -1037,6 +1040,15 @@ BLOBS_HELD = select(
     func.coalesce(func.sum(_l.size), 0).label("held"),
     func.coalesce(func.sum(case((_l.complete_ms.is_(None), 1), else_=0)), 0).label("unfinished"),
 ).where(and_(_l.account == bindparam("who"), _l.expires_ms > bindparam("now")))
+_h = blob_holds.c
+_KEPT = (
+    select(_h.blob, _h.size)
+    .where(_h.account == bindparam("who"), ~select(_l.blob).where(_l.blob == _h.blob).exists())
+    .distinct()
+    .subquery()
+)
+BYTES_KEPT = select(func.coalesce(func.sum(_KEPT.c.size), 0))
+"""Held bytes whose rows are gone, each blob once: a row still counts itself."""
 BLOB_RECEIVED = (
     update(blobs)
     .where(_l.blob == bindparam("id"))

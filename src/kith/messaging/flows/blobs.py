@@ -33,11 +33,14 @@ def begin(tx: Tx, account: str, blob: str, size: int, *, key: bytes, limits: Lim
     """Make room for an upload under this fresh id. `key` blinds whose bytes are counted (`buckets.charge`)."""
     there = tx.one(store.BLOBS_HELD, who=account, now=tx.now)
     held, unfinished = (0, 0) if there is None else (there.held, there.unfinished)
-    facts = policy.Uploader(suspended(tx, account), unfinished, held)
+    kept = int(tx.value(store.BYTES_KEPT, who=account))
+    facts = policy.Uploader(suspended(tx, account), unfinished, held, kept)
     decision = policy.may_upload(facts, size, limits)
     if decision.refused:
         code: Code = "restricted" if decision.reasons[0].rule == "standing" else "limited"
-        return refused(tx, POLICY, account, decision, {**facts._asdict(), "size": size}, code=code)
+        # As one sum: what of it is evidence would tell its reader that she was reported.
+        known = {"open_uploads": unfinished, "counted_bytes": facts.counted(limits), "size": size}
+        return refused(tx, POLICY, account, decision, known, code=code)
     allowance = Charge("blob-bytes", account, policy.allowance(limits), policy.tokens(size))
     wait = charge(tx, key, (allowance,))
     if wait is not None:
@@ -63,7 +66,7 @@ def suspended(reader: Reader, account: str) -> bool:
 
 def stopped(tx: Tx, account: str) -> Refusal:
     """Why an upload of somebody who was suspended does not go on."""
-    decision = policy.may_upload(policy.Uploader(suspended=True, open_uploads=0, held_bytes=0), 0)
+    decision = policy.may_upload(policy.Uploader(suspended=True, open_uploads=0, held_bytes=0, kept_bytes=0), 0)
     return refused(tx, POLICY, account, decision, {}, code="restricted")
 
 
@@ -112,12 +115,15 @@ def _gone(tx: Tx, blob: str) -> None:
 
 
 def hold(tx: Tx, blob: str, size: int, holder: str) -> bool:
-    """Keep the bytes of a complete blob for evidence, whatever becomes of it; False when it is not here as that."""
+    """Keep the bytes of a complete blob for evidence, whatever becomes of it; False when it is not here as that.
+
+    Nobody's allowance refuses it; what it adds to its uploader's is counted when she begins the next upload.
+    """
     there = found(tx, blob)
     if there is None or not there.complete or there.size != size:
         return False
     if blob not in {row.blob for row in tx.all(store.HOLDS_OF, by=holder)}:  # a message may name it twice
-        tx.put(store.blob_holds, blob=blob, holder=holder)
+        tx.put(store.blob_holds, blob=blob, holder=holder, account=there.account, size=size)
     return True
 
 
