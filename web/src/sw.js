@@ -7,8 +7,8 @@ const CACHE = `kith ${__BUILD__}`;
 const SHELL = '/';
 const NETWORK_MS = 4000;
 const MEDIA = '/media/';
-/** The first piece may come over a slow line; after this the player is told that there is nothing. */
-const FIRST_PIECE_MS = 60_000;
+/** A piece may come over a slow line; after this the player is told that there is nothing more. */
+const PIECE_MS = 60_000;
 
 self.addEventListener('install', (event) => {
   const fresh = FILES.map((file) => new Request(file, { cache: 'reload' }));
@@ -56,13 +56,22 @@ async function played(event, path) {
   const page = event.clientId && (await self.clients.get(event.clientId));
   if (!page || !['video', 'audio'].includes(request.destination)) return nothing();
   const { port1: port, port2: theirs } = new MessageChannel();
-  const answer = () => new Promise((resolve) => { port.onmessage = ({ data }) => resolve(data); });
-  const late = new Promise((resolve) => setTimeout(() => resolve('failed'), FIRST_PIECE_MS));
-  const first = Promise.race([answer(), late]);
+  // Whoever should answer may be gone: a page that was closed, an engine that ended.
+  const answer = () => new Promise((resolve) => {
+    const late = setTimeout(() => resolve('failed'), PIECE_MS);
+    port.onmessage = ({ data }) => {
+      clearTimeout(late);
+      resolve(data);
+    };
+  });
+  const first = answer();
   page.postMessage({ media: path }, [theirs]);
   port.postMessage({ range: request.headers.get('Range') });
   const told = await first;
-  if (!told.head) return nothing();
+  if (!told.head) {
+    port.close();
+    return nothing();
+  }
   let over;
   event.waitUntil(new Promise((resolve) => { over = resolve; })); // as long as somebody plays
   const close = (last) => {
@@ -79,7 +88,7 @@ async function played(event, path) {
       else {
         if (data === 'end') controller.close();
         else controller.error(new TypeError('the file ended early'));
-        close();
+        close(data === 'end' ? undefined : 'stop');
       }
     },
     cancel: () => close('stop'),

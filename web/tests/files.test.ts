@@ -3,14 +3,19 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { PIECE } from '../src/protocol/attachments';
+import { PIECE, withFiles, type Sent } from '../src/protocol/attachments';
 import { equal, type Bytes } from '../src/protocol/bytes';
 import type { Happening, Message, Outgoing } from '../src/engine/contract';
 import { Problem } from '../src/engine/errors';
 import { Unreachable } from '../src/engine/home';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
 import type { MediaAsk, MediaPort, MediaTell } from '../src/engine/attachments/play';
-import { PieceCache } from '../src/engine/attachments/cache';
+import { owned, PieceCache, type CachedFile } from '../src/engine/attachments/cache';
+import { Files } from '../src/engine/attachments/files';
+import { Api } from '../src/engine/api';
+import { messageKey, type MessageRecord } from '../src/engine/records';
+import { encodeContent, textContent } from '../src/protocol/content';
+import { accountUri, roomUri } from '../src/protocol/uris';
 import { safeName, sniffed } from '../src/engine/attachments/kinds';
 import { rootKey, Vault } from '../src/engine/vault';
 import { Person } from '../src/person/person';
@@ -340,7 +345,7 @@ test('a film plays from its middle before the rest is here, and only verified by
   assert.ok(equal((await play('bytes=-500'))!.bytes, lake.slice(-500)));
   assert.equal(await play(`bytes=${lake.length}-`), null);
   assert.ok(equal((await play(null))!.bytes, lake));
-  await ben.person.call('stop_playing', { url });
+  assert.equal((await ben.person.call('stop_playing', { url })).why, null);
   assert.equal((await withFile(ben, room, 'lake.webm')).files[0]!.state, 'here');
   assert.equal(await play(null), null, 'an address that was given back is nothing');
 
@@ -357,6 +362,7 @@ test('a film plays from its middle before the rest is here, and only verified by
   const player = new Player();
   ben.person.serve(second.url, player);
   assert.equal(await player.bytes(null), null, 'a piece that is not the committed one ends it');
+  assert.equal((await ben.person.call('stop_playing', { url: second.url })).why?.code, 'broken', 'and the player can say why');
 });
 
 test('a page, a script or a drawing under a film’s name is never played and is saved as unknown bytes', { skip }, async () => {
@@ -413,6 +419,48 @@ test('when files take more room than they may, what was not used for longest goe
   await home.backend.write([{ store: 'blobs', key: 'nobody/0000000000000000', value: new Uint8Array(9) }]);
   await cache.sweep(async (owner) => owner === 'another message');
   assert.deepEqual(await home.backend.keys('blobs', { prefix: '' }), ['c/0000000000000000']);
+});
+
+test('one file that is sent very often keeps a short list of whose it is', () => {
+  let entry: CachedFile = { hash: null, size: 1, state: 'whole', owners: [], usedMs: 0 };
+  for (let n = 0; n < 10_000; n++) entry = owned(entry, `message ${n}`);
+  assert.deepEqual([entry.owners.length, entry.owners.at(-1)], [32, 'message 9999']);
+});
+
+test('of a flood of photos the newest are fetched by themselves, and no queue grows with it', async () => {
+  const device = new NodeDevice({ origin: 'http://h.example' });
+  const home = new Spoiled(device);
+  const vault = new Vault(home, await rootKey(await home.backend.localKey(), new Uint8Array(32), account(1), account(2)));
+  const ended = new AbortController();
+  let answer = (): void => undefined;
+  const waits = new Promise<void>((resolve) => { answer = resolve; });
+  home.spoil = async () => {
+    await waits;
+    return new Response(null, { status: 404 });
+  };
+  const files = new Files(home, new Api(home), vault, () => undefined, ended.signal);
+  const room = account(3);
+  for (let n = 0; n < 300; n++) {
+    const id = n.toString(16).padStart(64, '0');
+    const bytes = (size: number): Uint8Array => new Uint8Array(size).fill(n % 256).fill(n >> 8, 1, 2);
+    const file = { blob: String(n).padStart(22, 'b'), key: bytes(32), nonce: bytes(12), hash: bytes(32), expires: 0, size: 5000 };
+    const media = { length: 4984, width: 9, height: 9, thumbhash: null, durationMs: null, waveform: null, chunks: null, voice: false };
+    const head = { salt: bytes(16), sender: accountUri('h.example', account(4)), room: roomUri('h.example', room) };
+    const sent = { file, contentType: 'image/jpeg', inline: true, name: '', description: '', media, poster: null } satisfies Sent;
+    const content = encodeContent(withFiles(textContent({ ...head, text: '' }), '', [sent]));
+    const row = { kind: 'text', id, pos: n, seq: n, mine: false, text: '', content, files: ['photo'] } as unknown as MessageRecord;
+    await vault.write(await vault.put('messages', messageKey(room, n, n), row), await vault.put('meta', `mid/${id}`, messageKey(room, n, n)));
+    await files.arrived(room, row);
+  }
+  answer();
+  const asked = (): Set<string> => new Set(home.asked.map((one) => one.split(' ')[1]!));
+  for (let last = -1; asked().size > last;) {
+    last = asked().size;
+    await new Promise((soon) => setTimeout(soon, 300));
+  }
+  assert.equal(asked().size, 2 + 50);
+  assert.ok([...asked()].some((one) => one.includes('bbb299')), 'the newest is among them');
+  ended.abort();
 });
 
 test('a device without room says so, and frees some before it gives up', async () => {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
 import { messageKey, type MessageRecord } from '../src/engine/records';
 import { look, matching, wordsOf } from '../src/engine/search';
-import { placeOf, readStretch } from '../src/engine/stretch';
+import { MOST_READ, placeOf, readStretch } from '../src/engine/stretch';
 import { rootKey, Vault } from '../src/engine/vault';
 
 const MANY = 10_000;
@@ -92,4 +92,26 @@ test('a page of ten thousand sealed messages opens a page and no more', async ()
   const middle = await readStretch(vault, 'r', { from: placeOf(messageKey('r', 5000, 0)), limit: 200 }, shown);
   assert.deepEqual([middle.rows[0]!.value.seq, middle.rows.length, middle.above?.value.seq, middle.newer], [5000, 200, 4999, true]);
   assert.ok(opened <= 51 + 202, `${opened} rows were opened`);
+});
+
+test('thousands of changes in a row are passed over some at a time, and what is before and after them is reached', async () => {
+  const { vault } = await filled();
+  const hidden = async (seq: number): Promise<Parameters<Vault['write']>[0]> =>
+    vault.put('messages', messageKey('r', seq, seq), { ...row(seq, ''), kind: 'effect', content: new Uint8Array(2000) });
+  await vault.write(...(await Promise.all(Array.from({ length: 3500 }, (_, n) => hidden(6001 + n)))));
+  const seen = (one: MessageRecord): boolean => one.kind !== 'effect';
+  const steps: number[] = [];
+  const found: number[] = [];
+  for (let before: string | null = placeOf(messageKey('r', 9501, 9501)); found.length === 0;) {
+    const part = await readStretch(vault, 'r', { before }, seen);
+    steps.push(part.rows.length);
+    found.push(...part.rows.filter(({ value }) => seen(value)).map(({ value }) => value.seq!));
+    assert.ok(part.rows.every(({ value }) => value.content === null), 'what they say is not kept in memory');
+    assert.ok(part.above !== null && part.rows.length <= MOST_READ);
+    before = placeOf(part.rows[0]!.key);
+  }
+  assert.deepEqual([found.at(-1), found.length], [6000, 50]);
+  assert.equal(steps.length, 4);
+  const on = await readStretch(vault, 'r', { from: placeOf(messageKey('r', 6001, 6001)) }, seen);
+  assert.deepEqual([on.rows.length, on.newer, on.above?.value.seq], [MOST_READ, true, 6000]);
 });

@@ -6,30 +6,33 @@ import { padded } from '../src/engine/records';
 import { plain } from '../src/ui/dev/worlds';
 import { rows } from '../src/ui/thread-rows';
 import { marked, UNMARKED } from '../src/ui/thread/unread';
-import { afterLast, firstPlace, MOST, PAGE, renewed, withEarlier, withLater } from '../src/ui/thread/window';
+import { afterLast, MOST, PAGE, renewed, withEarlier, withLater } from '../src/ui/thread/window';
 
 const message = (seq: number, over: Partial<Message> = {}): Message => ({
   id: `m${seq}`, room: 'r', at_ms: seq, seq, place: padded(seq), mine: false, sender: 'a', sender_name: '', kind: 'text', text: `m${seq}`,
   files: [], reply_to: null, delivery: null, gap_before: 0, ...plain(false), ...over,
 });
 const ALL = Array.from({ length: 10_000 }, (_, n) => message(n + 1));
+const whole = (messages: Message[], more: boolean, newer: boolean): Stretch => ({
+  messages, more, newer, begins: messages[0]?.place ?? null, ends: messages.findLast(({ place }) => place !== null)?.place ?? null,
+});
 const ids = ({ messages }: Stretch): string[] => messages.map(({ id }) => id);
 
 /** What the engine answers, over all of them. */
 function ask({ before, from, limit = PAGE }: { before?: string; from?: string; limit?: number }): Stretch {
   if (from !== undefined) {
     const rest = ALL.filter(({ place }) => place! >= from);
-    return { messages: rest.slice(0, limit), more: rest.length < ALL.length, newer: rest.length > limit };
+    return whole(rest.slice(0, limit), rest.length < ALL.length, rest.length > limit);
   }
   const older = ALL.filter(({ place }) => before === undefined || place! < before);
-  return { messages: older.slice(-limit), more: older.length > limit, newer: before !== undefined };
+  return whole(older.slice(-limit), older.length > limit, before !== undefined);
 }
 
 test('ten thousand messages up and down again pass through a window that stays small', () => {
   let window = ask({});
   let pages = 1;
   while (window.more) {
-    window = withEarlier(window, ask({ before: firstPlace(window)! }));
+    window = withEarlier(window, ask({ before: window.begins! }));
     pages++;
     assert.ok(window.messages.length <= MOST);
   }
@@ -45,16 +48,16 @@ test('ten thousand messages up and down again pass through a window that stays s
 
 test('a page that overlaps what is there adds nothing twice, and an unsent message keeps its place at the end', () => {
   const unsent = message(0, { id: 'unsent', seq: null, place: null });
-  const window = { messages: [message(3), message(4), unsent], more: true, newer: false };
-  const earlier = withEarlier(window, { messages: [message(1), message(2), message(3)], more: false, newer: true });
+  const window = whole([message(3), message(4), unsent], true, false);
+  const earlier = withEarlier(window, whole([message(1), message(2), message(3)], false, true));
   assert.deepEqual(ids(earlier), ['m1', 'm2', 'm3', 'm4', 'unsent']);
   assert.deepEqual([earlier.more, earlier.newer], [false, false]);
-  assert.equal(firstPlace({ messages: [unsent], more: false, newer: false }), null);
+  assert.deepEqual([earlier.begins, earlier.ends], [padded(1), padded(4)]);
 });
 
 test('what did not change is the very same object, and what did is not', () => {
-  const old = { messages: [message(1), message(2)], more: false, newer: false };
-  const next = renewed(old, { messages: [message(1), message(2, { delivery: 'sent' })], more: false, newer: false });
+  const old = whole([message(1), message(2)], false, false);
+  const next = renewed(old, whole([message(1), message(2, { delivery: 'sent' })], false, false));
   assert.ok(next.messages[0] === old.messages[0] && next.messages[1] !== old.messages[1]);
 });
 

@@ -37,8 +37,8 @@ class Desk {
   }
 
   /** Says something; the server has not answered. */
-  async says(text: string): Promise<string> {
-    const record = this.#outgoing(ROOM, text);
+  async says(text: string, more: Partial<OutboxRecord> = {}): Promise<string> {
+    const record = { ...this.#outgoing(ROOM, text), ...more };
     await this.scene.vault.save('outbox', outboxKey(record), record);
     this.scene.room.pump();
     await this.scene.settled();
@@ -148,6 +148,39 @@ test('a refused change says so, leaves the message as it is, and can be tried ag
   const { change } = await desk.row(id);
   await desk.words.delete({ room: ROOM, id: change!.id, everyone: false });
   assert.deepEqual([(await desk.row(id)).change, await desk.outbox()], [null, []]);
+  desk.close();
+});
+
+test('a timer that the server refuses is no silence: it stands at the end of the chat, to be tried again or dropped', async () => {
+  const desk = await Desk.open();
+  await desk.sent('words');
+  const timer = async (seconds: number): Promise<void> => {
+    await desk.says('', { timer: seconds });
+  };
+  const line = async (): Promise<unknown[]> => {
+    const { kind, text, change, place } = (await desk.scene.rows()).at(-1)!;
+    return [kind, text, change?.what, change?.failed, place];
+  };
+  await timer(3600);
+  assert.deepEqual(await line(), ['info', 'You set messages to disappear 1 hour after they are read.', 'timer', false, null]);
+  await desk.scene.hears(refusal(desk.scene.submits().at(-1)!, 'not_allowed'));
+  assert.deepEqual((await line()).slice(2), ['timer', true, null]);
+  await desk.words.delete({ room: ROOM, id: (await desk.outbox())[0]!.id, everyone: false });
+  assert.deepEqual([(await desk.scene.rows()).at(-1)!.text, await desk.outbox()], ['words', []]);
+  desk.close();
+});
+
+test('a failed change to what is not on the page is named at the end of the chat, one that is beside its message is not', async () => {
+  const desk = await Desk.open();
+  const { id } = await desk.sent('long ago');
+  await desk.words.edit({ room: ROOM, id, text: 'other words' });
+  await desk.scene.settled();
+  await desk.scene.hears(refusal(desk.scene.submits().at(-1)!, 'not_allowed'));
+  for (const text of ['one', 'two', 'three']) await desk.sent(text);
+  const changes = async (limit: number): Promise<unknown[]> =>
+    (await desk.threads().page(ROOM, { limit })).messages.map(({ kind, text, change }) => [kind, text, change?.what ?? null]);
+  assert.deepEqual(await changes(2), [['text', 'two', null], ['text', 'three', null], ['info', '', 'edit']]);
+  assert.deepEqual(await changes(9), [['text', 'long ago', 'edit'], ['text', 'one', null], ['text', 'two', null], ['text', 'three', null]]);
   desk.close();
 });
 

@@ -180,8 +180,8 @@ export const MOST_CHATS = 5;
 export const MANY_FORWARDS = 5;
 /** A symbol under a message: how many chose it, whether I did, and the names of the others, '' where unknown. */
 export interface Reaction { symbol: string; count: number; mine: boolean; names: string[] }
-/** A change of mine to an earlier message that the server has not accepted yet; `retry` and `delete_message` take its id. */
-export interface Change { id: string; what: 'edit' | 'delete' | 'react'; failed: boolean }
+/** A change of mine, to an earlier message or to the chat’s timer, that the server has not accepted yet; `retry` and `delete_message` take its id. */
+export interface Change { id: string; what: 'edit' | 'delete' | 'react' | 'timer'; failed: boolean }
 /** An earlier wording of an edited message, oldest first. */
 export interface Version { text: string; at_ms: Ms }
 /** A message as the thread shows it. `kind` other than text never carries content. */
@@ -220,7 +220,11 @@ export interface Found {
   text: string; start: number; end: number;
 }
 
-export interface Stretch { messages: Message[]; more: boolean; newer: boolean }
+/**
+ * `begins`, `ends`: places of the oldest and the newest row that were read for it. Where somebody changed very much there may be
+ * nothing to show between them, and still be more.
+ */
+export interface Stretch { messages: Message[]; more: boolean; newer: boolean; begins: Place | null; ends: Place | null }
 
 /** One row of "here is exactly what we'll send". */
 export interface ReportRow {
@@ -337,7 +341,8 @@ export interface Ops {
   file: [{ room: string; id: string; part: number }, { blob: Blob }];
   /** Where to play from while it is still being fetched (see media.ts); null where that cannot be done. */
   play: [{ room: string; id: string; part: number }, { url: string } | null];
-  stop_playing: [{ url: string }, null];
+  /** `why`: it stopped by itself, for this. */
+  stop_playing: [{ url: string }, { why: EngineError | null }];
   retry: [{ room: string; id: string }, null];
   /** New words for an own message; one that has not left yet just leaves with the new ones. */
   edit: [{ room: string; id: string; text: string }, null];

@@ -876,8 +876,8 @@ export class EngineCore implements Engine {
     file: async ({ room, id, part }) => this.#need().files.file({ room: roomId(room), id, part }),
     play: async ({ room, id, part }) => this.#need().files.play({ room: roomId(room), id, part }),
     stop_playing: async ({ url }) => {
-      await this.#need().files.stopPlaying(url);
-      return null;
+      const why = await this.#need().files.stopPlaying(url);
+      return { why: why && why.toJSON() };
     },
     edit: (args) => this.#words(args.room).edit(args),
     delete_message: (args) => this.#words(args.room).delete(args),
@@ -904,7 +904,12 @@ export class EngineCore implements Engine {
       if (!TIMES.some((one) => one === seconds)) throw new Problem('invalid', 'Messages can’t disappear after that time.');
       if (!maySet(await session.directory.roster(roomId(room)), session.self.account)) throw new Problem('forbidden', 'Only admins of the group can change this.');
       const record: OutboxRecord = { ...(await this.#outgoing(session, room, '', null)), timer: seconds };
-      await session.vault.save('outbox', outboxKey(record), record);
+      await session.room(room).run(async () => {
+        // The last wish counts, of those that have not left.
+        const before = (await session.room(room).outbox()).filter(({ timer, sealed }) => timer !== undefined && sealed === null);
+        await session.vault.write(...before.map((one) => session.vault.remove('outbox', outboxKey(one))), await session.vault.put('outbox', outboxKey(record), record));
+      });
+      this.#emit({ type: 'thread', room });
       this.#pump(session, room);
       return null;
     },

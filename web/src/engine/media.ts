@@ -1,9 +1,9 @@
 /** The page's side of files: a URL that an `<img>`, `<video>` or `<audio>` may have, for as long as it is shown. */
-import type { Engine } from './contract';
+import type { Engine, EngineError } from './contract';
 
 export interface WhichFile { room: string; id: string; part: number }
 /** `release` when it is not shown any more: what stands behind the URL is let go of. */
-export interface Shown { url: string; release(): void }
+export interface Shown { url: string; release(): void; /** Lets go of it; and why it stopped by itself, as far as that is known. */ stopped?(): Promise<EngineError | null> }
 
 /** The whole file, fetched and verified before anything of it is shown. */
 export async function wholeFile(engine: Engine, which: WhichFile): Promise<Shown & { blob: Blob }> {
@@ -18,5 +18,6 @@ export async function playable(engine: Engine, which: WhichFile): Promise<Shown>
   const streamed = navigator.serviceWorker?.controller ? await engine.call('play', which) : null;
   if (streamed === null) return wholeFile(engine, which);
   const { url } = streamed;
-  return { url, release: () => void engine.call('stop_playing', { url }).catch(() => undefined) };
+  const stopped = async (): Promise<EngineError | null> => (await engine.call('stop_playing', { url })).why;
+  return { url, stopped, release: () => void stopped().catch(() => undefined) };
 }

@@ -17,7 +17,7 @@ import {
 import { mayChange, reactionsOf, withChanges } from './shown';
 import { look } from './search';
 import { placeAfter, placeOf, readStretch, type Where } from './stretch';
-import { countRead, isOver } from './vanishing';
+import { countRead, isOver, said } from './vanishing';
 import type { Vault } from './vault';
 
 export const REPORT_ITEMS = 30;
@@ -49,7 +49,7 @@ export class Threads {
       const waiting = await this.#unsent(room);
       const stretch = await this.#stored(room, where);
       if (stretch.newer) return this.#changed(room, stretch);
-      const still = await this.#unsent(room);
+      const still = await this.#unsent(room, stretch.messages);
       // One that was accepted between the reads is in neither of them, and would vanish for a moment: read again.
       if (waiting.every(({ id }) => still.some((one) => one.id === id))) return this.#changed(room, { ...stretch, messages: [...stretch.messages, ...still] });
     }
@@ -68,7 +68,8 @@ export class Threads {
     const gaps = gapsBefore(rows.map(({ value }) => value), above ? reached(above) : thread.baseSeq - 1);
     const shown = rows.map((row, i) => ({ ...row, gap: gaps[i]! })).filter(({ value }) => this.#here(value));
     const messages = await Promise.all(shown.map(({ key, value, gap }) => this.#message(room, value, placeOf(key), gap, thread, reads)));
-    return { messages, more: above !== null, newer };
+    const [begins, ends] = [rows[0], rows.at(-1)].map((row) => (row ? placeOf(row.key) : null)) as [Place | null, Place | null];
+    return { messages, more: above !== null, newer, begins, ends };
   }
 
   /** Shown, and its time is not over. */
@@ -125,8 +126,11 @@ export class Threads {
     return (await this.vault.range<OutboxRecord>('outbox', { prefix: `${room}/` })).map(({ value }) => value);
   }
 
-  async #unsent(room: string): Promise<Message[]> {
-    const waiting = (await this.#outbox(room)).filter((record) => !record.change && record.timer === undefined);
+  /** And failed changes to what is not `beside` them: or nobody would know of them. */
+  async #unsent(room: string, beside?: readonly Message[]): Promise<Message[]> {
+    const outbox = await this.#outbox(room);
+    const here = new Set([...(beside ?? []), ...outbox].map(({ id }) => id));
+    const waiting = outbox.filter(({ change, stage }) => !change || (beside && stage === 'failed' && !here.has(change.target)));
     return Promise.all(waiting.map((record) => this.unsent(record)));
   }
 
@@ -140,11 +144,15 @@ export class Threads {
 
   /** What was written here and is not accepted yet. */
   async unsent(record: OutboxRecord): Promise<Message> {
+    const { id, timer } = record;
+    const what = record.change?.what ?? (timer === undefined ? null : 'timer');
+    const says: Pick<Message, 'kind' | 'text' | 'change'> = what === null ? { kind: 'text', text: record.text, change: null }
+      : { kind: 'info', text: timer === undefined ? '' : said('You', timer), change: { id, what, failed: record.stage === 'failed' } };
     return {
-      id: record.id, room: record.room, at_ms: record.createdMs, seq: null, place: null, mine: true, sender: this.account, sender_name: '', kind: 'text',
-      text: record.text, files: await this.files.ofOutbox(record), reply_to: await this.#quote(record.room, record.replyTo),
+      id, room: record.room, at_ms: record.createdMs, seq: null, place: null, mine: true, sender: this.account, sender_name: '', ...says,
+      files: await this.files.ofOutbox(record), reply_to: await this.#quote(record.room, record.replyTo),
       read_by: 0, expires: null, delivery: record.stage === 'failed' ? 'failed' : 'waiting', gap_before: 0, ...(record.stage === 'failed' && record.sentence ? { failure: record.sentence } : {}),
-      edited: false, reactions: [], forwarded: record.passedOn?.times ?? 0, may: { edit: !record.passedOn, delete: true }, change: null,
+      edited: false, reactions: [], forwarded: record.passedOn?.times ?? 0, may: { edit: !record.passedOn, delete: true },
     };
   }
 
@@ -213,8 +221,8 @@ export class Threads {
   async markRead(room: string): Promise<boolean> {
     const thread = await this.thread(room);
     if (thread.unread === 0) return false;
-    const counting = await countRead(this.vault, room, placeAfter(thread.readSeq), this.home.now());
-    await this.vault.write(...counting, await this.vault.put('meta', `thread/${room}`, {
+    await countRead(this.vault, room, placeAfter(thread.readSeq), this.home.now());
+    await this.vault.write(await this.vault.put('meta', `thread/${room}`, {
       ...thread, unread: 0, readSeq: thread.headSeq, ...(thread.theirs ? { seen: thread.theirs } : {}),
     } satisfies Thread));
     return true;

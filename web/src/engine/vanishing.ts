@@ -8,7 +8,7 @@ import type { MessageRecord, Roster, Thread } from './records';
 import { padded } from './records';
 import type { Vault } from './vault';
 
-/** Rows that go at one time. */
+/** Rows that go, or begin to count, at one time. */
 const AT_ONCE = 100;
 /** Rows read to find what the chat list shows afterwards. */
 const SEARCHED = 200;
@@ -31,14 +31,17 @@ export async function counted(vault: Vault, key: string, row: MessageRecord, now
   return { row: { ...row, expiresMs }, writes: [await vault.put('meta', `expire/${padded(expiresMs)}/${key}`, true)] };
 }
 
-/** Everything that was read just now begins to count. */
-export async function countRead(vault: Vault, room: string, from: string, now: number): Promise<Write[]> {
-  const rows = await vault.range<MessageRecord>('messages', { prefix: `${room}/`, from: `${room}/${from}` });
-  const made = await Promise.all(rows.filter(({ value }) => !value.mine).map(async ({ key, value }) => {
-    const { row, writes } = await counted(vault, key, value, now);
-    return writes.length === 0 ? [] : [...writes, await vault.put('messages', key, row)];
-  }));
-  return made.flat();
+/** Everything that was read just now begins to count. Some rows at a time, each time on disk: what counts already is left alone. */
+export async function countRead(vault: Vault, room: string, from: string, now: number): Promise<void> {
+  for (let next: string | null = `${room}/${from}`; next !== null;) {
+    const rows: { key: string; value: MessageRecord }[] = await vault.range('messages', { prefix: `${room}/`, from: next, limit: AT_ONCE });
+    const made = await Promise.all(rows.filter(({ value }) => !value.mine).map(async ({ key, value }) => {
+      const { row, writes } = await counted(vault, key, value, now);
+      return writes.length === 0 ? [] : [...writes, await vault.put('messages', key, row)];
+    }));
+    await vault.write(...made.flat());
+    next = rows.length < AT_ONCE ? null : `${rows.at(-1)!.key}\u0000`;
+  }
 }
 
 /** Rooms in which something has to go by now. */

@@ -56,7 +56,7 @@ export function ago(ms: number, now: number): string {
 export function ahead(ms: number, now: number): string {
   const left = Math.max(0, ms - now);
   const relative = new Intl.RelativeTimeFormat(formats(), { numeric: 'always' });
-  if (left < HOUR) return relative.format(Math.ceil(left / MINUTE), 'minute');
+  if (left < HOUR) return relative.format(Math.max(1, Math.ceil(left / MINUTE)), 'minute');
   if (left < DAY) return relative.format(Math.ceil(left / HOUR), 'hour');
   return relative.format(Math.ceil(left / DAY), 'day');
 }

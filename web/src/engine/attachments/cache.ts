@@ -18,10 +18,14 @@ export interface CachedFile {
   size: number;
   /** partial: some pieces are here, or none. gone, broken: see FileState. */
   state: 'partial' | 'whole' | 'gone' | 'broken';
-  /** messages, or records of the outbox, that it belongs to */
+  /** messages, or records of the outbox, that it belongs to; the newest, when somebody sends one file very often */
   owners: string[];
   usedMs: number;
 }
+
+const MOST_OWNERS = 32;
+/** With one more owner. */
+export const owned = (entry: CachedFile, owner: string): CachedFile => ({ ...entry, owners: [...entry.owners, owner].slice(-MOST_OWNERS) });
 
 export interface Sealed { size: number; key: Uint8Array; nonce: Uint8Array }
 

@@ -7,7 +7,7 @@ import type { Bytes } from '../../protocol/bytes';
 import type { Api } from '../api';
 import { offline, Problem } from '../errors';
 import type { Home } from '../home';
-import { cacheId, type CachedFile, type PieceCache } from './cache';
+import { cacheId, owned, type CachedFile, type PieceCache } from './cache';
 
 /** A server that says nothing for so long has gone. */
 const SILENCE_MS = 30_000;
@@ -71,7 +71,7 @@ export class Downloads {
     const there = await this.cache.get(id);
     if (there && sameFile(there, file)) {
       if (there.owners.includes(owner)) return there;
-      const shared = { ...there, owners: [...there.owners, owner] };
+      const shared = owned(there, owner);
       await this.cache.put(id, shared);
       return shared;
     }

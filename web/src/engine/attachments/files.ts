@@ -21,6 +21,8 @@ import { Uploads } from './upload';
 /** Photos of chats that come by themselves are at most so long (bytes). */
 const MOST_UNASKED = 5 * 1024 * 1024;
 const UNASKED_AT_ONCE = 2;
+/** So many wait to come by themselves; of more, the oldest come when they are looked at. */
+const MOST_UNASKED_WAITING = 50;
 /** Addresses that are played at a time; the oldest ends. */
 const MOST_PLAYING = 8;
 
@@ -34,8 +36,7 @@ export class Files {
   readonly handIns: HandIns;
   readonly #downloads: Downloads;
   readonly #playing = new Map<string, { playing: Playing; which: Which }>();
-  readonly #queue: (() => Promise<void>)[] = [];
-  readonly #asked = new Set<string>();
+  readonly #queue = new Map<string, () => Promise<void>>();
   #working = 0;
 
   constructor(
@@ -79,17 +80,19 @@ export class Files {
   #fetchUnasked(room: string, id: string, views: FileView[]): void {
     for (const { part, kind, size, state } of views) {
       const which = `${id}/${part}`;
-      if (kind !== 'photo' || state !== 'remote' || size > MOST_UNASKED || this.#asked.has(which)) continue;
-      this.#asked.add(which);
-      this.#queue.push(() => this.#here(room, id, part).then(() => undefined));
+      if (kind !== 'photo' || state !== 'remote' || size > MOST_UNASKED) continue;
+      this.#queue.set(which, () => this.#here(room, id, part).then(() => undefined));
     }
+    for (const oldest of [...this.#queue.keys()].slice(0, -MOST_UNASKED_WAITING)) this.#queue.delete(oldest);
     this.#work();
   }
 
   #work(): void {
-    while (this.#working < UNASKED_AT_ONCE && this.#queue.length > 0) {
+    for (const [which, fetch] of this.#queue) {
+      if (this.#working >= UNASKED_AT_ONCE) return;
+      this.#queue.delete(which);
       this.#working++;
-      this.#queue.shift()!().catch((error: unknown) => {
+      fetch().catch((error: unknown) => {
         if (!(error instanceof Problem || error instanceof Unsealable)) console.error('file', error);
       }).finally(() => {
         this.#working--;
@@ -163,15 +166,16 @@ export class Files {
     return { url: MEDIA_PATH + token };
   }
 
-  /** What was fetched piece by piece may be all of it by now: then it is verified as a whole, and here. */
-  async stopPlaying(url: string): Promise<void> {
+  /** What was fetched piece by piece may be all of it by now: then it is verified as a whole, and here. Says why it stopped by itself, if it did. */
+  async stopPlaying(url: string): Promise<Problem | null> {
     const token = url.slice(MEDIA_PATH.length);
     const played = this.#playing.get(token);
     this.#playing.delete(token);
-    if (!played) return;
-    const { which: { room, id, part }, playing: { wanted } } = played;
+    if (!played) return null;
+    const { which: { room, id, part }, playing: { wanted, why } } = played;
     const present = await this.cache.present(cacheId(wanted.file));
     if (present.size === piecesOf(wanted.file.size)) await this.#here(room, id, part);
+    return why;
   }
 
   serve(path: string, port: MediaPort): void {

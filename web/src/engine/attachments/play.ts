@@ -6,6 +6,7 @@ import { PIECE } from '../../protocol/attachments';
 import { lengthOfFile, type Downloads, type Wanted } from './download';
 import { isSound, OCTETS, SNIFFED, sniffed } from './kinds';
 import type { AttachedFile } from '../../protocol/attachments';
+import { Problem } from '../errors';
 
 export const MEDIA_PATH = '/media/';
 /** Pieces that are fetched before the player asks for them. */
@@ -20,6 +21,8 @@ export interface MediaPort { postMessage(message: MediaTell, transfer?: Transfer
 
 /** One file that is being played. */
 export class Playing {
+  /** Why the last piece that was asked for did not come. */
+  why: Problem | null = null;
   readonly #pieces = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
 
   constructor(private readonly downloads: Downloads, readonly wanted: Wanted, private readonly attached: AttachedFile) {}
@@ -37,7 +40,10 @@ export class Playing {
     const known = this.#pieces.get(index) ?? this.#fetch(index);
     this.#pieces.delete(index);
     this.#pieces.set(index, known);
-    known.catch(() => this.#pieces.delete(index));
+    known.then(() => { this.why = null; }, (error: unknown) => {
+      this.#pieces.delete(index);
+      if (error instanceof Problem) this.why = error;
+    });
     for (const old of [...this.#pieces.keys()].slice(0, -(AHEAD + 2))) this.#pieces.delete(old);
     return known;
   }

@@ -40,13 +40,14 @@ async function hills(seed: string): Promise<Picture> {
 /** The part of a thread that was asked for. */
 function stretchOf(all: Message[], { before, from, limit = 50 }: { before?: string; from?: string; limit?: number }): Stretch {
   const place = (message: Message): string => message.place ?? '~';
+  const span = (messages: Message[]): Pick<Stretch, 'messages' | 'begins' | 'ends'> => ({ messages, begins: messages[0]?.place ?? null, ends: messages.findLast((one) => one.place)?.place ?? null });
   if (from !== undefined) {
     const at = all.findIndex((message) => place(message) >= from);
     const messages = at < 0 ? [] : all.slice(at, at + limit);
-    return { messages, more: at > 0 || (at < 0 && all.length > 0), newer: at >= 0 && at + limit < all.length };
+    return { ...span(messages), more: at > 0 || (at < 0 && all.length > 0), newer: at >= 0 && at + limit < all.length };
   }
   const older = before === undefined ? all : all.filter((message) => place(message) < before);
-  return { messages: older.slice(-limit), more: older.length > limit, newer: older.length < all.length };
+  return { ...span(older.slice(-limit)), more: older.length > limit, newer: older.length < all.length };
 }
 
 /** What a file looks like in a thread once it was chosen. */
@@ -344,7 +345,7 @@ export class FakeEngine implements Engine {
       return { blob };
     },
     play: async () => null,
-    stop_playing: async () => null,
+    stop_playing: async () => ({ why: null }),
     edit: async ({ room, id, text }) => this.#rewrite(room, (messages) => edited(messages, id, text)),
     delete_message: async ({ room, id, everyone }) =>
       this.#rewrite(room, (messages) => (everyone ? deletedForAll(messages, id) : deletedHere(messages, id))),

@@ -1,6 +1,7 @@
 /** One file of a message on screen: fetched when it is wanted, let go of when it leaves the screen. */
 import { wholeFile, type Shown, type WhichFile } from '../../engine/media';
 import type { Engine, FileState } from '../../engine/contract';
+import { t } from '../../i18n';
 import { codeOf, sentence } from '../errors';
 import { HEAD_BYTES, mayOpen, pictureFacts } from './picture-facts';
 
@@ -41,6 +42,19 @@ export class ShownFile {
     } finally {
       this.busy = false;
     }
+  }
+
+  /** The player gave up. `cut`: in the middle, for lack of bytes. */
+  async stopped(cut: boolean): Promise<void> {
+    const held = this.#held;
+    this.#held = null;
+    const why = await Promise.resolve(held?.stopped?.() ?? null).catch((error: unknown) => error);
+    if (this.#gone) return;
+    this.url = undefined;
+    const code = codeOf(why);
+    if (code === 'gone' || code === 'broken') this.trouble = code;
+    else if (why !== null || cut) this.problem = why === null ? t('media.stopped') : sentence(why);
+    else this.trouble = 'unplayed';
   }
 
   release(): void {

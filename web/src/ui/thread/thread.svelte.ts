@@ -8,7 +8,7 @@ import { Resource } from '../resource.svelte';
 import { point } from '../words/jump';
 import { Typing } from './typing.svelte';
 import { marked, UNMARKED, type Mark } from './unread';
-import { afterLast, firstPlace, MOST, PAGE, renewed, withEarlier, withLater } from './window';
+import { afterLast, beginning, MOST, PAGE, renewed, withEarlier, withLater } from './window';
 
 /** Asked for once there is something to keep, never at start-up; whatever the answer, nothing changes here. */
 async function keepStorage(): Promise<void> {
@@ -83,24 +83,32 @@ export class Thread {
   /** The same stretch as it is now; at its end it goes on with what arrived. */
   async #again(): Promise<Stretch> {
     const window = this.page.value;
-    const from = window && firstPlace(window);
-    if (!window || from == null) return this.#open();
+    const from = window?.begins ?? null;
+    if (!window || from === null) return this.#open();
     const fresh = await this.#ask({ from, limit: MOST });
-    if (!fresh.newer || window.newer) return { ...fresh, messages: fresh.messages.slice(0, window.newer ? window.messages.length : MOST) };
-    return this.#ask({ limit: MOST / 2 }); // more arrived than the window holds: follow the end
+    if (!fresh.newer || window.newer) return beginning(fresh, window.newer ? window.messages.length : MOST);
+    return this.#up(await this.#ask({ limit: MOST / 2 })); // more arrived than the window holds: follow the end
   }
 
   /** The newest messages; with more unread ones than that, the first of those. */
   async #open(): Promise<Stretch> {
     if (this.sought !== null) return this.#around(this.sought);
     const unread = this.kith.chat(this.room);
-    if (!unread?.unread_from || unread.unread < PAGE) return this.#ask();
+    if (!unread?.unread_from || unread.unread < PAGE) return this.#up(await this.#ask());
     return this.#around(unread.unread_from);
   }
 
   async #around(place: string): Promise<Stretch> {
     const [above, below] = await Promise.all([this.#ask({ before: place, limit: PAGE / 2 }), this.#ask({ from: place })]);
-    return { messages: [...above.messages, ...below.messages], more: above.more, newer: below.newer };
+    const whole = { messages: [...above.messages, ...below.messages], more: above.more, newer: below.newer };
+    return this.#up({ ...whole, begins: above.begins ?? below.begins, ends: below.ends ?? above.ends });
+  }
+
+  /** With older messages above it; what holds nothing but changes is passed over, one bounded reading after another. */
+  async #up(window: Stretch): Promise<Stretch> {
+    let now = window;
+    while (now.messages.length === 0 && now.more && now.begins !== null) now = withEarlier(now, await this.#ask({ before: now.begins }));
+    return now;
   }
 
   #move(next: () => Promise<Stretch>): Promise<void> {
@@ -111,21 +119,26 @@ export class Thread {
   earlier(): Promise<void> {
     return this.#move(async () => {
       const window = this.page.value!;
-      const before = firstPlace(window);
-      return before === null ? window : withEarlier(window, await this.#ask({ before }));
+      return window.begins === null ? window : withEarlier(window, await this.#up(await this.#ask({ before: window.begins })));
     });
   }
 
   later(): Promise<void> {
     return this.#move(async () => {
-      const window = this.page.value!;
-      const from = afterLast(window);
-      return from === null ? window : withLater(window, await this.#ask({ from }));
+      let window = this.page.value!;
+      let page: Stretch;
+      do {
+        const from = afterLast(window);
+        if (from === null) return window;
+        page = await this.#ask({ from });
+        window = withLater(window, page);
+      } while (page.messages.length === 0 && page.newer);
+      return window;
     });
   }
 
   newest(): Promise<void> {
-    return this.#move(() => this.#ask());
+    return this.#move(async () => this.#up(await this.#ask()));
   }
 
   /** To a place, with what is around it; null: wherever the reader is. */

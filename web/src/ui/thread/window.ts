@@ -8,14 +8,10 @@ import type { Message, Stretch } from '../../engine/contract';
 export const PAGE = 50;
 export const MOST = 200;
 
-export const EMPTY: Stretch = { messages: [], more: false, newer: false };
-
-/** The places between which the window asks for more. */
-export const firstPlace = ({ messages }: Stretch): string | null => messages.find(({ place }) => place !== null)?.place ?? null;
-export const afterLast = ({ messages }: Stretch): string | null => {
-  const last = messages.findLast(({ place }) => place !== null)?.place ?? null;
-  return last === null ? null : `${last}~`; // sorts right behind it
-};
+const firstPlace = (messages: readonly Message[]): string | null => messages.find(({ place }) => place !== null)?.place ?? null;
+const lastPlace = (messages: readonly Message[]): string | null => messages.findLast(({ place }) => place !== null)?.place ?? null;
+/** Sorts right behind the end of the window. */
+export const afterLast = ({ ends }: Stretch): string | null => (ends === null ? null : `${ends}~`);
 
 const others = (messages: readonly Message[], than: readonly Message[]): Message[] => {
   const known = new Set(than.map(({ id }) => id));
@@ -25,13 +21,21 @@ const others = (messages: readonly Message[], than: readonly Message[]): Message
 /** With the older messages of `page` above it. */
 export function withEarlier(window: Stretch, page: Stretch): Stretch {
   const all = [...others(page.messages, window.messages), ...window.messages];
-  return { messages: all.slice(0, MOST), more: page.more, newer: window.newer || all.length > MOST };
+  return beginning({ messages: all, more: page.more, newer: window.newer, begins: page.begins ?? window.begins, ends: window.ends }, MOST);
 }
 
 /** With the newer messages of `page` below it. */
 export function withLater(window: Stretch, page: Stretch): Stretch {
   const all = [...others(window.messages, page.messages), ...page.messages];
-  return { messages: all.slice(-MOST), more: window.more || all.length > MOST, newer: page.newer };
+  const whole = { messages: all, more: window.more, newer: page.newer, begins: window.begins, ends: page.ends ?? window.ends };
+  const kept = all.slice(-MOST);
+  return kept.length === all.length ? whole : { ...whole, messages: kept, more: true, begins: firstPlace(kept) };
+}
+
+/** At most so many messages from its beginning. */
+export function beginning(window: Stretch, most: number): Stretch {
+  const kept = window.messages.slice(0, most);
+  return kept.length === window.messages.length ? window : { ...window, messages: kept, newer: true, ends: lastPlace(kept) };
 }
 
 /** The new stretch, with the very objects of the old one where nothing changed, so that only what changed is drawn again. */
