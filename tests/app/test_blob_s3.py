@@ -17,7 +17,7 @@ from kith.app.blob_s3 import Place, S3Storage
 from kith.app.settings import SettingsError
 from kith.messaging.blob_format import BLOCK
 from kith.messaging.blob_keeper import Progress
-from kith.messaging.blob_storage import Folder
+from kith.messaging.blob_storage import Folder, StorageAwayError
 from messaging.attachments import Depot, ciphertext, depot
 from messaging.conftest import town as town  # noqa: PLC0414  a fixture
 from messaging.test_blob_keeper import BLOB, SIZE, Died, body
@@ -97,6 +97,21 @@ def test_an_attachment_goes_into_the_bucket_and_comes_back_by_ranges(blobs: Depo
         assert "location" not in part.headers
     assert blobs(ana, "DELETE", f"/{blob}").status_code == 204
     assert bucket.names() == []
+
+
+def test_whether_an_object_is_there_is_known_by_its_size(lies: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a bucket that does not answer says neither."""
+    import obstore  # noqa: PLC0415  as the code does
+
+    obstore.put(lies._store, f"{BLOB[:2]}/{BLOB}", b"12345")
+    assert (lies.has(BLOB, 5), lies.has(BLOB, 6), lies.has("x" * 22, 5)) == (True, False, False)
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise OSError("no route")
+
+    monkeypatch.setattr(obstore, "head", away)
+    with pytest.raises(StorageAwayError):
+        lies.has(BLOB, 5)
 
 
 def test_an_object_that_is_not_what_was_stored_is_never_served(blobs: Depot, lies: S3Storage) -> None:

@@ -247,6 +247,22 @@ def _failing(number: int) -> Callable[[object, bytes], None]:
     return write
 
 
+def test_whether_a_blob_is_there_is_known_without_reading_it(place: Place) -> None:
+    """By its size; what is on its way is not there, nor what was cut."""
+    place.begin()
+
+    async def story() -> None:
+        assert not await place.keeper.is_there(BLOB, SIZE)
+        await place.bring(0, body(ciphertext(SIZE)[:1000]))
+        assert not await place.keeper.is_there(BLOB, SIZE)
+        await place.bring(1000, body(ciphertext(SIZE)[1000:]))
+        assert await place.keeper.is_there(BLOB, SIZE)
+        os.truncate(place.folder.path(BLOB), SIZE)
+        assert not await place.keeper.is_there(BLOB, SIZE)
+
+    asyncio.run(story())
+
+
 # --- races and slow senders -------------------------------------------------------------------------------------------
 
 

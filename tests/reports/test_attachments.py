@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from kith.ledger.database import Reader, Tx
 from kith.ledger.decision import Decision
+from kith.ledger.signals import Changed
 from kith.protocol import content as mimi
 from kith.protocol.attachments import AttachmentRefusedError, Media, Outgoing, Sealed, Sealer, shown_of, with_files
 from kith.protocol.franking import ReportItem
 from kith.protocol.uris import account_uri, room_uri
-from kith.reports import attachments, evidence, looks, review
+from kith.reports import attachments, evidence, flows, looks, review
 from kith.reports.desk import Desk
 from kith.reports.evidence import Parties
 from reports.world import HOST, World
@@ -38,6 +39,7 @@ class Shelf:
         self.there: dict[str, bytes] = {}
         self.owners: dict[str, str] = {}
         self.holders: dict[str, set[str]] = {}
+        self.away = False
 
     def put(self, owner: str, data: bytes) -> str:
         """An upload."""
@@ -69,9 +71,14 @@ class Shelf:
         """Whether she uploaded it."""
         return self.owners.get(blob) == account
 
+    async def is_there(self, blob: str, size: int) -> bool | None:
+        """By its length; nobody knows while the shelf is away."""
+        return None if self.away else len(self.there.get(blob, b"")) == size
+
     async def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
         """In odd pieces, so that nothing leans on their size."""
-        assert size == len(self.there[blob])
+        if len(self.there.get(blob, b"")) != size:
+            raise AttachmentRefusedError("attachment_missing")
         for at in range(start, stop, 77):
             yield self.there[blob][at : min(at + 77, stop)]
 
@@ -283,6 +290,53 @@ def test_an_expired_blob_is_handed_in_again_by_the_reporter_alone(scene: Scene) 
     assert scene.world.do(attachments.hand_in, scene.shelf, scene.offer(filed, right))
     scene.shelf.expire(right)
     assert scene.world.ask(attachments.missing, filed.report) == []
+
+
+def test_evidence_that_is_lost_after_it_was_held_is_asked_for_again(scene: Scene) -> None:
+    """Gone with a disk: it counts as missing, its reporter hears of it, and her copy mends it. Twice is not worse."""
+    sealed, data = scene.sealed(PICTURE)
+    kept, _ = scene.sealed(PICTURE)
+    for one in (sealed, kept):
+        scene.send(one, len(PICTURE))
+    filed = scene.report()
+    heard = list[object]()
+    scene.world.database.listeners.append(heard.append)
+    assert look_after(scene) == 0
+    assert scene.world.ask(attachments.missing, filed.report) == []
+    del scene.shelf.there[sealed.blob]
+    scene.shelf.away = True
+    assert look_after(scene) == 0, "a storage that does not answer has lost nothing"
+    scene.shelf.away = False
+    assert (look_after(scene), look_after(scene)) == (1, 0)
+    assert heard.count(Changed(scene.ann, "reports")) == 1
+    [lack] = scene.world.ask(attachments.missing, filed.report)
+    [own] = scene.world.ask(flows.your_reports, scene.ann)
+    assert own["missing"] == [{"message_id": lack.message.hex(), "part": 2}]
+    copy = scene.shelf.put(scene.ann, data)
+    offer = scene.offer(filed._replace(missing=(lack,)), copy)
+    assert scene.world.do(attachments.hand_in, scene.shelf, offer)
+    assert scene.world.ask(attachments.missing, filed.report) == []
+    assert scene.opens()(0) == ("image/png", PICTURE)
+
+
+def test_lost_evidence_counts_again_only_when_its_bytes_are_what_was_sent(scene: Scene) -> None:
+    """A disk that comes back brings it; a rotten file of the right length does not."""
+    sealed, data = scene.sealed(PICTURE)
+    scene.send(sealed, len(PICTURE))
+    filed = scene.report()
+    del scene.shelf.there[sealed.blob]
+    assert look_after(scene) == 1
+    scene.shelf.there[sealed.blob] = bytes(len(data))
+    assert look_after(scene) == 0
+    assert len(scene.world.ask(attachments.missing, filed.report)) == 1
+    scene.shelf.there[sealed.blob] = data
+    assert look_after(scene) == 0
+    assert scene.world.ask(attachments.missing, filed.report) == []
+
+
+def look_after(scene: Scene) -> int:
+    """As the daily chore does."""
+    return asyncio.run(attachments.look_after(scene.world.database, scene.shelf))
 
 
 def test_attachments_go_with_the_evidence_and_not_before(scene: Scene) -> None:

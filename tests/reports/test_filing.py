@@ -163,7 +163,7 @@ def test_your_reports_show_status_and_outcome_and_nobody_who_decided(world: Worl
     assert (mine["status"], mine["outcome"]) == ("closed", "no_action")
     assert world.ask(flows.your_reports, them) == []
     assert ada.id not in str(mine)
-    assert set(mine) == {"report", "sent_ms", "category", "account", "handle", "status", "outcome"}
+    assert set(mine) == {"report", "sent_ms", "category", "account", "handle", "status", "outcome", "missing"}
 
 
 def test_after_closing_a_new_report_opens_a_new_case(world: World) -> None:

@@ -126,3 +126,35 @@ def test_a_photo_that_was_gone_before_the_report_is_handed_in_from_a_copy(meetin
         assert "UNVERIFIED" not in page
         assert answer is not None
         assert answer.content == picture()
+        rosa.submit(f"/cases/{rosa.take_about(handle)}/release")  # others take cases of this server too
+
+
+def test_evidence_that_the_servers_disk_lost_is_said_so_and_handed_in_again(meeting: Meeting, server: Server) -> None:
+    """The reviewer who opens it reads that her device is asked; once it gave its copy, the picture is there."""
+
+    async def story(ann: Client, ben: Client, message: Any) -> None:
+        [file] = message.files
+        copy = await file.read()
+        reported = await message.report("other")
+        assert reported.missing == ()
+        blob = file._facts.sealed.blob
+        (server.data / "blobs" / blob[:2] / blob).unlink()
+        with Reviewer(server, "rhea.files", "reviewer") as rhea:
+            case = rhea.take_about(ben.handle)
+            page, answer = attachment(rhea, case)
+            assert answer is None
+            assert "UNVERIFIED" in page
+            assert "device is asked for its copy" in page
+            [own] = [one for one in await ann.api.reports() if one.report == reported.report]
+            [missing] = own.missing
+            assert (missing.message_id, missing.part) == (message.id, file._facts.part)
+            await file.hand_in(own, missing, copy)
+            page, answer = attachment(rhea, case)
+            assert "is asked" not in page
+            assert answer is not None
+            assert answer.content == picture()
+            [own] = [one for one in await ann.api.reports() if one.report == reported.report]
+            assert own.missing == ()
+            rhea.submit(f"/cases/{case}/release")
+
+    asyncio.run(send_and_report(meeting, story))

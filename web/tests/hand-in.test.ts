@@ -149,6 +149,46 @@ test('a later message that uses the key of a verified file again does not make t
   device.stop();
 });
 
+test('what the server lost after it was reported is handed in, once, and what it refused is not brought again', async () => {
+  const device = await Device.open();
+  const { row, sent } = await device.message(500, 600);
+  const key = `${account(4)}/row`;
+  await device.vault.write(await device.vault.put('messages', key, row), await device.vault.put('meta', `mid/${ID}`, key));
+  const lost = [{ report: account(8) }, { report: REPORT, missing: [{ message_id: ID, part: 2 }, { message_id: '../keys', part: 1 }, { message_id: 'cd'.repeat(32), part: 2 }] }];
+  const ask = async (): Promise<number> => {
+    await device.files.handIns.asked(lost);
+    await device.files.handIns.run();
+    return device.server.taken.length;
+  };
+  device.server.refuse = 503;
+  assert.equal(await ask(), 0);
+  assert.deepEqual(await device.owed(), [`hand-in/${REPORT}`]);
+  device.server.refuse = null;
+  assert.equal(await ask(), 1, 'what waits already goes on');
+  assert.equal(device.server.blobs.size, 1);
+  assert.ok(equal(device.server.blobs.get(device.server.taken[0]!.blob)!.bytes, await device.ciphertext(sent[0]!)));
+  assert.equal(await ask(), 2, 'and again when it was lost again');
+  device.server.refuse = 400;
+  await ask();
+  const asked = device.server.asked.length;
+  await ask();
+  assert.equal(device.server.asked.length, asked, 'it was refused: nothing more goes up');
+  lost[1]!.missing = [{ message_id: ID, part: 3 }];
+  device.server.refuse = null;
+  assert.equal(await ask(), 3, 'another part is another matter');
+  device.stop();
+});
+
+test('a message of a thread that was deleted here is handed in as long as it can be reported', async () => {
+  const device = await Device.open();
+  const { row } = await device.message(500);
+  await device.vault.save('reports', `${account(4)}/1`, { message: row, untilMs: 9e15 });
+  await device.files.handIns.asked([{ report: REPORT, missing: [{ message_id: ID, part: 2 }] }]);
+  await device.files.handIns.run();
+  assert.deepEqual(device.server.taken.map(({ part }) => part), [2]);
+  device.stop();
+});
+
 test('a report that lacks nothing leaves nothing to do', async () => {
   const device = await Device.open();
   const { row } = await device.message(500);

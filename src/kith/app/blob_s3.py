@@ -143,6 +143,16 @@ class S3Storage:
             raise DamagedError(blob)
         return S3Reading(iter(found.stream(STREAMED)), blob)
 
+    def has(self, blob: str, size: int) -> bool:
+        """Its head."""
+        import obstore  # noqa: PLC0415  an extra
+
+        try:
+            with _asking(blob):
+                return obstore.head(self._store, _name(blob))["size"] == size
+        except DamagedError:
+            return False
+
     def remove(self, blob: str) -> None:
         """Both."""
         import obstore  # noqa: PLC0415  an extra

@@ -60,6 +60,7 @@ from kith.people import retention as people_retention
 from kith.people import routes as people_routes
 from kith.people.server import ServerFacts
 from kith.protocol.attachments import AttachmentRefusedError
+from kith.reports import attachments
 from kith.reports import flows as reports_flows
 from kith.reports import keeping as reports_keeping
 from kith.reports import limits as reports_limits
@@ -81,6 +82,7 @@ log = structlog.get_logger("kith")
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
 SUBMIT_S = 2.0
 """How often approved CyberTips are looked for; each call then follows the one before at once."""
 
@@ -141,6 +143,14 @@ class BlobFacts:
         there = blob_flows.found(reader, blob)
         return there is not None and there.complete and there.account == account
 
+    async def is_there(self, blob: str, size: int) -> bool | None:
+        """Whether a held blob still lies there."""
+        try:
+            return await self._keeper.is_there(blob, size)
+        except StorageAwayError as away:
+            log.warning("blob-storage-away", because=str(away))
+            return None
+
     async def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes of a held blob."""
         try:
@@ -200,7 +210,8 @@ class Kith:
         where = os.environ.get("KITH_BLOBS", self.settings.blobs)
         lies = blob_s3.storage(where, self.settings.blobs_key_file, data / "blobs")
         self.blobs = Keeper(self.database, lies, free=lambda: self.disk.free() - self.disk.reserve)
-        self.desk = Desk(evidence, server=self.settings.server_name, blobs=BlobFacts(self.blobs))
+        self.blob_facts = BlobFacts(self.blobs)
+        self.desk = Desk(evidence, server=self.settings.server_name, blobs=self.blob_facts)
         self.waker = Waker(
             self.database,
             self.keys.push,
@@ -323,6 +334,7 @@ class Kith:
             flow("preservation-integrity", HOUR_S, preservation.check_integrity, self.office),
             for_good(flow("preservation-ends", HOUR_S, preservation.end_due)),
             for_good(Chore("evidence-ends", HOUR_S, self._forget_evidence)),
+            Chore("evidence-is-there", DAY_S, self._look_after_evidence),
             Chore("hub-key-rotation", MINUTE_S, self._rotate),
             Chore("room-on-the-disk", LOOK_EVERY_S, self._look_at_disk),
         ]
@@ -339,6 +351,10 @@ class Kith:
         held = authorities_flows.holds_case
         while await self.database.write(reports_keeping.forget, self.desk.limits, self.desk.blobs, held):
             pass
+
+    async def _look_after_evidence(self) -> None:
+        if lost := await attachments.look_after(self.database, self.blob_facts):
+            log.error("evidence-lost", attachments=lost)
 
     async def _write_audit_head(self) -> None:
         audit_heads.append(self.data, await self.database.read(audit.head))

@@ -247,6 +247,10 @@ STEPS: tuple[Step, ...] = (
             "CREATE INDEX blob_holds_by_account ON blob_holds (account)",
         ),
     ),
+    Step(
+        "attachments of reports that were lost after they were held",
+        ("ALTER TABLE report_attachments ADD COLUMN lost_ms BIGINT",),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

@@ -226,6 +226,10 @@ class Keeper:
         """The bytes of a held blob, each verified against the disk's rot; for the reviewers' side alone."""
         return self._pieces(Held(blob, "", size, size, complete=True, expires_ms=0), span)
 
+    async def is_there(self, blob: str, size: int) -> bool:
+        """Whether a complete blob of this size lies in storage; its bytes are not read."""
+        return await self._in_thread(self._storage.has, blob, stored_size(size))
+
     # --- what is over
 
     async def clear(self) -> None:

@@ -59,6 +59,9 @@ class Storage(Protocol):
     def read(self, blob: str, start: int, size: int) -> Reading:
         """A complete blob of `size` stored bytes, from `start` on; DamagedError when it is not there as such."""
 
+    def has(self, blob: str, size: int) -> bool:
+        """Whether a complete blob of `size` stored bytes is there; nothing is read."""
+
     def remove(self, blob: str) -> None:
         """Remove complete and partial bytes; nothing when there are none."""
 
@@ -100,6 +103,13 @@ class Folder:
             raise DamagedError(blob)
         file.seek(start)
         return FolderReading(file, blob)
+
+    def has(self, blob: str, size: int) -> bool:
+        """A complete file of the right size."""
+        try:
+            return self.path(blob).stat().st_size == size
+        except FileNotFoundError:
+            return False
 
     def remove(self, blob: str) -> None:
         """Unlink both."""

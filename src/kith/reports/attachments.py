@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, cast
 
-from kith.ledger.database import Reader, Tx
+from kith.ledger.database import Database, Reader, Row, Tx
+from kith.ledger.signals import Changed
 from kith.protocol import content as mimi
 from kith.protocol.attachments import (
     BLOCK,
@@ -51,6 +52,9 @@ class Blobs(Protocol):
     def is_own(self, reader: Reader, account: str, blob: str) -> bool:
         """Whether this account uploaded it, and it is complete."""
 
+    async def is_there(self, blob: str, size: int) -> bool | None:
+        """Whether a held blob of this size still lies in storage; None while that does not answer."""
+
     def read(self, blob: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes of a held blob, in pieces; AttachmentRefusedError when they are not there as a blob of this size."""
 
@@ -66,6 +70,10 @@ class Nowhere:
         """Nothing was held."""
 
     def is_own(self, reader: Reader, account: str, blob: str) -> bool:  # noqa: ARG002  it has none
+        """It has none."""
+        return False
+
+    async def is_there(self, blob: str, size: int) -> bool | None:  # noqa: ARG002  it has none
         """It has none."""
         return False
 
@@ -115,6 +123,10 @@ class Missing(NamedTuple):
     message: bytes
     part: int
 
+    def as_named(self) -> dict[str, object]:
+        """As docs/api.md names it."""
+        return {"message_id": self.message.hex(), "part": self.part}
+
 
 def keep(tx: Tx, blobs: Blobs, place: tuple[str, str, str], parts: tuple[Part, ...]) -> None:
     """Hold what is there and note what is not. `place`: case, report, exhibit."""
@@ -131,6 +143,7 @@ def keep(tx: Tx, blobs: Blobs, place: tuple[str, str, str], parts: tuple[Part, .
             blob=one.blob if held else None,
             size=one.size,
             content_hash=one.content_hash,
+            lost_ms=None,
         )
 
 
@@ -185,8 +198,54 @@ def hand_in(tx: Tx, blobs: Blobs, offer: Offer) -> bool:
     part = wanted(tx, blobs, offer)
     if part is None or not blobs.hold(tx, offer.blob, part.size, part.exhibit):
         return False
-    tx.run(store.ATTACHMENT_HERE, of_exhibit=part.exhibit, number=part.part, there=offer.blob)
+    tx.run(store.ATTACHMENT_HERE, of_exhibit=part.exhibit, number=part.part, there=offer.blob, none=None)
     return True
+
+
+LOST: Final = frozenset({"attachment_missing", "attachment_hash"})
+"""Flaws of held bytes that the reporter's copy may mend: an older backup or a bad disk brings them."""
+
+
+def found(tx: Tx, exhibit: str, part: int, *, lost: bool) -> None:
+    """Write down whether held bytes are what they were.
+
+    What is lost is missing again: the reporter's devices hear of it. Where it lay is remembered, for a disk may return.
+    """
+    row = tx.one(store.ATTACHMENT, of_exhibit=exhibit, number=part)
+    if row is None or row.blob is None or (row.lost_ms is not None) == lost:
+        return
+    tx.run(store.SET_ATTACHMENT_LOST, of_exhibit=exhibit, number=part, since=tx.now if lost else None)
+    if lost and (filed := tx.one(store.REPORT, which=row.report)) is not None:
+        tx.publish(Changed(filed.reporter, "reports"))
+
+
+AT_ONCE: Final = 50
+"""Held attachments that one look deals with."""
+
+
+async def look_after(database: Database, blobs: Blobs) -> int:
+    """Ask the storage for everything that is held; how many were found lost just now.
+
+    Size and presence alone: their bytes are verified when somebody opens them, and by `kith attachments`.
+    """
+    lost, behind = 0, ("", 0)
+    while rows := await database.read(_held_behind, behind):
+        for row in rows:
+            there = await blobs.is_there(row.blob, row.size)
+            if there is None:
+                return lost
+            if there and row.lost_ms is not None:  # perhaps as broken as when it was lost
+                there = await is_genuine(blobs, row.blob, Wanted(row.exhibit, row.part, row.size, row.content_hash))
+            if there == (row.lost_ms is not None):
+                await database.write(found, row.exhibit, row.part, lost=not there)
+                lost += not there
+        behind = rows[-1].exhibit, rows[-1].part
+    return lost
+
+
+def _held_behind(reader: Reader, behind: tuple[str, int]) -> list[Row]:
+    exhibit, part = behind
+    return reader.all(store.ATTACHMENTS_HELD, behind=exhibit, number=part, most=AT_ONCE)
 
 
 def release(tx: Tx, blobs: Blobs, case: str) -> None:

@@ -250,7 +250,7 @@ FLAWS: Final[Mapping[str, str]] = {
     "signature": "the server's signature on it is missing or wrong",
     "not_member_at_seq": "the reporter was not in the chat at that message",
     "duplicate_seq": "another message of the report has the same place in the chat",
-    "attachment_missing": "the attachment was not handed in",
+    "attachment_missing": "the server does not have the attachment",
     "attachment_hash": "the attachment is not the one that was sent",
     "attachment_decrypt": "the attachment does not open with the key that was sent",
 }

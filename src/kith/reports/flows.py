@@ -158,6 +158,7 @@ def _own_report(reader: Reader, row: Row) -> dict[str, object]:
         "handle": None if card is None else card.handle,
         "status": status,
         "outcome": outcome,
+        "missing": [one.as_named() for one in attachments.missing(reader, row.report)],
     }
 
 

@@ -113,7 +113,7 @@ async def report(
     filed = await database.write(flows.file, filing, examined, reports_kit.desk)
     if isinstance(filed, Decision):
         raise _refused(filed)
-    missing = [{"message_id": one.message.hex(), "part": one.part} for one in filed.missing]
+    missing = [one.as_named() for one in filed.missing]
     return {"report": filed.report, "class": filed.report_class, "first": filed.first, "missing": missing}
 
 

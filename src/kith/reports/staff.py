@@ -217,17 +217,20 @@ async def open_attachment(
         raise Problem("conflict", f"This cannot be shown: {fault}.") from None
     if isinstance(found, Decision):
         raise _problem(found)
-    opened, flaw, ticket, look = found.opened, "", "", None
+    opened, flaw, ticket, look, lost = found.opened, "", "", None, False
     try:
         look = await attachments.verify(desk.blobs, found.blob, opened)
     except AttachmentRefusedError as refusal:
-        flaw = FLAWS[refusal.reason]
+        flaw, lost = FLAWS[refusal.reason], refusal.reason in attachments.LOST
+    if found.blob is not None:
+        await database.write(attachments.found, opened.exhibit, opened.part, lost=lost)
     if look is not None and found.blob is not None:
         until = database.now() + desk.viewing.life_ms
         seen = attachments.Ticket(staff.id, case, found.blob, replace(opened, look=look), until)
         ticket = desk.viewing.admit(seen, database.now())
     exposure = await database.read(review.exposure, staff.id, desk.limits)
     facts = {"file": opened, "flaw": flaw, "ticket": ticket, "look": look, "case": case, "exposure": exposure}
+    facts["asked_again"] = lost
     return page("attachment.html", staff, title="Attachment", **facts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, bindparam, delete, desc, func, or_, select, update
+from sqlalchemy import Index, and_, bindparam, delete, desc, func, or_, select, update
 
 from kith.ledger.schema import data, number, serial, table, text
 
@@ -124,6 +124,7 @@ attachments = table(
     text("blob", "where its ciphertext is held; empty while it is missing", null=True),
     number("size", "bytes of ciphertext that the message commits to"),
     data("content_hash", "SHA-256 of the ciphertext that the message commits to"),
+    number("lost_ms", "when its held bytes were found gone or broken; empty while they are not", null=True),
     Index("report_attachments_by_case", "case"),
     Index("report_attachments_by_report", "report"),
     purpose="which attachments of reported messages are here; their keys, names and types are sealed with the message",
@@ -351,7 +352,7 @@ MOVE_COVERAGE = update(coverage).where(coverage.c.case == bindparam("of_case")).
 _a = attachments.c
 ATTACHMENTS_MISSING = (
     select(_a.exhibit, _a.part, _a.message, _a.size, _a.content_hash)
-    .where(_a.report == bindparam("of_report"), _a.blob.is_(None))
+    .where(_a.report == bindparam("of_report"), or_(_a.blob.is_(None), _a.lost_ms.is_not(None)))
     .order_by(_a.exhibit, _a.part)
 )
 ATTACHMENT = select(attachments).where(_a.exhibit == bindparam("of_exhibit"), _a.part == bindparam("number"))
@@ -359,7 +360,21 @@ ATTACHMENTS_OF = select(_a.exhibit, _a.part, _a.blob).where(_a.case == bindparam
 ATTACHMENT_HERE = (
     update(attachments)
     .where(_a.exhibit == bindparam("of_exhibit"), _a.part == bindparam("number"))
-    .values(blob=bindparam("there"))
+    .values(blob=bindparam("there"), lost_ms=bindparam("none"))
+)
+ATTACHMENTS_HELD = (
+    select(_a.exhibit, _a.part, _a.blob, _a.size, _a.content_hash, _a.lost_ms)
+    .where(
+        _a.blob.is_not(None),
+        or_(_a.exhibit > bindparam("behind"), and_(_a.exhibit == bindparam("behind"), _a.part > bindparam("number"))),
+    )
+    .order_by(_a.exhibit, _a.part)
+    .limit(bindparam("most"))
+)
+SET_ATTACHMENT_LOST = (
+    update(attachments)
+    .where(_a.exhibit == bindparam("of_exhibit"), _a.part == bindparam("number"))
+    .values(lost_ms=bindparam("since"))
 )
 EXHIBITS_WITH_ATTACHMENTS = select(_a.exhibit).where(_a.case == bindparam("of_case")).distinct()
 MOVE_ATTACHMENTS = update(attachments).where(_a.case == bindparam("of_case")).values(case=bindparam("to_case"))

@@ -489,6 +489,8 @@ class OwnReport(Struct, frozen=True):
     handle: str | None
     status: str
     outcome: str | None
+    missing: tuple[MissingFile, ...] = ()
+    """Files that the server has not, or has lost: `File.hand_in` gives them from a copy that one saved."""
 
 
 class Appealed(Struct, frozen=True):

@@ -414,7 +414,9 @@ class File:
             partial.unlink(missing_ok=True)
         return target
 
-    async def hand_in(self, reported: answers.Reported, missing: answers.MissingFile, copy: bytes) -> None:
+    async def hand_in(
+        self, reported: answers.Reported | answers.OwnReport, missing: answers.MissingFile, copy: bytes
+    ) -> None:
         """Give a report the file that the server has no more, from a copy that one saved.
 
         It is sealed anew under the committed key: only exactly what was sent becomes what was sent. BadFile otherwise.

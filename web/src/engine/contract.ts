@@ -238,6 +238,8 @@ export type ReportCategory = 'sexual' | 'impersonation' | 'scam' | 'bullying' | 
 export interface SentReport {
   report: string; sent_ms: Ms; category: ReportCategory; account: string; handle: string | null;
   status: 'received' | 'reviewing' | 'closed'; outcome: null | 'action' | 'no_action';
+  /** Attachments that the server has not, or has lost. */
+  missing?: { message_id: string; part: number }[];
 }
 
 /** A browser's PushSubscription, as it writes it. */

@@ -110,6 +110,8 @@ export class EngineCore implements Engine {
   #controls: Controls = { requests: 'nobody', read_receipts: false, typing: false };
   #cancelRetry: (() => void) | null = null;
   /** A report that was not answered yet. */
+  /** The session that looked for lost attachments of its reports. */
+  #askedFor: Session | null = null;
   #reporting: { report: string; id: string } | null = null;
   /** Per chat, the message that is being put into the outbox. */
   readonly #writing = new Map<string, Promise<unknown>>();
@@ -333,9 +335,19 @@ export class EngineCore implements Engine {
     });
   }
 
+  /** Attachments of own reports that the server lost meanwhile; asked for once in a session, and when it says so. */
+  async #handInLost(told = false): Promise<void> {
+    const session = this.#need();
+    if (this.#askedFor === session && !told) return;
+    this.#askedFor = session;
+    await session.files.handIns.asked(await this.#api.reports<SentReport>());
+    await session.files.handIns.run();
+  }
+
   #connected(): void {
     const session = this.#need();
     this.#background(() => session.files.handIns.run());
+    this.#background(() => this.#handInLost());
     this.#background(async () => {
       const outbox = await this.home.backend.range('outbox', { prefix: '' });
       const groups = await this.home.backend.range('groups', { prefix: '' });
@@ -415,7 +427,9 @@ export class EngineCore implements Engine {
         return this.#emit({ type: 'requests' });
       case 'standing': return this.#emit({ type: 'standing' });
       case 'notices': return this.#emit({ type: 'notices' });
-      case 'reports': return this.#emit({ type: 'reports' });
+      case 'reports':
+        this.#emit({ type: 'reports' });
+        return this.#background(() => this.#handInLost(true)); // which may bring megabytes
       default: return; // of a later version
     }
   }

@@ -7,7 +7,8 @@ import { decodeContent } from '../../protocol/content';
 import type { Api } from '../api';
 import { Problem } from '../errors';
 import type { Home } from '../home';
-import type { MessageRecord } from '../records';
+import { isMessageId } from '../compose';
+import type { KeptMessage, MessageRecord } from '../records';
 import type { Vault } from '../vault';
 import { cacheId, HAND_IN, type PieceCache } from './cache';
 import type { Uploads } from './upload';
@@ -19,6 +20,11 @@ export interface HandIn { sinceMs: number; owed: Owed[] }
 /** What the answer to a report names. */
 export interface Missing { message_id: string; part: number }
 
+/** Of a report of one's own: what the server lacks of it now. */
+export interface Lacking { report: string; missing?: Missing[] }
+
+/** meta/hand-in-refused/<report>: what the server looked at and did not take. It is not brought again. */
+const REFUSED = 'hand-in-refused/';
 const LOCK = 'kith:hand-in';
 const AGAIN_MS = 60_000;
 /** What a server does not take for so long, it does not want. */
@@ -45,6 +51,33 @@ export class HandIns {
   async keep(report: string, rows: readonly MessageRecord[], missing: readonly Missing[]): Promise<void> {
     const owed = owedOf(rows, missing);
     if (owed.length > 0) await this.vault.save('meta', HAND_IN + report, { sinceMs: this.home.now(), owed } satisfies HandIn);
+  }
+
+  /**
+   * Remembers what the server says that it lost after it was reported. It names messages by ids that nobody can guess, so it
+   * learns nothing of those that were not reported to it.
+   */
+  async asked(reports: readonly Lacking[]): Promise<void> {
+    for (const { report, missing = [] } of reports) {
+      if (missing.length === 0 || (await this.vault.get<HandIn>('meta', HAND_IN + report)) !== null) continue;
+      const refused = new Set(await this.vault.get<string[]>('meta', REFUSED + report));
+      const wanted = missing.filter(({ message_id, part }) => !refused.has(`${message_id}/${part}`));
+      await this.keep(report, await this.#rows(new Set(wanted.map(({ message_id }) => message_id))), wanted);
+    }
+  }
+
+  /** These messages, where they are still here or kept because they can be reported. */
+  async #rows(ids: ReadonlySet<string>): Promise<MessageRecord[]> {
+    const rows = new Map<string, MessageRecord>();
+    for (const { value: { message } } of ids.size > 0 ? await this.vault.range<KeptMessage>('reports', { prefix: '' }) : []) {
+      if (ids.has(message.id)) rows.set(message.id, message);
+    }
+    for (const id of ids) {
+      const key = isMessageId(id) ? await this.vault.get<string>('meta', `mid/${id}`) : null;
+      const row = key === null ? null : await this.vault.get<MessageRecord>('messages', key);
+      if (row !== null) rows.set(id, row);
+    }
+    return [...rows.values()];
   }
 
   /** Messages whose files are still to be handed in: their pieces stay. */
@@ -85,6 +118,11 @@ export class HandIns {
     }
   }
 
+  async #refuse(report: string, what: string): Promise<void> {
+    const before = await this.vault.get<string[]>('meta', REFUSED + report);
+    await this.vault.save('meta', REFUSED + report, [...new Set([...(before ?? []), what])]);
+  }
+
   /** Hands in one file. Returns as well when there is nothing to be done about it: not all of it is here, or it is not wanted. */
   async #file(report: string, { message, part, cache, size, blob: begun }: Owed, begin: (blob: string) => Promise<void>): Promise<void> {
     if ((await this.cache.present(cache)).size !== piecesOf(size)) return;
@@ -99,6 +137,7 @@ export class HandIns {
       await this.api.handIn(report, { message_id: message, part, blob });
     } catch (error) {
       if (!(error instanceof Problem) || NOT_NOW.has(error.code)) throw error;
+      if (error.code === 'invalid') await this.#refuse(report, `${message}/${part}`);
       if (blob !== null) this.api.dropBlob(blob).catch(() => undefined); // else the server forgets it by itself
     }
   }
