@@ -126,6 +126,38 @@ def test_own_messages_muted_rooms_and_requests_wake_nobody(
     asyncio.run(story())
 
 
+def test_a_program_tells_which_chats_are_muted_only_while_it_is_woken(
+    server: Server, service: PushService, tmp_path: Path
+) -> None:
+    """Muted before and after it asks to be woken; deleting a chat unmutes it; asleep, the server holds no list."""
+    meeting = Meeting(server.origin, tmp_path)
+
+    async def story() -> None:
+        async with meeting.client("ann") as ann, meeting.client("ben") as ben:
+            await meeting.join(ann, "ann")
+            await meeting.join(ben, "ben")
+            _, room = await introduce(ann, ben)
+            await room.keep(muted=True)
+            facts = await ben.api.push()
+            assert (facts.on, facts.quiet) == (False, [])
+            service.public_key = unb64(facts.public_key or "")
+            browser = service.browser()
+            keys = browser.subscription
+            await ben.wake_at(browser.endpoint, p256dh=unb64(keys["p256dh"]), auth=unb64(keys["auth"]))
+            assert (await ben.api.push()).quiet == [room.id]
+            await room.keep(muted=False)
+            assert (await ben.api.push()).quiet == []
+            await room.keep(muted=True)
+            await room.delete_thread()
+            assert (await ben.api.push()).quiet == []
+            await ben.let_sleep()
+            await room.keep(muted=True)
+            facts = await ben.api.push()
+            assert (facts.on, facts.quiet, room.kept.muted) == (False, [], True)
+
+    asyncio.run(story())
+
+
 def test_a_device_that_its_push_service_forgot_is_not_called_again(
     server: Server, service: PushService, tmp_path: Path
 ) -> None:

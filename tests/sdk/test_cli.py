@@ -191,6 +191,45 @@ def test_a_script_changes_what_was_said(meeting: Meeting, ann: Shell) -> None:
     asyncio.run(befriended())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_script_keeps_its_chats_in_order(meeting: Meeting, ann: Shell) -> None:
+    """Pin, mute, archive, draft, unread, delete: one command each; what was deleted is proven in a report."""
+    handle = meeting.handle("ann")
+    assert ann.run("sign-up", meeting.origin, handle, "--born", "1990-05").returncode == 0
+
+    async def befriended() -> None:
+        async with meeting.client("ben") as ben:
+            await meeting.join(ben, "ben")
+            await ben.request(handle, "hello")
+            assert ann.run("requests", "--accept", ben.handle).returncode == 0
+            listening = asyncio.create_task(asyncio.to_thread(ann.first_line, "listen", "--json"))
+            assert "hello" in await listening
+            await asyncio.to_thread(commands, ben.handle)
+
+    def commands(ben: str) -> None:
+        assert ann.run("chats").stdout.split() == [ben, "Ben", "1", "unread"]
+        shown = ann.run("read", ben)
+        assert ("hello" in shown.stdout, "Not read yet" in shown.stderr) == (True, True)
+        assert "Not read yet" not in ann.run("read", ben).stderr
+        for words in (("pin", ben), ("mute", ben), ("draft", ben, "Dear [b]Ben")):
+            done = ann.run(*words)
+            assert done.returncode == 0, done.stderr
+        assert ann.run("chats").stdout.split() == [ben, "Ben", "pinned,", "muted,", "draft"]
+        assert ann.run("chats", "--unread").stdout == ""
+        assert ann.run("draft", ben).stdout == "Dear [b]Ben\n"
+        assert ann.run("draft", ben, "--send").returncode == 0
+        assert "no draft" in ann.run("draft", ben, "--send").stderr
+        assert ann.run("archive", ben).returncode == 0
+        assert ann.run("mute", ben, "--undo").returncode == 0
+        assert ann.run("chats").stdout.split() == [ben, "Ben", "archived"]
+        assert "30 days" in ann.run("delete-chat", ben).stderr
+        assert ann.run("read", ben).stdout == ""
+        assert "every message in it is proven" in ann.run("report", ben, "--category", "scam").stderr
+
+    asyncio.run(befriended())
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -55,6 +55,7 @@ def test_every_python_example_is_run_here() -> None:
         "echo",
         "sign-up",
         "words",
+        "keeping",
         "first-contact",
         "changes",
         "files",
@@ -123,5 +124,8 @@ def test_the_examples_do_what_the_page_says(meeting: Meeting) -> None:
             safety = Running("safety", folder)
             assert "FULL" in await safety.result()
             assert "May write: True" in await Running("standing", folder).result()
+            assert " 1 unread False \n" in await Running("keeping", folder).result()
+            again = await Running("keeping", folder).result()
+            assert {line.partition(" ")[2] for line in again.splitlines()} == {"0 unread False "}
 
     asyncio.run(story())

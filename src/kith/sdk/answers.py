@@ -499,6 +499,14 @@ class Appealed(Struct, frozen=True):
     appeal: str
 
 
+class Push(Struct, frozen=True):
+    """GET /me/push: the key to subscribe with (base64url; None: this server wakes nobody), and what does not wake."""
+
+    public_key: str | None
+    on: bool
+    quiet: list[str]
+
+
 class ManifestLine(Struct, frozen=True):
     """An entry of the server's key manifest and the signature on it."""
 

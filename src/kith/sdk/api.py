@@ -120,6 +120,11 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def b64url(data: bytes) -> str:
+    """Bytes as push services write them: RFC 4648 section 5, without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 def _group(room: str) -> str:
     return f"/groups/{quote(room, safe='')}"
 
@@ -453,6 +458,25 @@ class Api:
     async def join_by_link(self, token: str) -> answers.Entered:
         """Come in by a link."""
         return await self.call(answers.Entered, "POST", "/group-links/join", {"token": token})
+
+    # --- being woken --------------------------------------------------------------------------------------------------
+
+    async def push(self) -> answers.Push:
+        """Whether this device is woken while it is away."""
+        return await self.call(answers.Push, "GET", "/me/push")
+
+    async def set_push(self, endpoint: str, p256dh: bytes, auth: bytes) -> None:
+        """Wake this device at its push service (RFC 8030, RFC 8291)."""
+        body = {"endpoint": endpoint, "p256dh": b64url(p256dh), "auth": b64url(auth)}
+        await self.call(None, "PUT", "/me/push", body)
+
+    async def quiet(self, rooms: list[str]) -> None:
+        """Name the rooms that do not wake it."""
+        await self.call(None, "PUT", "/me/push/quiet", {"rooms": rooms})
+
+    async def end_push(self) -> None:
+        """Do not wake it any more."""
+        await self.call(None, "DELETE", "/me/push")
 
     # --- rooms and keys -----------------------------------------------------------------------------------------------
 

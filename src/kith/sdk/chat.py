@@ -7,6 +7,7 @@ import msgspec
 
 from kith.sdk import answers
 from kith.sdk.files import File, FileToSend, Source, Upload, prepared
+from kith.sdk.keeping import ChatState
 from kith.sdk.records import OutboxRecord
 from kith.sdk.transfer import Told
 from kith.sdk.words import Version
@@ -187,7 +188,7 @@ class Room:
 
     def uploads(self) -> list[Upload]:
         """Files that were being sent when a program ended, or whose sending failed: take them up, or cancel them."""
-        return self._client.uploads(self.id)
+        return [Upload(self._client, one) for one in self._client.outbox.uploads(self.id)]
 
     def queue(self, text: str, *, reply_to: str | None = None) -> str:
         """Put words into the outbox without waiting; the id by which `unsent` lists them."""
@@ -233,6 +234,33 @@ class Room:
         """
         await self._client.words.mark_read(self.id, upto)
 
+    @property
+    def kept(self) -> ChatState:
+        """How this device keeps the chat: pinned, muted, archived, half written, unread."""
+        return self._client.keeping.state(self.id)
+
+    async def keep(
+        self, *, pinned: bool | None = None, muted: bool | None = None, archived: bool | None = None
+    ) -> None:
+        """Pin, mute or archive it on this device, or undo that; what is left out stays.
+
+        At most five chats are pinned (Refused, `invalid`). An archived one comes back with the next message, unless it
+        is muted. Muting tells the server nothing but, on a device that it wakes, which chats must not wake it.
+        """
+        await self._client.keep(self.id, pinned=pinned, muted=muted, archived=archived)
+
+    def set_draft(self, text: str) -> None:
+        """Keep what is half written (`kept.draft`), in the store; "" forgets it."""
+        self._client.keeping.set_draft(self.id, text)
+
+    async def delete_thread(self) -> None:
+        """Delete every message of this chat on this device, and how it was kept. The chat itself goes on.
+
+        The last 30 messages with a proof stay, shown nowhere, for 30 days, so that `report` still works; what was taken
+        back or disappears stays no longer than it would have.
+        """
+        await self._client.delete_thread(self.id)
+
     async def typing(self) -> None:
         """Tell that one is writing, where both sides' `typing` allow it. Say it again while it goes on."""
         await self._client.words.typing(self.id)
@@ -251,7 +279,7 @@ class Room:
 
     def discard(self, outbox_id: str) -> None:
         """Forget words that were refused."""
-        self._client.discard(self.id, outbox_id)
+        self._client.outbox.discard(self.id, outbox_id)
 
     def history(self, limit: int = 50) -> list[Message]:
         """The newest messages that are on this device, oldest first, own ones included."""

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from kith.sdk.chat import Category, Message, Room
     from kith.sdk.client import Accepts, Client
     from kith.sdk.files import File
-    from kith.sdk.transfer import Progress
 
 P = ParamSpec("P")
 
@@ -44,8 +43,9 @@ EX_TEMPFAIL: Final = 75
 """sysexits.h: try again later."""
 MAX_PIPE: Final = 10_000
 """Characters read from a pipe for one message."""
-SEARCHED: Final = 500
-"""Messages among which `save` looks for one with files."""
+WAIT_S: Final = 30.0
+"""How long a command waits for the server to take a message."""
+WAITS: Final = "It waits in the outbox and leaves with the next connection."
 CODE_WARNING: Final = (
     "Write this recovery code down now. It is shown once and stored nowhere; without it, losing this device means "
     "starting over."
@@ -218,7 +218,7 @@ async def devices(
             return
         for one in await client.devices():
             here = "  (this device)" if one.current else f"  last seen {_when(one.last_seen_ms)}"
-            console.print(f"{one.id}\t{_printable(one.name)}{here}", soft_wrap=True)
+            console.print(f"{one.id}\t{printable(one.name)}{here}", soft_wrap=True)
 
 
 @app.command()
@@ -229,7 +229,7 @@ async def approve(
     """Let a new device of yours in. Only one that you hold in your hands: it can read and write as you."""
     async with signed_in(store) as client:
         name = await client.approve(code)
-        problems.print(f"{_printable(name)} is let in. Its chats start empty: older messages stay on this device.")
+        problems.print(f"{printable(name)} is let in. Its chats start empty: older messages stay on this device.")
 
 
 @app.command()
@@ -358,15 +358,6 @@ async def invite(store: Store = DEFAULT_STORE) -> None:
         made = await client.invite()
         console.print(made.link, soft_wrap=True)
         problems.print(f"For one person, until {_when(made.expires_ms)}. They use: kith client ask LINK")
-
-
-@app.command()
-@command
-async def chats(store: Store = DEFAULT_STORE) -> None:
-    """Everybody I can write with."""
-    async with signed_in(store) as client:
-        for one in await client.chats():
-            console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
 
 
 @app.command()
@@ -515,79 +506,24 @@ def _show_measure(one: "Measure", *, in_force: bool) -> None:
 async def send(
     handle: Handle,
     message: Annotated[str, typer.Argument(help="the words; read from the pipe if left out")] = "",
-    wait: Annotated[float, typer.Option(help="seconds to wait for the server")] = 30.0,
+    wait: Annotated[float, typer.Option(help="seconds to wait for the server")] = WAIT_S,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Send one message, for instance: df -h | kith client send ann.lake."""
     words = message or _from_pipe()
     async with signed_in(store) as client:
-        room = await client.room_with(handle)
-        try:
-            async with asyncio.timeout(wait):
-                await room.send(words)
-        except TimeoutError:
-            raise Unreachable("It waits in the outbox and leaves with the next connection.") from None
+        if not await sent_within(wait, await client.room_with(handle), words):
+            raise Unreachable(WAITS)
 
 
-@app.command(name="send-file")
-@command
-async def send_file(
-    handle: Handle,
-    files: Annotated[list[Path], typer.Argument(help="up to ten files; they come in one message")],
-    caption: Annotated[str, typer.Option(help="words beside them")] = "",
-    as_is: Annotated[bool, typer.Option("--as-is", help="pictures as they are, with the place if they say it")] = False,
-    store: Store = DEFAULT_STORE,
-) -> None:
-    """Send files. What breaks off is kept: the same command with no change of the files goes on where it stopped."""
-    from kith.sdk.files import FileToSend  # noqa: PLC0415 - other commands need not wait for it
-
-    async with signed_in(store) as client:
-        room = await client.room_with(handle)
-        paths = [str(path.absolute()) for path in files]
-        begun = next((one for one in room.uploads() if list(one.paths) == paths and one.caption == caption), None)
-        with _progress() as told:
-            if begun is not None:
-                await begun.resume(told)
-            else:
-                await room.send_files(
-                    [FileToSend(source=path, as_is=as_is) for path in files], caption=caption, progress=told
-                )
-
-
-@app.command()
-@command
-async def save(
-    handle: Handle,
-    to: Annotated[Path, typer.Option("--to", help="a folder, or the name of the file")] = Path(),
-    message: Annotated[str, typer.Option("--message", help="its id; the newest with files if left out")] = "",
-    store: Store = DEFAULT_STORE,
-) -> None:
-    """Save the files of a message. Only what was verified is there afterwards; nothing is overwritten."""
-    async with signed_in(store) as client:
-        room = await client.room_with(handle)
-        with_files = [one for one in room.history(SEARCHED) if one.files and one.id.startswith(message)]
-        if not with_files:
-            raise Sentence("There is no message with files on this device. Run: kith client listen, then try again.")
-        for file in with_files[-1].files:
-            with _progress() as told:
-                try:
-                    saved = await file.save(to, progress=told)
-                except FileExistsError as error:
-                    raise Sentence(str(error)) from None
-            console.print(_printable(str(saved)), soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[["Progress"], None] | None]:
-    """A bar at a terminal, nothing in a pipe."""
-    from rich.progress import Progress as Bar  # noqa: PLC0415 - for these commands alone
-
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with Bar(console=problems, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda now: bar.update(task, completed=now.done, total=now.total)
+async def sent_within(seconds: float, room: "Room", words: str) -> bool:
+    """Say something; False: it waits in the outbox."""
+    try:
+        async with asyncio.timeout(seconds):
+            await room.send(words)
+    except TimeoutError:
+        return False
+    return True
 
 
 @app.command()
@@ -744,8 +680,8 @@ async def line_of(names: _Names, message: "Message", *, dated: bool = False) -> 
         case "unsupported":
             return f"[dim]{at} {await names.of(message.sender)} sent something that cannot be shown here.[/dim]"
         case _:
-            said = [_printable(message.text)] if message.text else []
-            said += [f"[dim]\\[{_printable(_file(file))}][/dim]" for file in message.files]
+            said = [printable(message.text)] if message.text else []
+            said += [f"[dim]\\[{printable(_file(file))}][/dim]" for file in message.files]
             words = " ".join(said) + _marks(message)
             return f"[dim]{at}[/dim] [bold]{await names.of(message.sender)}[/bold]: {words}"
 
@@ -761,11 +697,11 @@ def _marks(message: "Message") -> str:
     marks = [word for word, holds in (("edited", message.edited), (forwarded, message.forwarded)) if holds]
     marks += [f"{symbol} {len(people)}" for symbol, people in message.reactions.items()]
     if (quoted := message.quoted) is not None and quoted.kind == "text":
-        marks.insert(0, f'to "{_printable(quoted.text[:40])}"')
+        marks.insert(0, f'to "{printable(quoted.text[:40])}"')
     return f" [dim]({', '.join(marks)})[/dim]" if marks else ""
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Somebody else's words without control characters: they must not steer the terminal."""
     return escape("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text))
 
@@ -866,4 +802,4 @@ def audit(
     )
 
 
-from kith.sdk import cli_words  # noqa: E402, F401 - its commands are added to those above, whose helpers it uses
+from kith.sdk import cli_chats, cli_files, cli_words  # noqa: E402, F401 - they add commands with the helpers above

@@ -75,7 +75,10 @@ async def read(
     """Show a chat with the ids that other commands take, and count it as read."""
     async with signed_in(store) as client:
         room, names = await client.room_with(handle), names_of(client)
+        first = room.kept.unread.first
         for one in room.history(limit):
+            if one.id == first:
+                problems.print("Not read yet:", style="dim")
             console.print(f"[dim]{short(one)}[/dim] " + await line_of(names, one), soft_wrap=True)
         if not quiet:
             await client.connected()

@@ -7,14 +7,12 @@ repeated. The store is written from the event loop: a transaction takes a few mi
 import asyncio
 import contextlib
 import logging
-import secrets
 import ssl
 import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias, Unpack
 
 import msgspec
 
@@ -24,27 +22,27 @@ from kith.protocol.attachments import shown_of
 from kith.protocol.ephemeral import Signal
 from kith.protocol.frames import Accepted, Delivered, Ephemeral, Mail, Refused, ServerFrame
 from kith.protocol.uris import parse_uri
-from kith.sdk import answers, receive
+from kith.sdk import answers
 from kith.sdk.account import Account, KeyPackages, PackageLimits, read_code
 from kith.sdk.api import Api, b64
 from kith.sdk.chat import GROUP_LINK, Category, Group, Invitation, Message, Request, Room
 from kith.sdk.directory import Claim, Directory, Fact, KeysOf, Missing, RoomFacts, ServerKeys
-from kith.sdk.effects import selected, standing
+from kith.sdk.effects import standing
 from kith.sdk.errors import KithError, Limited, NeedsRecoveryCode, NotSignedIn, Restricted, Unreachable, Unverified
 from kith.sdk.errors import Refused as RefusedError
-from kith.sdk.files import File, Upload
+from kith.sdk.files import File
+from kith.sdk.keeping import Keeping
 from kith.sdk.key_log import KeyLog
 from kith.sdk.link import Link, delay_s
+from kith.sdk.outbox import TOO_LONG, Carried, Outbox
 from kith.sdk.records import (
-    FileRecord,
-    FirstMessage,
     MessageRecord,
     OutboxRecord,
     Roster,
     SessionRecord,
-    UploadRecord,
 )
 from kith.sdk.recovery import recovery_auth
+from kith.sdk.reporting import Reporting
 from kith.sdk.room import REFUSED_RETRY_MS, RETRY_MS, Ack, Effect, Failed, Heard, Overheard, Send, Sent, World
 from kith.sdk.room import Room as RoomState
 from kith.sdk.trust import SafetyNumber, Trust
@@ -59,9 +57,6 @@ LOOK_S: Final = 24 * 3600.0
 """The key log's monitoring window."""
 DOUBTFUL: Final = 4
 """A closed door counts like so many failed attempts to connect."""
-MAX_TEXT: Final = 10_000
-"""Characters of one message."""
-REPORT_ITEMS: Final = 30
 INVITE: Final = "/#/i/"
 LISTS: Final = ("requests", "connections", "standing", "notices", "reports", "links", "keys")
 """What `changes` names besides rooms: the server says which of them to fetch again."""
@@ -75,7 +70,7 @@ UNVERIFIED: Final = (
 )
 SENTENCES: Final = {
     "not_allowed": "This message could not be sent.",
-    "too_large": "That message is too long. Split it in two.",
+    "too_large": TOO_LONG,
     "untagged": "The server did not take this message.",
     "unconfirmed": "The server's answer does not check out, so this is not known to be sent. It may have arrived.",
 }
@@ -118,6 +113,9 @@ class Client:
         self._world: World | None = None
         self._trust: Trust | None = None
         self._words: Words | None = None
+        self._outbox: Outbox | None = None
+        self._keeping: Keeping | None = None
+        self._reporting: Reporting | None = None
         self._looking: asyncio.Task[None] | None = None
         self._key_packages: KeyPackages | None = None
         self._link: Link | None = None
@@ -126,7 +124,6 @@ class Client:
         self._again: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sends: dict[str, asyncio.Future[MessageRecord]] = {}
         self._changed = asyncio.Condition()
         self._watching: dict[object, set[str]] = {}
         self._first_lock = asyncio.Lock()
@@ -168,13 +165,13 @@ class Client:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._looking = None
-        for waiting in self._sends.values():
-            waiting.cancel()
+        if self._outbox is not None:
+            self._outbox.give_up()
         if self._api is not None:
             await self._api.close()
         self._session, self._api, self._account, self._world, self._trust, self._key_packages = (None,) * 6
-        self._words = None
-        for held in (self._rooms, self._busy, self._timers, self._tasks, self._sends, self._again):
+        self._words = self._outbox = self._keeping = self._reporting = None
+        for held in (self._rooms, self._busy, self._timers, self._tasks, self._again):
             held.clear()
 
     @property
@@ -230,6 +227,18 @@ class Client:
         if self._words is None:
             raise NotSignedIn(_SIGNED_OUT)
         return self._words
+
+    @property
+    def keeping(self) -> Keeping:
+        """How chats are kept on this device; programs use `Room`."""
+        if self._keeping is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._keeping
+
+    def _need_reporting(self) -> Reporting:
+        if self._reporting is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._reporting
 
     def _need_trust(self) -> Trust:
         if self._trust is None:
@@ -379,6 +388,10 @@ class Client:
         )
         self._words = Words(self, vault, session.account, self._world.identity.account_uri)
         self._words.sweep()
+        self._outbox = Outbox(vault, self.now, self._poke)
+        self._keeping = Keeping(vault, self._api, self.now)
+        self._keeping.forget()
+        self._reporting = Reporting(self._api, self._keeping)
         engine = self._world.engine(lambda _identity, _key: False)
         self._key_packages = KeyPackages(vault, self._api, engine, self._limits)
         self._own_identity()
@@ -427,9 +440,7 @@ class Client:
             with vault.transaction():
                 vault.clear()
             self._session = None
-            for waiting in self._sends.values():
-                if not waiting.done():
-                    waiting.set_exception(NotSignedIn(_SIGNED_OUT))
+            self.outbox.give_up(NotSignedIn(_SIGNED_OUT))
             await self._tell()
             return
         except KithError as error:
@@ -472,9 +483,8 @@ class Client:
             log.info("later: %s", error)
             return
         self._bug = error
-        for waiting in self._sends.values():
-            if not waiting.done():
-                waiting.set_exception(error)
+        if self._outbox is not None:
+            self._outbox.give_up(error)
         self._tasks.add(told := asyncio.create_task(self._tell()))
         told.add_done_callback(self._tasks.discard)
 
@@ -496,7 +506,7 @@ class Client:
         """Connected: send what waits, look for what was missed, then the chores."""
         await self._tell(*LISTS)
         vault, account = self._need_vault(), self._need_account()
-        for room in {key.split("/")[0] for key in vault.keys("outbox")} | set(vault.keys("groups")):
+        for room in self.outbox.rooms() | set(vault.keys("groups")):
             self._poke(room)
         await self.refresh_people()
         await account.refresh_list(self.now())
@@ -506,6 +516,7 @@ class Client:
             await self.refresh_group(key.removeprefix("moved/"))
         if self._key_packages is not None:
             await self._key_packages.refill(self.now())
+        await self._keep_quiet()
         await self._new_identities()
         await self.check_keys()
 
@@ -738,9 +749,9 @@ class Client:
                     if self._link is not None:
                         self._link.ack(mail_id)
                 case Sent(outbox_id, row):
-                    self._answer(outbox_id, row)
+                    self.outbox.answer(outbox_id, row)
                 case Failed(outbox_id, code, details):
-                    self._answer(outbox_id, _refused(code, details))
+                    self.outbox.answer(outbox_id, _refused(code, details))
                 case Overheard(room, sender, signal):
                     self._background(self._overheard(room, sender, signal))
                 case Heard(room, row):  # the inbox has it; whoever waits is told at the end of the turn
@@ -759,15 +770,6 @@ class Client:
     def perform(self, state: RoomState) -> None:
         """Do what a room wants done now."""
         self._perform(state.effects())
-
-    def _answer(self, outbox_id: str, answer: MessageRecord | KithError) -> None:
-        waiting = self._sends.pop(outbox_id, None)
-        if waiting is None or waiting.done():
-            return
-        if isinstance(answer, MessageRecord):
-            waiting.set_result(answer)
-        else:
-            waiting.set_exception(answer)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -929,46 +931,17 @@ class Client:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def queue(
-        self,
-        room: str,
-        text: str,
-        reply_to: str | None = None,
-        *,
-        files: tuple[FileRecord, ...] = (),
-        template: bytes | None = None,
-        upload: UploadRecord | None = None,
-    ) -> OutboxRecord:
-        """Put words, files that are up, or other content (`template`, without a salt) into the outbox, on disk.
+    @property
+    def outbox(self) -> Outbox:
+        """What waits to be sent; programs use `Room`."""
+        if self._outbox is None:
+            raise NotSignedIn(_SIGNED_OUT)
+        return self._outbox
 
-        With it goes the record of its `upload`: taken up again, the message would be sent twice.
-        """
+    def queue(self, room: str, text: str, reply_to: str | None = None, **carried: Unpack[Carried]) -> OutboxRecord:
+        """Put something into the outbox, on disk: see `Outbox.queue`."""
         self._look_after()
-        if not text.strip() and not files and template is None:
-            raise RefusedError("invalid", "Write something first.")
-        if len(text) > MAX_TEXT:
-            raise RefusedError("too_large", SENTENCES["too_large"])
-        record = OutboxRecord(
-            id=secrets.token_hex(16),
-            room=room,
-            created_ms=self._next_ms(room),
-            text=text,
-            reply_to=reply_to,
-            files=files,
-            template=template,
-        )
-        vault = self._need_vault()
-        with vault.transaction():
-            vault.put("outbox", record.place, record)
-            if upload is not None:
-                vault.drop("meta", upload.place)
-        self._poke(room)
-        return record
-
-    def _next_ms(self, room: str) -> int:
-        """A creation time after everything that waits in that room, so that order is kept within a millisecond."""
-        last = self._need_vault().scan("outbox", f"{room}/", OutboxRecord, newest=1)
-        return max(self.now(), last[0][1].created_ms + 1 if last else 0)
+        return self.outbox.queue(room, text, reply_to, **carried)
 
     async def send(self, room: str, text: str, reply_to: str | None = None) -> Message:
         """See `Room.send`."""
@@ -976,46 +949,40 @@ class Client:
 
     async def say(self, room: str, template: bytes) -> MessageRecord:
         """Send anything but a text; its row, once the server has it for good."""
-        return await self._accepted(self.queue(room, "", template=template))
+        return await self.outbox.accepted(self.queue(room, "", template=template))
 
     async def sent(self, record: OutboxRecord) -> Message:
         """Wait until the server has what was just queued."""
-        message = self._message(record.room, await self._accepted(record))
+        message = self._message(record.room, await self.outbox.accepted(record))
         if message is None:
             raise RuntimeError("words became something that is not seen")
         return message
 
-    async def _accepted(self, record: OutboxRecord) -> MessageRecord:
-        waiting: asyncio.Future[MessageRecord] = asyncio.get_running_loop().create_future()
-        self._sends[record.id] = waiting
+    # --- keeping chats ------------------------------------------------------------------------------------------------
+
+    async def keep(
+        self, room: str, *, pinned: bool | None = None, muted: bool | None = None, archived: bool | None = None
+    ) -> None:
+        """See `Room.keep`."""
+        self.keeping.keep(room, pinned=pinned, muted=muted, archived=archived)
+        await self._tell(room)
+        if muted is not None:
+            await self._keep_quiet()
+
+    async def delete_thread(self, room: str) -> None:
+        """See `Room.delete_thread`."""
+        self.words.sweep()
+        was_muted = self.keeping.state(room).muted
+        self.keeping.delete_thread(room)
+        await self._tell(room)
+        if was_muted:
+            await self._keep_quiet()
+
+    async def _keep_quiet(self) -> None:
         try:
-            return await waiting
-        finally:
-            self._sends.pop(record.id, None)
-
-    def uploads(self, room: str) -> list[Upload]:
-        """See `Room.uploads`."""
-        return [Upload(self, one) for _, one in self._need_vault().scan("meta", f"upload/{room}/", UploadRecord)]
-
-    def keep_upload(self, record: UploadRecord) -> None:
-        """Remember files that are on their way."""
-        vault = self._need_vault()
-        with vault.transaction():
-            vault.put("meta", record.place, record)
-
-    def drop_upload(self, record: UploadRecord) -> None:
-        """They arrived, or are not wanted any more."""
-        vault = self._need_vault()
-        with vault.transaction():
-            vault.drop("meta", record.place)
-
-    def discard(self, room: str, outbox_id: str) -> None:
-        """Forget words that were refused."""
-        vault = self._need_vault()
-        gone = [one for one in self.state(room).outbox() if one.id == outbox_id and one.failure is not None]
-        with vault.transaction():
-            for record in gone:
-                vault.drop("outbox", record.place)
+            await self.keeping.keep_quiet()
+        except (Unreachable, Limited) as error:  # it is muted here, and told at the next connection
+            log.info("later: %s", error)
 
     # --- people -------------------------------------------------------------------------------------------------------
 
@@ -1029,20 +996,9 @@ class Client:
         await self._tell()
 
     async def _send_first_messages(self) -> None:
-        vault = self._need_vault()
-        waiting = vault.scan("meta", "first/", FirstMessage)
-        if not waiting:
-            return
-        accepted = {f"first/{one.request}": one.room for one in (await self.api.requests()).sent if one.room}
-        for key, first in waiting:
-            room = accepted.get(key)
-            if room is None:
-                continue
-            record = OutboxRecord(id=secrets.token_hex(16), room=room, created_ms=first.created_ms, text=first.text)
-            with vault.transaction():
-                vault.put("outbox", record.place, record)
-                vault.drop("meta", key)
-            self._poke(room)
+        if self.outbox.has_first:
+            sent = (await self.api.requests()).sent
+            self.outbox.send_first({one.request: one.room for one in sent if one.room})
 
     async def request(self, to: str, text: str = "") -> str:
         """Ask to write to a handle, or with an invite link. `text` waits sealed here until the request is accepted.
@@ -1052,9 +1008,7 @@ class Client:
         token = to.rpartition(INVITE)[2] if INVITE in to else None
         asked = await self.api.ask({"handle": to} if token is None else {"invite": token})
         if text.strip():
-            vault = self._need_vault()
-            with vault.transaction():
-                vault.put("meta", f"first/{asked.request}", FirstMessage(text=text, created_ms=self.now()))
+            self.outbox.keep_first(asked.request, text)
         self._background(self.refresh_people())
         return asked.request
 
@@ -1139,9 +1093,7 @@ class Client:
     async def cancel(self, request: str) -> None:
         """Take back a request, with the first message that waits for it."""
         await self.api.cancel(request)
-        vault = self._need_vault()
-        with vault.transaction():
-            vault.drop("meta", f"first/{request}")
+        self.outbox.drop_first(request)
 
     async def invite(self) -> answers.InviteLink:
         """A link for one person to ask with; it works once. `request(link)` uses one."""
@@ -1166,6 +1118,17 @@ class Client:
     async def rename(self, display_name: str) -> None:
         """Set the name that others see."""
         await self.api.profile(display_name)
+
+    async def wake_at(self, endpoint: str, *, p256dh: bytes, auth: bytes) -> None:
+        """Have this device woken while it is away, at a push service that its server calls (RFC 8030, RFC 8291).
+
+        The server is told which chats are muted, because they do not wake it. Nothing else is told by muting.
+        """
+        await self.keeping.wake(endpoint, p256dh, auth)
+
+    async def let_sleep(self) -> None:
+        """Be woken no more."""
+        await self.keeping.let_sleep()
 
     async def change_password(self, current: str, new: str, *, sign_out_others: bool = False) -> None:
         """Set a new password. Refused (`forbidden`) when the current one does not fit."""
@@ -1226,6 +1189,7 @@ class Client:
         while True:
             await asyncio.sleep(LOOK_S)
             self.words.sweep()
+            self.keeping.forget()
             try:
                 await self.check_keys()
             except KithError as error:
@@ -1262,16 +1226,10 @@ class Client:
     ) -> answers.Reported:
         """See `Room.report`."""
         self.words.sweep()
-        rows = [row for _, row in self._need_vault().scan("messages", f"{room}/", MessageRecord)]
-        proven = [row for row in rows if row.frank is not None and row.content is not None]
-        items = [
-            b64(receive.report_item(row.content, row.frank).encode())
-            for row in selected(proven, upto, REPORT_ITEMS)
-            if row.content is not None and row.frank is not None
-        ]
-        sender = next((row.sender for row in rows if row.id == upto and not row.mine), None)
-        account = sender or self.other_in(room)
-        return await self.report(account, category, note, room=room, items=items, minor_involved=minor_involved)
+        reporting = self._need_reporting()
+        account = reporting.sender(room, upto) or self.other_in(room)
+        items = reporting.items(room, upto)
+        return await reporting.file(account, category, note, room, items, minor_involved=minor_involved)
 
     async def report(
         self,
@@ -1284,13 +1242,8 @@ class Client:
         minor_involved: bool = False,
     ) -> answers.Reported:
         """Report an account that this one has met; without a room it is a report of words alone."""
-        body = {"account": account, "room": room, "category": category, "minor_involved": minor_involved}
-        whole = {**body, "note": note, "items": items or [], "id": str(uuid.uuid4())}
-        try:
-            return await self.api.report(whole)
-        except Unreachable:  # perhaps only the answer was lost: with its id it is the same report
-            await asyncio.sleep(delay_s(1))
-            return await self.api.report(whole)
+        reporting = self._need_reporting()
+        return await reporting.file(account, category, note, room, items or [], minor_involved=minor_involved)
 
     async def reports(self) -> list[answers.OwnReport]:
         """What this account reported, and what became of it."""

@@ -256,7 +256,7 @@ class Sending:
         for file in self._record.files:
             if file.blob:
                 await transfer.remove(self._client.api, file.blob)
-        self._client.drop_upload(self._record)
+        self._client.outbox.drop_upload(self._record)
 
     async def _one(self, index: int, progress: Told | None) -> None:
         file, api = self._files[index], self._client.api
@@ -288,7 +288,7 @@ class Sending:
     def keep(self) -> None:
         """Put what is known on disk, where it can serve after a crash."""
         if self._durable:
-            self._client.keep_upload(self._record)
+            self._client.outbox.keep_upload(self._record)
 
 
 def _again(record: FileRecord) -> FileToSend:

@@ -239,6 +239,31 @@ class MessageRecord(Record, frozen=True, kw_only=True):
         return f"MessageRecord({self.kind} at {self.pos}, …)"
 
 
+class Kept(Record, frozen=True, kw_only=True):
+    """meta/kept/<room>: how this device keeps a chat. `archived_at_ms`: time of its newest message when put away."""
+
+    pinned_ms: int | None = None
+    muted: bool = False
+    archived_at_ms: int | None = None
+
+
+class Draft(Record, frozen=True, kw_only=True):
+    """meta/draft/<room>: what is half written."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        """Without what was written."""
+        return "Draft(…)"
+
+
+class KeptMessage(Record, frozen=True, kw_only=True):
+    """kept/<room>/<seq>/<pos>: a proven message of a deleted thread, reportable for a while and shown nowhere."""
+
+    message: MessageRecord
+    until_ms: int
+
+
 class Thread(Record, frozen=True, kw_only=True):
     """meta/thread/<room>: where the thread stands.
 
