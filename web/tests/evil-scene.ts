@@ -18,6 +18,7 @@ import { KeyPackages, packageLimits } from '../src/engine/packages';
 import { outboxKey, type OutboxRecord } from '../src/engine/records';
 import { Room, type RoomContext } from '../src/engine/room';
 import { Threads } from '../src/engine/threads';
+import { SUITE } from '../src/engine/suite';
 import { rootKey, Vault } from '../src/engine/vault';
 import { fromBase64, toBase64, toHex, type Bytes } from '../src/protocol/bytes';
 import { decodeContent, encodeContent, messageId, textContent, textOf, type Content } from '../src/protocol/content';
@@ -314,7 +315,7 @@ export class Scene {
       if (message.wireformat !== 'mls_key_package') return assert.fail('not a key package');
       return { proposalType: 'add' as const, add: { keyPackage: message.keyPackage } };
     }));
-    const cipherSuite = await getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'));
+    const cipherSuite = await getCiphersuiteImpl(getCiphersuiteFromName(SUITE));
     const sign = async (_key: Uint8Array, message: Uint8Array) => this.peer.key.sign(message);
     const made = await createCommit(
       {

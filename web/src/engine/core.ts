@@ -2,9 +2,9 @@
  * The engine: every operation of contract.ts over one session. The composition root; each line should read as what the
  * person asked for. Long because it is the whole list of operations.
  */
-import { decode, encode } from '@msgpack/msgpack';
 import { equal, fromBase64, toBase64, toHex, type Bytes } from '../protocol/bytes';
 import type { Mail, ServerFrame } from '../protocol/frames';
+import { decode, encode } from '../protocol/msgpack';
 import { recoveryAuth } from '../protocol/recovery';
 import { fingerprint, safetyNumber, scannable } from '../protocol/safety-number';
 import { labelOf } from '../protocol/transparency';
@@ -245,7 +245,7 @@ export class EngineCore implements Engine {
     await this.home.backend.erase();
     const record: SessionRecord = { account: answer.account_id, device: answer.device_id, token: answer.token ?? null };
     this.home.setToken(record.token);
-    await this.home.backend.write([{ store: 'keys', key: 'session', value: encode(record).slice() }]);
+    await this.home.backend.write([{ store: 'keys', key: 'session', value: encode(record) }]);
     await this.#open(record, fromBase64(answer.share), answer.me);
     return answer.me;
   }

@@ -1,10 +1,10 @@
 /** An engine's home in Node: synthetic people and tests. A folder instead of IndexedDB, a token instead of a cookie. */
 import { appendFileSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decode, encode } from '@msgpack/msgpack';
 import WebSocket from 'ws';
 import { concat, u32, type Bytes } from '../protocol/bytes';
 import { SUBPROTOCOL } from '../protocol/frames';
+import { decode, encode } from '../protocol/msgpack';
 import {
   pictureOf, posted, storeNames, Unreachable, type Answer, type Backend, type Entry, type Home, type Range, type Socket, type SocketEvents,
   type StoreName, type Write,

@@ -8,7 +8,7 @@
  */
 import {
   createApplicationMessage, createCommit, createGroup, decodeMlsMessage, emptyPskIndex, encodeMlsMessage,
-  generateKeyPackageWithKey, getCiphersuiteFromName, getCiphersuiteImpl, joinGroup, mlsExporter, processMessage,
+  generateKeyPackageWithKey, joinGroup, mlsExporter, processMessage,
   type CiphersuiteImpl, type ClientConfig, type ClientState, type KeyPackage, type MLSMessage, type PrivateKeyPackage,
   type Proposal, defaultKeyPackageEqualityConfig, defaultLifetimeConfig,
 } from 'ts-mls';
@@ -25,8 +25,7 @@ import { allSecretTreeValues } from 'ts-mls/secretTree.js';
 import { equal, Malformed, toHex, utf8, wipe, type Bytes } from '../protocol/bytes';
 import type { Signer } from '../protocol/sign';
 import { credentialIdentity, parseCredentialIdentity } from '../protocol/uris';
-
-const SUITE = 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519' as const;
+import { suite, SUITE } from './suite';
 
 /** Padding buckets, in bytes of the encoded content. Larger ones go unpadded: nothing larger fits a frame. */
 export const BUCKETS = [256, 512, 1024, 2048, 4096, 16384, 65536] as const;
@@ -232,9 +231,7 @@ export class MlsEngine {
 
   /** `signer` holds the device's signature key; `now` is in milliseconds. */
   static async create(self: Identity, signer: Signer, now: () => number): Promise<MlsEngine> {
-    const base = await getCiphersuiteImpl(getCiphersuiteFromName(SUITE));
-    const signature: CiphersuiteImpl['signature'] = {
-      verify: base.signature.verify,
+    const cs = await suite({
       async sign(handle, message) {
         if (!equal(handle, KEY_HANDLE)) throw new MlsError('Unsupported', 'no such signature key');
         return signer.sign(message);
@@ -242,8 +239,8 @@ export class MlsEngine {
       async keygen() {
         throw new MlsError('Unsupported', 'the device key is made elsewhere');
       },
-    };
-    return new MlsEngine({ ...base, signature }, self, signer, now);
+    });
+    return new MlsEngine(cs, self, signer, now);
   }
 
   #config(judge: Judge, padding = 0): ClientConfig {

@@ -6,8 +6,8 @@
  * everything sealed here. A record is iv(12) ‖ AES-256-GCM, with `store ‖ 00 ‖ key` as AAD so that records cannot be
  * exchanged.
  */
-import { decode, encode } from '@msgpack/msgpack';
 import { concat, utf8, type Bytes } from '../protocol/bytes';
+import { decode, encode } from '../protocol/msgpack';
 import type { Backend, Home, Range, StoreName, Write } from './home';
 
 const IV_SIZE = 12;
@@ -48,7 +48,7 @@ export class Vault {
   /** A change that puts `value`, sealed. All sealing happens before the transaction is opened. */
   async put(store: StoreName, key: string, value: unknown): Promise<Write> {
     const iv = this.home.random(IV_SIZE);
-    const sealed = await crypto.subtle.encrypt(this.#algorithm(iv, store, key), this.root, encode(value).slice());
+    const sealed = await crypto.subtle.encrypt(this.#algorithm(iv, store, key), this.root, encode(value));
     return { store, key, value: concat(iv, new Uint8Array(sealed)) };
   }
 

@@ -1,12 +1,12 @@
 /**
  * MIMI content (draft -08) in deterministic CBOR (RFC 8949 section 4.2.1).
  *
- * `decodeContent` accepts exactly the bytes that `encodeContent` would produce for the same message: after parsing,
- * the value is encoded again and must equal what came in. Hashes are always over the bytes as received.
+ * `decodeContent` accepts exactly the bytes that `encodeContent` would produce for the same message (see cbor.ts).
+ * Hashes are always over the bytes as received.
  */
-import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { sha256 } from '@noble/hashes/sha2.js';
-import { concat, equal, fromUtf8, Malformed, u16, utf8, type Bytes } from './bytes';
+import { concat, fromUtf8, Malformed, u16, utf8, type Bytes } from './bytes';
+import { decode, encode } from './cbor';
 
 export const SALT_SIZE = 16;
 export const MAX_CONTENT = 64 * 1024;
@@ -124,13 +124,9 @@ function encodePart(part: Part): unknown[] {
   }
 }
 
-function cbor(value: unknown): Bytes {
-  return encode(value, rfc8949EncodeOptions).slice() as Bytes;
-}
-
 /** The deterministic bytes of a message. Refuses what `decodeContent` would refuse. */
 export function encodeContent(content: Content): Bytes {
-  const bytes = cbor([
+  const bytes = encode([
     content.salt,
     content.replaces,
     content.topicId,
@@ -146,70 +142,8 @@ export function encodeContent(content: Content): Bytes {
 /** Parses untrusted bytes; anything but the one deterministic encoding of a valid message is `Malformed`. */
 export function decodeContent(bytes: Uint8Array): Content {
   if (bytes.length > MAX_CONTENT) throw new Malformed('the message is too large');
-  const value = decodeCbor(bytes);
-  refuseForeignKeys(value);
-  if (!equal(cbor(value), bytes)) throw new Malformed('not deterministic CBOR');
-  return readContent(value);
+  return readContent(decode(bytes));
 }
-
-function decodeCbor(bytes: Uint8Array): unknown {
-  refuseForeignItems(bytes);
-  try {
-    return decode(bytes, {
-      strict: true, allowIndefinite: false, allowUndefined: false, allowInfinity: false, allowNaN: false,
-      rejectDuplicateMapKeys: true, useMaps: true,
-    });
-  } catch (error) {
-    throw new Malformed(`not CBOR: ${error instanceof Error ? error.message : 'unreadable'}`);
-  }
-}
-
-/** Containers inside containers. Content needs 8, its extensions the rest. */
-const MAX_CONTAINERS_OPEN = 16;
-/** Data items of one message, keys and containers counted. */
-const MAX_ITEMS = 2048;
-const FALSE = 20;
-const NULL = 22;
-
-/**
- * Walks the CBOR heads only, without recursion and without copying: refuses tags, floating-point numbers, other simple
- * values and deep nesting, which have no place in content and which a general decoder would resolve or recurse into.
- */
-function refuseForeignItems(bytes: Uint8Array): void {
-  const open: number[] = [];
-  let at = 0;
-  let count = 0;
-  while (at < bytes.length) {
-    if (++count > MAX_ITEMS) throw new Malformed('a message has too many items');
-    const head = bytes[at++]!;
-    const [major, info] = [head >> 5, head & 31];
-    if (info > 27 || major === 6 || (major === 7 && (info < FALSE || info > NULL))) {
-      throw new Malformed('a value has no place in message content');
-    }
-    const size = info < 24 ? 0 : 1 << (info - 24);
-    if (at + size > bytes.length) throw new Malformed('ends too early');
-    let argument = info;
-    if (size > 0) argument = bytes.subarray(at, at + size).reduce((value, byte) => value * 256 + byte, 0);
-    at += size;
-    if (major === 2 || major === 3) at += argument;
-    const items = major === 4 ? argument : major === 5 ? argument * 2 : 0;
-    if (items > 0) open.push(items + 1);
-    if (open.length > MAX_CONTAINERS_OPEN) throw new Malformed('nested too deeply');
-    while (open.length > 0 && (open[open.length - 1]! -= 1) === 0) open.pop();
-  }
-}
-
-/** Map keys are integers or texts, at every level. */
-function refuseForeignKeys(value: unknown): void {
-  if (Array.isArray(value)) value.forEach(refuseForeignKeys);
-  if (!(value instanceof Map)) return;
-  for (const [key, entry] of value as Map<unknown, unknown>) {
-    if (!isInteger(key) && typeof key !== 'string') throw new Malformed('a map key is neither integer nor text');
-    refuseForeignKeys(entry);
-  }
-}
-
-const isInteger = (value: unknown): boolean => typeof value === 'bigint' || Number.isInteger(value);
 
 const fail = (what: string): never => {
   throw new Malformed(what);
@@ -256,7 +190,7 @@ function readExtensions(value: unknown): Content['extensions'] {
   for (const [key, entry] of value as Map<unknown, unknown>) {
     const short = typeof key !== 'string' || (key.length > 0 && utf8(key).length <= MAX_TEXT_KEY);
     if (!short) fail('a text extension key is not 1 to 255 bytes');
-    if (cbor(entry).length > MAX_EXTENSION_VALUE) fail('an extension value is too long');
+    if (encode(entry).length > MAX_EXTENSION_VALUE) fail('an extension value is too long');
   }
   const extensions = value as Content['extensions'];
   tstr(extensions.get(EXT_SENDER), 'sender');

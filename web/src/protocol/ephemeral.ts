@@ -5,8 +5,8 @@
  * never rendered and never reported, so nothing but these two may travel where no frank is made; and neither counts
  * when it comes franked.
  */
-import { decode, encode, rfc8949EncodeOptions } from 'cborg';
-import { equal, type Bytes } from './bytes';
+import type { Bytes } from './bytes';
+import { decode, encode } from './cbor';
 import { contentOf, disposition, type Content, type Head, type Part } from './content';
 
 export const STATUS_TYPE = 'application/mimi-message-status';
@@ -25,7 +25,7 @@ const signal = (head: Head, contentType: string, content: Uint8Array): Content =
 export const typingContent = (head: Head): Content => signal(head, TYPING_TYPE, new Uint8Array());
 
 export function receiptsContent(head: Head, read: readonly Bytes[]): Content {
-  const body = encode(read.map((id) => [id, READ]), rfc8949EncodeOptions).slice();
+  const body = encode(read.map((id) => [id, READ]));
   if (receiptsOf(body) === null) throw new RangeError('these are not receipts');
   return signal(head, STATUS_TYPE, body);
 }
@@ -42,8 +42,7 @@ export function signalOf(content: Content): Signal | null {
 function receiptsOf(body: Uint8Array): Signal | null {
   let value: unknown;
   try {
-    value = decode(body, { strict: true, allowIndefinite: false, allowUndefined: false, rejectDuplicateMapKeys: true, useMaps: true });
-    if (!equal(encode(value, rfc8949EncodeOptions) as Bytes, body as Bytes)) return null;
+    value = decode(body);
   } catch {
     return null; // whatever it is, it is no receipts
   }
