@@ -66,6 +66,7 @@ def test_a_nearly_full_disk_of_small_blocks_is_no_place_to_start(tmp_path: Path)
         ("POST", "/api/v1/sessions", False),
         ("POST", "/api/v1/reports", False),
         ("PUT", "/api/v1/blocks/x", False),
+        ("PUT", "/api/v1/hushes/x", False),
         ("PUT", "/api/v1/me/controls", False),
         ("POST", "/api/v1/requests/x/decline", False),
         ("POST", "/api/v1/groups/x/leave", False),

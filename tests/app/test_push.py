@@ -158,6 +158,75 @@ def test_a_program_tells_which_chats_are_muted_only_while_it_is_woken(
     asyncio.run(story())
 
 
+def test_a_restricted_person_wakes_nobody_not_even_in_a_group(
+    server: Server, service: PushService, tmp_path: Path
+) -> None:
+    """The control is the same person before and after it, and somebody else of that group meanwhile."""
+    meeting = Meeting(server.origin, tmp_path)
+
+    async def story() -> None:
+        async with meeting.client("ann") as ann, meeting.client("cyn") as cyn:
+            async with meeting.client("ben") as ben:
+                for client, name in ((ann, "ann"), (ben, "ben"), (cyn, "cyn")):
+                    await meeting.join(client, name)
+                direct, _ = await introduce(ann, ben)
+                await introduce(cyn, ben)
+                choir = await ben.create_group("Choir")
+                for friend in (ann, cyn):
+                    await choir.invite(friend.handle)
+                    [invitation] = await eventually(friend.group_invitations, "the invitation")
+                    await invitation.accept()
+                for friend in (ann, cyn):
+                    await friend.group(choir.id).send("hello")
+                for _ in range(2):
+                    await next_message(ben)
+                http = await subscribe(ben, service, server.origin)
+                await ben.restrict(ann.account)
+            await direct.send("directly")
+            await ann.group(choir.id).send("in the group")
+            await asyncio.sleep(5)  # longer than a wake-up ever waits
+            assert service.wakes == []
+            await cyn.group(choir.id).send("somebody else rings")
+            await asyncio.to_thread(service.wait_for, 1)
+            async with meeting.client("ben") as ben:
+                for _ in range(3):
+                    await next_message(ben)
+                await ben.unrestrict(ann.account)
+            await direct.send("she rings again")
+            await asyncio.to_thread(service.wait_for, 2)
+            await http.aclose()
+
+    asyncio.run(story())
+
+
+def test_who_was_restricted_before_a_restart_wakes_nobody_after_it(
+    server: Server, service: PushService, tmp_path: Path
+) -> None:
+    """The server learns it again at start-up; the control is the message after it is lifted."""
+    meeting = Meeting(server.origin, tmp_path)
+
+    async def story() -> None:
+        async with meeting.client("ann") as ann:
+            async with meeting.client("ben") as ben:
+                await meeting.join(ann, "ann")
+                await meeting.join(ben, "ben")
+                room, _ = await introduce(ann, ben)
+                http = await subscribe(ben, service, server.origin)
+                await ben.restrict(ann.account)
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+            await room.send("after the restart")
+            await asyncio.sleep(5)  # longer than a wake-up ever waits
+            assert service.wakes == []
+            lifted = await http.delete(f"/hushes/{ann.account}")
+            assert lifted.status_code == 204
+            await room.send("ring")
+            await asyncio.to_thread(service.wait_for, 1)
+            await http.aclose()
+
+    asyncio.run(story())
+
+
 def test_a_device_that_its_push_service_forgot_is_not_called_again(
     server: Server, service: PushService, tmp_path: Path
 ) -> None:

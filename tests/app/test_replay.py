@@ -35,6 +35,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
             blocked = received[0]["account"]
             http.put(f"/api/v1/blocks/{blocked}", headers=bearer(ada)).raise_for_status()
             http.delete(f"/api/v1/blocks/{blocked}", headers=bearer(ada)).raise_for_status()
+            http.put(f"/api/v1/hushes/{blocked}", headers=bearer(ada)).raise_for_status()
             http.delete("/api/v1/sessions/current", headers=bearer(cleo)).raise_for_status()
             report = {
                 "account": blocked,

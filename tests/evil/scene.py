@@ -109,6 +109,7 @@ class Server:
         self.packages: dict[str, bytes] = {}
         self.accounts = [ME, THEM]
         self.kind = "direct"
+        self.hushes: list[str] = []
         self.lie: Callable[[answers.Devices], answers.Devices] = lambda answer: answer
 
     def lists_devices(self, account: str, *devices: Device) -> None:
@@ -118,6 +119,10 @@ class Server:
         version = 1 if before is None else before.version + 1
         self.lists[account] = DeviceList(account_uri(HOST, account), version, 7, entries)
         self.log.log(account, self.value(account))
+
+    async def restricted(self) -> list[answers.Hushed]:
+        """Whom this account restricts."""
+        return [answers.Hushed(one, "them", "Them", 0) for one in self.hushes]
 
     def value(self, account: str) -> bytes:
         """What the log holds of an account."""

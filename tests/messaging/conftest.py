@@ -13,7 +13,8 @@ from kith.app import keys as key_files
 from kith.app.http import people_app
 from kith.app.keys import Keys
 from kith.ledger.database import Database
-from kith.messaging import group_routes, routes
+from kith.messaging import facts, group_routes, routes
+from kith.people import routes as people_routes
 from kith.people.server import ServerFacts
 from messaging.mls import HOST, Group, Phone
 from messaging.town import START, Clock, Town, projectors
@@ -59,10 +60,10 @@ def calls(town: Town, tmp_path: Path) -> Iterator[Callable[[Phone], Call]]:
     key_files.create(tmp_path / "keys", START)
     app = people_app(
         database=town.database,
-        server=ServerFacts(name=HOST, origin=f"https://{HOST}", ticket_key=b"k" * 32, clock=town.clock),
+        server=ServerFacts(name=HOST, origin=f"https://{HOST}", ticket_key=b"k" * 32, clock=town.clock, met=facts.met),
         keys=Keys(tmp_path / "keys"),
         client=tmp_path,
-        routes=[*routes.ROUTES, *group_routes.ROUTES],
+        routes=[*people_routes.ROUTES, *routes.ROUTES, *group_routes.ROUTES],
         provide={"notice_about": lambda: lambda _reader, _to, about: {"about": about}},
     )
     with TestClient(app) as client:

@@ -258,7 +258,17 @@ def test_terms_are_read_before_signing_up(caller: Caller) -> None:
 
 def test_nothing_of_mine_is_shown_to_nobody(caller: Caller) -> None:
     """Every call about me needs a session, and a made-up token is none."""
-    paths = ["/me", "/me/share", "/me/identity", "/me/devices", "/me/standing", "/me/export", "/connections", "/blocks"]
+    paths = [
+        "/me",
+        "/me/share",
+        "/me/identity",
+        "/me/devices",
+        "/me/standing",
+        "/me/export",
+        "/connections",
+        "/blocks",
+        "/hushes",
+    ]
     for token in (None, "made-up", "x" * 10_000):
         assert {caller.with_token(token).call("GET", path).status_code for path in paths} == {401}
 

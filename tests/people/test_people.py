@@ -17,7 +17,7 @@ from kith.ledger import log
 from kith.ledger.database import Database, Reader
 from kith.ledger.events import RoomCreated
 from kith.ledger.limits import DAY, HOUR
-from kith.ledger.signals import Changed
+from kith.ledger.signals import Appended, Changed, HushChanged
 from kith.people import (
     blocks,
     connections,
@@ -25,6 +25,7 @@ from kith.people import (
     enforcement,
     facts,
     flows,
+    hushes,
     ladder,
     passwords,
     protections,
@@ -122,6 +123,62 @@ def test_blocking_is_limited_and_lifting_is_not(caller: Caller, world: World) ->
     assert caller.call("DELETE", "/blocks/nobody").status_code == 204
     world.clock.now += world.server.limits.block.refill_ms
     assert caller.call("PUT", "/blocks/nobody").status_code == 404
+
+
+# --- restricting ----------------------------------------------------------------------------------
+
+
+def test_restricting_tells_nobody_but_ones_own_devices_and_ends_nothing(world: World) -> None:
+    """Twice is once, and the connection stands; a block beside it comes and goes by itself."""
+    ana, marco = world.account("ana"), world.account("marco")
+    world.do(connections.grant, ana, marco)
+    assert [world.do(hushes.hush, ana, marco) for _ in range(2)] == [True, True]
+    assert world.ask(hushes.hushed, ana, marco)
+    assert not world.ask(hushes.hushed, marco, ana)
+    assert world.ask(connections.connected, ana, marco)
+    heard = [signal for signal in world.heard if not isinstance(signal, Appended)]
+    assert heard == [HushChanged(ana, marco, hushed=True), Changed(ana, "connections")]
+    world.do(blocks.block, ana, marco)
+    world.do(blocks.unblock, ana, marco)
+    assert world.ask(hushes.hushed, ana, marco)
+    world.do(hushes.unhush, ana, marco)
+    world.do(hushes.unhush, ana, marco)
+    assert world.ask(hushes.everyone) == []
+    assert [type(event).__name__ for event in world.events()][-1] == "Unhushed"
+    assert world.do(hushes.hush, ana, ana) is False
+    assert world.do(hushes.hush, ana, "nobody") is False
+
+
+def test_restricting_over_http_is_listed_lifted_and_exported_like_a_block(caller: Caller, world: World) -> None:
+    """Only for whoever did it: the other side's export and lists have no trace of it, and hers have."""
+    me = caller.sign_up("ana").json()["account_id"]
+    other = caller.with_token(None)
+    marco = other.sign_up("marco").json()["account_id"]
+    world.do(connections.grant, me, marco)
+    before = other.call("GET", "/me/export").content
+    assert [caller.call("PUT", f"/hushes/{marco}").status_code for _ in range(2)] == [204, 204]
+    listed = caller.call("GET", "/hushes").json()
+    assert [(one["account"], one["handle"]) for one in listed] == [(marco, "marco")]
+    assert other.call("GET", "/hushes").json() == []
+    assert other.call("GET", "/me/export").content == before
+    exported = caller.call("GET", "/me/export").json()
+    assert exported["restricted_by_me"] == listed
+    assert exported["history"][-1]["kind"] == "people:person:hushed"
+    assert caller.call("PUT", f"/hushes/{me}").status_code == 400
+    assert caller.call("DELETE", f"/hushes/{marco}").status_code == 204
+    assert caller.call("GET", "/hushes").json() == []
+
+
+def test_who_one_never_met_is_restricted_like_nobody_and_not_for_ever(caller: Caller, world: World) -> None:
+    """An id that was guessed gets the answer of an id of nobody; guessing has a limit, lifting has none."""
+    caller.sign_up("ana")
+    marco = caller.with_token(None).sign_up("marco").json()["account_id"]
+    real, none = (caller.call("PUT", f"/hushes/{one}") for one in (marco, "b3b3c6a3-98c1-4f17-9c48-0f1f4fd6f6a1"))
+    assert (real.status_code, real.content) == (none.status_code, none.content) == (404, none.content)
+    most = world.server.limits.hush.size
+    answers = [caller.call("PUT", f"/hushes/{number}").status_code for number in range(most - 1)]
+    assert answers == [404] * (most - 2) + [429]
+    assert caller.call("DELETE", "/hushes/nobody").status_code == 204
 
 
 # --- ages move on ---------------------------------------------------------------------------------
@@ -429,6 +486,7 @@ _MINE = (
     store.devices,
     store.connections,
     store.blocks,
+    store.hushes,
     store.measures,
     store.key_log,
     store.key_log_nodes,
@@ -460,6 +518,9 @@ def test_replaying_the_ledger_rebuilds_every_projection(world: World, tmp_path: 
     world.do(blocks.block, ana, marco)
     world.do(blocks.unblock, ana, marco)
     world.do(blocks.block, mia, marco)
+    world.do(hushes.hush, ana, marco)
+    world.do(hushes.unhush, ana, marco)
+    world.do(hushes.hush, ana, mia)
     world.do(enforcement.reverse, made, "It was a mistake.")
     world.clock.now += 2 * DAY
     world.do(flows.advance_bands)

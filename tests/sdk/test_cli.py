@@ -130,6 +130,7 @@ def looks_after_the_account(ben: Shell, origin: str) -> None:
         (("controls", "--requests", "friends"), "everyone, or nobody"),
         (("devices", "--remove", "00000000-0000-4000-8000-000000000000"), "kith: "),
         (("blocks", "--undo", "nobody.here"), "You did not block nobody.here"),
+        (("restricted", "--undo", "nobody.here"), "You do not restrict nobody.here"),
     ):
         refused = ben.run(*words)
         assert (refused.returncode, refused.stdout) == (1, ""), words

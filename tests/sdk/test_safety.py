@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from kith.sdk import NeedsRecoveryCode, NotSignedIn, Refused, Unreachable, WrongCredentials, WrongPassphrase
 from kith.sdk.records import MessageRecord
-from sdk.meeting import PASSWORD, Meeting, introduce, next_message
+from sdk.meeting import PASSWORD, Meeting, eventually, introduce, next_message
 
 
 def test_a_report_proves_what_was_said(meeting: Meeting) -> None:
@@ -48,6 +48,41 @@ def test_an_altered_message_is_not_proof(meeting: Meeting) -> None:
                 forged = row.content.replace(b"morning", b"evening")
                 vault.put("messages", key, replace(row, content=forged))
             assert (await room.report("bullying")).kind == "NONE"
+
+    asyncio.run(story())
+
+
+def test_who_is_restricted_reaches_and_learns_of_nothing(meeting: Meeting) -> None:
+    """What he writes comes, marked, and is answered; only what he is told of reading ends, and begins again."""
+
+    async def story() -> None:
+        async with meeting.client("una") as una, meeting.client("vito") as vito:
+            await meeting.join(una, "una")
+            await meeting.join(vito, "vito")
+            his, hers = await introduce(vito, una)
+
+            async def is_read(text: str) -> bool | None:
+                return any(one.text == text and one.read_by for one in his.history()) or None
+
+            await hers.mark_read()
+            await eventually(lambda: is_read("Hello!"), "the control: what is read is told")
+            await hers.restrict()
+            assert [one.handle for one in await una.restricted()] == [vito.handle]
+            two = await his.send("Are you there?")
+            seen = await next_message(una)
+            assert (seen.text, seen.quiet) == ("Are you there?", True)
+            await hers.mark_read()
+            await hers.typing()
+            await hers.send("At work")
+            assert (await next_message(vito)).text == "At work"  # it came behind all that she could have told
+            assert two.id in {one.id for one in his.history() if one.mine and not one.read_by}
+            assert his.writing() == []
+            await una.unrestrict(vito.account)
+            assert await una.restricted() == []
+            await his.send("Good night")
+            await next_message(una)
+            await hers.mark_read()
+            await eventually(lambda: is_read("Good night"), "told again")
 
     asyncio.run(story())
 

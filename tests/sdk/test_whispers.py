@@ -17,6 +17,7 @@ from kith.protocol.frames import Ephemeral, Frank, Refused, SendEphemeral
 from kith.protocol.mls.engine import Application
 from kith.protocol.uris import account_uri, room_uri
 from kith.sdk import answers
+from kith.sdk.errors import Unreachable
 from sdk.test_key_log import HOST
 
 OPEN = answers.Controls(read_receipts=True, typing=True)
@@ -227,6 +228,55 @@ def test_who_does_not_tell_is_not_shown(tmp_path: Path, monkeypatch: pytest.Monk
         assert s.client.words.writing(ROOM) == []
         assert all(row.read_by == () for row in s.rows())
         assert told(s) == []
+
+    play(tmp_path, monkeypatch, act)
+
+
+def test_where_somebody_is_restricted_nothing_is_told_and_nothing_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it made up for when it is lifted; the control is what is read after that."""
+
+    async def act(s: Scene) -> None:
+        await s.hears(s.answer(await s.writes("hello")))
+        s.server.hushes = [THEM]
+        await s.client.words.learn_restricted()
+        await s.message(s.says("read me"))
+        await hears(s, whispered(s, typing()))
+        await hears(s, whispered(s, read(next(row.id for row in s.rows() if row.mine))))
+        await s.client.room(ROOM).mark_read()
+        await s.client.room(ROOM).typing()
+        assert s.client.words.writing(ROOM) == []
+        assert all(row.read_by == () for row in s.rows())
+        assert [row.quiet for row in s.rows() if row.kind == "text"] == [False, True]
+        s.server.hushes = []
+        await s.client.words.learn_restricted()
+        await s.client.words.seen(ROOM)
+        assert told(s) == []
+        await s.message(s.says("and me"))
+        await s.client.room(ROOM).mark_read()
+        newest = s.rows()[-1]
+        assert [ephemeral.signal_of(one) for one in told(s)] == [
+            ephemeral.Receipts(((bytes.fromhex(newest.id), ephemeral.READ),))
+        ]
+
+    play(tmp_path, monkeypatch, act)
+
+
+def test_nothing_is_told_before_it_is_known_who_is_restricted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that cannot ask stays silent: a read status cannot be taken back."""
+
+    async def act(s: Scene) -> None:
+        async def unreachable() -> list[answers.Hushed]:
+            raise Unreachable("No connection.")
+
+        with monkeypatch.context() as cut:
+            cut.setattr(s.server, "restricted", unreachable)
+            await s.message(s.says("read me"))
+            await s.client.room(ROOM).mark_read()
+            assert told(s) == []
+        await s.client.words.seen(ROOM)
+        assert len(told(s)) == 1
 
     play(tmp_path, monkeypatch, act)
 

@@ -83,7 +83,7 @@ class Disk:
         )
 
 
-OPEN_WHEN_READ_ONLY: Final = ("age", "sessions", "recovery", "me/", "blocks/", "reports", "notices/")
+OPEN_WHEN_READ_ONLY: Final = ("age", "sessions", "recovery", "me/", "blocks/", "hushes/", "reports", "notices/")
 """Paths under /api/v1/ that go on: signing in, one's own account, and every way to get help or out of harm's reach."""
 OPEN_ENDINGS: Final = ("/decline", "/leave")
 

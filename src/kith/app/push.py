@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from py_vapid import Vapid02
 
 from kith.ledger.database import Database
-from kith.ledger.signals import MailArrived, PushChanged
+from kith.ledger.signals import HushChanged, MailArrived, PushChanged
 from kith.messaging.flows import pushing
 from kith.messaging.limits import DEFAULTS, Limits
 from kith.messaging.push import PAYLOAD, Subscription, is_served, wakes
+from kith.people import hushes
 
 log = structlog.get_logger("kith.push")
 
@@ -58,6 +59,7 @@ class Waker:
         self._limits = limits
         self._subscriptions: dict[str, Subscription] = {}
         self._rung: set[str] = set()
+        self._hushed: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._claims: dict[str, tuple[int, str]] = {}
         self._slots = asyncio.Semaphore(limits.push_at_once)
@@ -67,11 +69,12 @@ class Waker:
         return f"Waker({len(self._subscriptions)} devices)"
 
     async def start(self) -> None:
-        """Learn who wants to be woken."""
+        """Learn who wants to be woken, and by whom not."""
         timeout = self._limits.push_timeout_ms / 1000
         self._client = httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
         for subscription in await self._database.read(pushing.everyone):
             self._subscriptions.setdefault(subscription.device, subscription)
+        self._hushed.update(await self._database.read(hushes.everyone))
 
     async def stop(self) -> None:
         """Ring nobody any more."""
@@ -88,6 +91,8 @@ class Waker:
                 self.missed(device, room, by)
             case PushChanged(device=device):
                 self._later(self._look_again(device))
+            case HushChanged(by=by, account=account, hushed=hushed):
+                (self._hushed.add if hushed else self._hushed.discard)((by, account))
             case _:
                 pass
 
@@ -96,7 +101,7 @@ class Waker:
         subscription = self._subscriptions.get(device)
         if subscription is None or device in self._rung or self._connected(device):
             return
-        if wakes(subscription, room, by):
+        if wakes(subscription, room, by, hushed=(subscription.account, by) in self._hushed):
             self._rung.add(device)
             self._later(self._ring(device))
 

@@ -130,6 +130,20 @@ class Unblocked(Event, frozen=True, kw_only=True, tag="people:person:unblocked")
     account: str
 
 
+class Hushed(Event, frozen=True, kw_only=True, tag="people:person:hushed"):
+    """A person restricted another, for herself alone: no measure, and no rule counts it. Writer: people.hushes."""
+
+    by: str
+    account: str
+
+
+class Unhushed(Event, frozen=True, kw_only=True, tag="people:person:unhushed"):
+    """A person no longer restricts another. Writer: people.hushes."""
+
+    by: str
+    account: str
+
+
 class MeasureImposed(Event, frozen=True, kw_only=True, tag="people:measure:imposed"):
     """A step of the enforcement ladder. Writer: people.enforcement alone, whoever asked for it.
 

@@ -251,6 +251,15 @@ STEPS: tuple[Step, ...] = (
         "attachments of reports that were lost after they were held",
         ("ALTER TABLE report_attachments ADD COLUMN lost_ms BIGINT",),
     ),
+    Step(
+        "whom people restrict for themselves",
+        (
+            (
+                'CREATE TABLE hushes ("by" TEXT NOT NULL, account TEXT NOT NULL, since_ms BIGINT NOT NULL, '
+                'PRIMARY KEY ("by", account))'
+            ),
+        ),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

@@ -27,6 +27,14 @@ class PushChanged(NamedTuple):
     device: str
 
 
+class HushChanged(NamedTuple):
+    """Somebody's messages may not wake a person's devices any more, or may again."""
+
+    by: str
+    account: str
+    hushed: bool
+
+
 class Changed(NamedTuple):
     """A person should fetch something again (MAIL kind notice)."""
 

@@ -88,6 +88,6 @@ def _is_point(key: bytes) -> bool:
     return True
 
 
-def wakes(subscription: Subscription, room: str, by: str) -> bool:
-    """Whether a message wakes this device: not one's own, written elsewhere, and none of a muted room."""
-    return by != subscription.account and room not in subscription.quiet
+def wakes(subscription: Subscription, room: str, by: str, *, hushed: bool) -> bool:
+    """Whether a message wakes this device: not one's own, none of a muted room, and none by who is `hushed` for her."""
+    return by != subscription.account and room not in subscription.quiet and not hushed

@@ -16,7 +16,7 @@ from kith.ledger import events as e
 from kith.ledger.database import Reader
 from kith.ledger.events import Event, decode_event
 from kith.ledger.schema import events
-from kith.people import blocks, connections, devices, store, views
+from kith.people import blocks, connections, devices, hushes, store, views
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
 
@@ -50,6 +50,8 @@ _MINE: Final[dict[type[Event], tuple[str, ...]]] = {
     e.ConnectionGranted: ("one", "other"),
     e.Blocked: ("by",),
     e.Unblocked: ("by",),
+    e.Hushed: ("by",),
+    e.Unhushed: ("by",),
     e.MeasureImposed: ("account",),
     e.MeasureReversed: ("account",),
     e.DecisionMade: ("about",),
@@ -136,6 +138,7 @@ def held(reader: Reader, session: Session, server: ServerFacts) -> dict[str, Any
         ],
         "connections": [row._asdict() for row in connections.listed(reader, account)],
         "blocks": [row._asdict() for row in blocks.of(reader, account)],
+        "restricted_by_me": [row._asdict() for row in hushes.of(reader, account)],
         "password": "kept only as a hash that cannot be turned back",
         **{title: ask(reader, account) for title, ask in server.also_held.items()},
     }

@@ -69,6 +69,7 @@ class Limits:
     profile: Rate = rate(30, MINUTE, "profile, control and device changes by one account")
     group: Rate = rate(120, 5 * SECOND, "changes of groups by one account; each is an event and a mail to every device")
     block: Rate = rate(100, 10 * SECOND, "blocks by one account; never in the way of somebody whom a crowd is after")
+    hush: Rate = rate(100, 10 * SECOND, "people restricted by one account; as for blocks")
 
 
 DEFAULT = Limits()

@@ -15,6 +15,7 @@ from kith.ledger.events import (
     DeviceRegistered,
     DeviceRemoved,
     DeviceSignedIn,
+    Hushed,
     IdentitySet,
     KeyLogIdle,
     KeysLogged,
@@ -23,6 +24,7 @@ from kith.ledger.events import (
     RoomCreated,
     TermsAccepted,
     Unblocked,
+    Unhushed,
 )
 from kith.people import key_log, store
 from kith.people.connections import pair
@@ -127,6 +129,14 @@ def _unblocked(tx: Tx, event: Unblocked) -> None:
     tx.run(store.UNBLOCK, who=event.by, whom=event.account)
 
 
+def _hushed(tx: Tx, event: Hushed) -> None:
+    tx.put(store.hushes, by=event.by, account=event.account, since_ms=tx.now)
+
+
+def _unhushed(tx: Tx, event: Unhushed) -> None:
+    tx.run(store.UNHUSH, who=event.by, whom=event.account)
+
+
 def _imposed(tx: Tx, event: MeasureImposed) -> None:
     tx.put(
         store.measures,
@@ -171,6 +181,8 @@ PROJECTORS: Projectors = {
     RoomCreated: (_room,),
     Blocked: (_blocked,),
     Unblocked: (_unblocked,),
+    Hushed: (_hushed,),
+    Unhushed: (_unhushed,),
     MeasureImposed: (_imposed,),
     MeasureReversed: (_reversed,),
     AppealFiled: (_appealed,),

@@ -1,4 +1,4 @@
-"""The people's interface under "People" in docs/api.md, and connections and blocks: HTTP to flows and back."""
+"""The people's interface under "People" in docs/api.md, and connections, blocks and hushes: HTTP to flows and back."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from kith.people import (
     facts,
     flows,
     handles,
+    hushes,
     known_devices,
     links,
     log_routes,
@@ -625,7 +626,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlockView(msgspec.Struct, frozen=True, kw_only=True):
-    """A blocked person as the blocker sees her."""
+    """A blocked or restricted person as she is listed for whoever did it."""
 
     account: str
     handle: str
@@ -660,6 +661,29 @@ async def block(session: TheSession, account: FromPath[str], database: TheDataba
 async def unblock(session: TheSession, account: FromPath[str], database: TheDatabase) -> None:
     """Lift a block; nothing comes back by itself."""
     await database.write(blocks.unblock, session.account, account)
+
+
+@get("/hushes")
+async def show_hushes(session: TheSession, database: TheDatabase) -> list[BlockView]:
+    """Whom I restrict."""
+    return [BlockView(**row._asdict()) for row in await database.read(hushes.of, session.account)]
+
+
+@put("/hushes/{account:str}", status_code=204)
+async def hush(session: TheSession, account: FromPath[str], database: TheDatabase, server: TheServer) -> None:
+    """Restrict somebody, for me alone: nothing of it can be seen from the other side."""
+    if account == session.account:
+        raise invalid("You can't restrict yourself.")
+    await within(database, server, Charge("hush", session.account, server.limits.hush))
+    if not await database.read(server.met, session.account, account):
+        raise not_found()
+    await database.write(hushes.hush, session.account, account)
+
+
+@delete("/hushes/{account:str}", status_code=204)
+async def unhush(session: TheSession, account: FromPath[str], database: TheDatabase) -> None:
+    """Restrict her no longer."""
+    await database.write(hushes.unhush, session.account, account)
 
 
 # --- shared ---------------------------------------------------------------------------------------
@@ -764,6 +788,9 @@ ROUTES: list[Router] = [
             show_blocks,
             block,
             unblock,
+            show_hushes,
+            hush,
+            unhush,
         ],
     ),
     *log_routes.ROUTES,

@@ -1,6 +1,6 @@
 """The tables of this room and the statements on them, and nothing else.
 
-Projections (accounts, devices, connections, blocks, measures) hold what events say and are rebuilt from
+Projections (accounts, devices, connections, blocks, hushes, measures) hold what events say and are rebuilt from
 them. Names, keys, addresses and secrets stand in tables of their own, so that they can be erased.
 """
 
@@ -62,6 +62,16 @@ blocks = table(
     number("since_ms", "since when"),
     purpose="who does not want to be reached by whom",
     retention="until lifted, or life of the blocking account",
+    kind="projection",
+)
+
+hushes = table(
+    "hushes",
+    text("by", "who restricted somebody", key=True),
+    text("account", "whom", key=True),
+    number("since_ms", "since when"),
+    purpose="whose messages wait for a person without a word; what screens call restricting, and no measure",
+    retention="until lifted, or life of the account that chose it",
     kind="projection",
 )
 
@@ -448,6 +458,16 @@ BLOCKS_BY = (
     .order_by(blocks.c.since_ms)
 )
 UNBLOCK = delete(blocks).where(and_(blocks.c.by == bindparam("who"), blocks.c.account == bindparam("whom")))
+
+HUSH = select(hushes.c.since_ms).where(and_(hushes.c.by == bindparam("who"), hushes.c.account == bindparam("whom")))
+HUSHES_BY = (
+    select(hushes.c.account, hushes.c.since_ms, profiles.c.handle, profiles.c.display_name)
+    .join(profiles, profiles.c.account == hushes.c.account)
+    .where(hushes.c.by == bindparam("who"))
+    .order_by(hushes.c.since_ms, hushes.c.account)
+)
+HUSHES = select(hushes.c.by, hushes.c.account)
+UNHUSH = delete(hushes).where(and_(hushes.c.by == bindparam("who"), hushes.c.account == bindparam("whom")))
 
 MEASURES_OF = (
     select(measures).where(measures.c.account == bindparam("whose")).order_by(measures.c.since_ms, measures.c.measure)

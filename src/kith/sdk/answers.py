@@ -463,6 +463,15 @@ class Blocked(Struct, frozen=True):
     since_ms: int
 
 
+class Hushed(Struct, frozen=True):
+    """Somebody I restrict."""
+
+    account: str
+    handle: str
+    display_name: str
+    since_ms: int
+
+
 class MissingFile(Struct, frozen=True):
     """A file of a reported message that the server has no more."""
 

@@ -370,6 +370,18 @@ class Api:
         """Everybody I blocked."""
         return await self.call(list[answers.Blocked], "GET", "/blocks")
 
+    async def restrict(self, account: str) -> None:
+        """Their messages wait without a word."""
+        await self.call(None, "PUT", f"/hushes/{quote(account, safe='')}")
+
+    async def unrestrict(self, account: str) -> None:
+        """Take it back."""
+        await self.call(None, "DELETE", f"/hushes/{quote(account, safe='')}")
+
+    async def restricted(self) -> list[answers.Hushed]:
+        """Everybody I restrict."""
+        return await self.call(list[answers.Hushed], "GET", "/hushes")
+
     async def report(self, body: dict[str, Any]) -> answers.Reported:
         """Hand in a report."""
         return await self.call(answers.Reported, "POST", "/reports", body)

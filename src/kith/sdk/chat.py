@@ -46,6 +46,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Of an own message: the accounts that tell they have read it."""
     files: tuple[File, ...] = ()
     """What was sent with it. Nothing is fetched before it is asked for."""
+    quiet: bool = False
+    """This account restricts its sender: shown to who looks, and announced by nothing."""
     gap_before: int = 0
     """How many messages the server numbered between the one before and this one, and never delivered here."""
 
@@ -298,6 +300,10 @@ class Room:
     async def block_sender(self, account: str) -> None:
         """Block somebody of this chat."""
         await self._client.block(account)
+
+    async def restrict(self) -> None:
+        """From now on the other person's messages wait here without a word: see `Client.restrict`."""
+        await self._client.restrict(self.account)
 
 
 class Group(Room):

@@ -371,6 +371,34 @@ async def block(handle: Handle, store: Store = DEFAULT_STORE) -> None:
 
 @app.command()
 @command
+async def restrict(handle: Handle, store: Store = DEFAULT_STORE) -> None:
+    """Their messages announce themselves nowhere, and they see nothing of reading or writing. They won't know."""
+    async with signed_in(store) as client:
+        await (await client.room_with(handle)).restrict()
+        problems.print(f"You restricted {handle}. They won't know.")
+
+
+@app.command()
+@command
+async def restricted(
+    undo: Annotated[str, typer.Option(help="stop restricting this handle")] = "", store: Store = DEFAULT_STORE
+) -> None:
+    """Whom I restrict; stop restricting somebody."""
+    async with signed_in(store) as client:
+        there = await client.restricted()
+        if not undo:
+            for one in there:
+                console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
+            return
+        found = next((one for one in there if one.handle == undo), None)
+        if found is None:
+            raise Sentence(f"You do not restrict {undo}.")
+        await client.unrestrict(found.account)
+        problems.print(f"You no longer restrict {undo}.")
+
+
+@app.command()
+@command
 async def blocks(
     undo: Annotated[str, typer.Option(help="unblock this handle")] = "", store: Store = DEFAULT_STORE
 ) -> None:
@@ -562,6 +590,8 @@ async def chat(handle: Handle, store: Store = DEFAULT_STORE) -> None:
 
 async def _hear(client: "Client", room: "Room", names: "_Names") -> None:
     async for message in client.messages(everything=True):
+        if message.quiet and message.room != room:
+            continue
         elsewhere = "" if message.room == room else "elsewhere: "
         console.print(elsewhere + await line_of(names, message), soft_wrap=True)
 
@@ -728,6 +758,7 @@ async def message_json(names: _Names, message: "Message") -> dict[str, Any]:
         "text": message.text,
         "reply_to": message.reply_to,
         "edited": message.edited,
+        "quiet": message.quiet,
         "forwarded": message.forwarded,
         "reactions": message.reactions,
         "files": [

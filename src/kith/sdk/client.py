@@ -891,6 +891,7 @@ class Client:
             reactions=standing(row),
             forwarded=row.forwarded,
             vanish_ms=row.vanish_ms,
+            quiet=self.words.restricts(row.sender),
             read_by=tuple(sorted(who for who, seq in readers.items() if seq >= (row.seq or 0))),
             gap_before=gap,
         )
@@ -991,6 +992,7 @@ class Client:
         world = self._need_world()
         for room in [*await self.api.rooms(), *await self.api.groups()]:
             world.directory.learn_room(room)
+        await self.words.learn_restricted()
         async with self._first_lock:
             await self._send_first_messages()
         await self._tell()
@@ -1085,6 +1087,25 @@ class Client:
     async def blocks(self) -> list[answers.Blocked]:
         """Everybody this account blocked."""
         return await self.api.blocks()
+
+    async def restrict(self, account: str) -> None:
+        """From now on that account's messages announce themselves nowhere, and it learns nothing of this one.
+
+        They still come, marked `quiet`, and wake no device. In the chat with it, and in groups that it belongs to,
+        nobody is told what was read here or that one is writing, and this account is not told it either. It is not
+        told, and nothing that it can see changes. Apart from blocking.
+        """
+        await self.api.restrict(account)
+        await self.words.learn_restricted()
+
+    async def unrestrict(self, account: str) -> None:
+        """Take it back. What was read meanwhile is not told by that alone."""
+        await self.api.unrestrict(account)
+        await self.words.learn_restricted()
+
+    async def restricted(self) -> list[answers.Hushed]:
+        """Everybody this account restricts."""
+        return await self.api.restricted()
 
     async def sent_requests(self) -> list[answers.SentRequest]:
         """Whom this account asked; `state` becomes "accepted", and nothing else is ever told."""

@@ -70,6 +70,8 @@ class Words:
     def __init__(self, client: "Client", vault: Vault, account: str, server_uri: str) -> None:
         self._client, self._vault, self._account, self._sender = client, vault, account, server_uri
         self._controls: Controls | None = None
+        known = vault.get("meta", "restricted", list[str])
+        self._restricted = None if known is None else frozenset(known)
         self._writing: dict[tuple[str, str], int] = {}
         self._said_writing: dict[str, int] = {}
         self._owed: dict[str, int] = {}
@@ -233,6 +235,28 @@ class Words:
         self._controls = None
         self._writing.clear()
 
+    # whom this account restricts
+
+    def restricts(self, account: str) -> bool:
+        """Whether this account restricts that one, as far as this device knows."""
+        return self._restricted is not None and account in self._restricted
+
+    async def learn_restricted(self) -> frozenset[str]:
+        """Ask whom this account restricts, and keep it for when there is no connection."""
+        found = frozenset(one.account for one in await self._client.api.restricted())
+        with self._vault.transaction():
+            self._vault.put("meta", "restricted", sorted(found))
+        if found != self._restricted:
+            self._writing.clear()
+        self._restricted = found
+        return found
+
+    async def _is_open(self, room: str) -> bool:
+        """Whether reading and writing are told there, and heard: nobody of that room is restricted."""
+        roster = self._state(room).world.directory.known_roster(room)
+        restricted = await self.learn_restricted() if self._restricted is None else self._restricted
+        return roster is not None and restricted.isdisjoint(roster.accounts)
+
     def read_here(self, key: str) -> None:
         """A program has handled this message: the time until it disappears begins."""
         row = self._vault.get("messages", key, MessageRecord)
@@ -270,7 +294,11 @@ class Words:
 
     async def seen(self, room: str) -> None:
         """Somebody of that room may be there now: what was read is told, and once more for who was away then."""
-        if self.owes(room) and (await self.controls()).read_receipts:
+        if not self.owes(room):
+            return
+        if not await self._is_open(room):
+            self._owed.pop(room, None)  # nor afterwards: what is read while somebody is restricted stays untold
+        elif (await self.controls()).read_receipts:
             self._tell_read(room)
 
     def _tell_read(self, room: str) -> None:
@@ -288,6 +316,8 @@ class Words:
         now = self._client.now()
         if now - self._said_writing.get(room, 0) < TYPING_EVERY_MS or not (await self.controls()).typing:
             return
+        if not await self._is_open(room):
+            return
         self._said_writing[room] = now
         self._whisper(room, ephemeral.typing)
 
@@ -303,6 +333,8 @@ class Words:
 
     async def hear(self, room: str, sender: str, signal: Signal) -> None:
         """Somebody is writing, or has read. What one does not tell, one is not shown."""
+        if sender != self._account and not await self._is_open(room):
+            return
         controls = await self.controls()
         if isinstance(signal, Receipts):
             if sender == self._account:  # another device of ours

@@ -46,6 +46,7 @@ UNRELATED: Final = frozenset(
         schema.events,
         schema.cursors,
         people.buckets,
+        people.hushes,
         people.sessions,
         people.device_names,
     )
