@@ -50,6 +50,17 @@ def said(seq: int, *, mine: bool = False, proven: bool = True) -> MessageRecord:
     )
 
 
+def test_who_is_restricted_counts_as_unread_nowhere_and_brings_no_chat_back(vault: Vault) -> None:
+    """The control is the same chat for somebody who restricts nobody."""
+    stored(vault, [said(1)])
+    keeping_of(vault).keep(ROOM, pinned=None, muted=None, archived=True)
+    stored(vault, [said(2), said(3)])
+    hushed = Keeping(vault, None, lambda: NOW, "them".__eq__)  # type: ignore[arg-type]  # never asked for
+    for keeping, unread, archived in ((keeping_of(vault), 3, False), (hushed, 0, True)):
+        state = keeping.state(ROOM)
+        assert (state.unread.count, state.archived, state.at_ms) == (unread, archived, NOW + 3)
+
+
 def stored(vault: Vault, rows: list[MessageRecord]) -> None:
     """These rows in the chat, whose last number is that of the last row."""
     with vault.transaction():

@@ -42,7 +42,8 @@ async def chats(
         kept = [(one, client.room(one.room).kept) for one in await client.chats()]
         for one, state in sorted(kept, key=lambda both: _order(both[1])):
             if state.unread.count or not unread:
-                line = [one.handle, escape(one.display_name), ", ".join(_marks(state))]
+                marks = _marks(state) + (["restricted"] if client.words.restricts(one.account) else [])
+                line = [one.handle, escape(one.display_name), ", ".join(marks)]
                 console.print("\t".join(filter(None, line)), soft_wrap=True)
 
 

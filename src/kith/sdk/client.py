@@ -389,7 +389,7 @@ class Client:
         self._words = Words(self, vault, session.account, self._world.identity.account_uri)
         self._words.sweep()
         self._outbox = Outbox(vault, self.now, self._poke)
-        self._keeping = Keeping(vault, self._api, self.now)
+        self._keeping = Keeping(vault, self._api, self.now, self.words.restricts)
         self._keeping.forget()
         self._reporting = Reporting(self._api, self._keeping)
         engine = self._world.engine(lambda _identity, _key: False)

@@ -75,8 +75,12 @@ def changed(  # noqa: PLR0917 - what is, what is wanted, and when
 class Keeping:
     """Of one signed-in device."""
 
-    def __init__(self, vault: Vault, api: Api, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, vault: Vault, api: Api, clock: Callable[[], int], quiet: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self._vault, self._api, self._now = vault, api, clock
+        self._quiet = quiet
+        """Whether this account restricts that one: what it writes is unread nowhere and brings no chat back."""
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -87,7 +91,7 @@ class Keeping:
         return ChatState(
             pinned=kept.pinned_ms is not None,
             muted=kept.muted,
-            archived=is_archived(kept, newest),
+            archived=is_archived(kept, self._newest_ms(room, loud=True)),
             draft="" if draft is None else draft.text,
             unread=self._unread(room),
             at_ms=newest,
@@ -96,15 +100,16 @@ class Keeping:
     def _kept(self, room: str) -> Kept:
         return self._vault.get("meta", f"kept/{room}", Kept) or LOOSE
 
-    def _newest_ms(self, room: str) -> int:
-        return next((row.at_ms for row in self._backwards(room) if row.kind in (*SHOWN, "deleted")), 0)
+    def _newest_ms(self, room: str, *, loud: bool = False) -> int:
+        shown = (row for row in self._backwards(room) if row.kind in (*SHOWN, "deleted"))
+        return next((row.at_ms for row in shown if not (loud and self._quiet(row.sender))), 0)
 
     def _unread(self, room: str) -> Unread:
         read, count, first = self._thread(room).read_seq, 0, None
         for row in self._backwards(room):
             if count == MOST_COUNTED or (row.seq is not None and row.seq <= read):
                 break
-            if not row.mine and row.kind in SHOWN:
+            if not row.mine and row.kind in SHOWN and not self._quiet(row.sender):
                 count, first = count + 1, row.id
         return Unread(count, first)
 
