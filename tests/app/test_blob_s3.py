@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 from kith.app import blob_s3
 from kith.app.blob_s3 import Place, S3Storage
 from kith.app.settings import SettingsError
-from kith.messaging.blob_format import BLOCK
+from kith.messaging.blob_format import BLOCK, DamagedError
 from kith.messaging.blob_keeper import Progress
 from kith.messaging.blob_storage import Folder, StorageAwayError
 from messaging.attachments import Depot, ciphertext, depot
@@ -112,6 +112,36 @@ def test_whether_an_object_is_there_is_known_by_its_size(lies: S3Storage, monkey
     monkeypatch.setattr(obstore, "head", away)
     with pytest.raises(StorageAwayError):
         lies.has(BLOB, 5)
+
+
+def test_no_request_to_the_bucket_lasts_as_long_as_a_slow_reader_does(
+    lies: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request's time counts to its last byte: each asks for little, is over at once, and is made when it is due."""
+    import obstore  # noqa: PLC0415  as the code does
+
+    data = bytes(range(256)) * 12_000
+    obstore.put(lies._store, f"{BLOB[:2]}/{BLOB}", data)
+    asked = list[tuple[int, int]]()
+    really = obstore.get
+
+    def get(store: Any, name: str, *, options: Any) -> Any:
+        asked.append(options["range"])
+        return really(store, name, options=options)
+
+    monkeypatch.setattr(obstore, "get", get)
+    reading = lies.read(BLOB, 1000, len(data))
+    assert len(asked) == 1
+    got = bytearray()
+    while len(got) < len(data) - 1000:
+        before = len(asked)
+        got += reading.read(min(100_000, len(data) - 1000 - len(got)))
+        assert len(asked) - before <= 1, "never further ahead than one window"
+    assert bytes(got) == data[1000:]
+    assert [start for start, _ in asked] == [1000, *(end for _, end in asked[:-1])]
+    assert max(end - start for start, end in asked) <= blob_s3.WINDOW
+    with pytest.raises(DamagedError):
+        reading.read(1)
 
 
 def test_an_object_that_is_not_what_was_stored_is_never_served(blobs: Depot, lies: S3Storage) -> None:

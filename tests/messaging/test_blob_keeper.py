@@ -8,6 +8,7 @@ import errno
 import os
 import random
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -21,8 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from kith.ledger.database import Database
 from kith.messaging import facts
 from kith.messaging.blob_format import BLOCK, CHECK, DamagedError, Packer, stored_length, stored_size, unpack
-from kith.messaging.blob_keeper import LOST_S, Keeper, Progress, Receive
-from kith.messaging.blob_storage import Folder, FolderAppending
+from kith.messaging.blob_keeper import LOST_S, MOVE_THREADS, READ_THREADS, Keeper, Progress, Receive
+from kith.messaging.blob_storage import Folder, FolderAppending, FolderReading
 from kith.messaging.blobs import Span
 from kith.messaging.flows import blobs as flows
 from kith.messaging.flows.blobs import Held
@@ -313,6 +314,98 @@ def test_many_uploads_at_once_on_one_id_end_in_exactly_the_announced_bytes(place
         assert await place.whole() == data
 
     asyncio.run(story())
+
+
+class Faraway(Folder):
+    """A storage that takes and gives complete blobs only when it is let; `came` counts who waits for that."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.opened, self.came = threading.Event(), threading.Semaphore(0)
+
+    def wait(self) -> None:
+        """Until it is let."""
+        self.came.release()
+        assert self.opened.wait(60)
+
+    def append(self, blob: str, length: int) -> FolderAppending:
+        """Near; its end is not."""
+        made = super().append(blob, length)
+        return _FarAppending(self, made._file, made._partial, made._complete)
+
+    def read(self, blob: str, start: int, size: int) -> FolderReading:
+        """Far."""
+        self.wait()
+        return super().read(blob, start, size)
+
+
+class _FarAppending(FolderAppending):
+    def __init__(self, folder: Faraway, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._folder = folder
+
+    def finish(self) -> None:
+        """Far."""
+        self._folder.wait()
+        super().finish()
+
+
+def numbered(number: int) -> str:
+    """An id."""
+    return f"{number:02d}".ljust(21, "-") + "A"
+
+
+@pytest.mark.parametrize(("busy", "threads"), [("ends", MOVE_THREADS), ("readings", READ_THREADS)])
+def test_a_storage_that_is_slow_keeps_no_piece_of_an_upload_waiting(busy: str, threads: int, place: Place) -> None:
+    """More want it than there are threads; a piece is taken, and who wants something else of it gets there."""
+    names = [numbered(number) for number in range(threads + 4)]
+    far = Faraway(place.folder.folder)
+    limits = Limits(blob_uploads_open=len(names) + 5)
+    keeper = Keeper(place.town.database, far, free=lambda: PLENTY, limits=limits)
+    data = ciphertext(1024)
+
+    async def upload(blob: str) -> Progress:
+        return await keeper.receive(place.account, blob, 0, None, body(data))
+
+    async def read(blob: str) -> bytes:
+        held = place.held(blob)
+        assert held is not None
+        async with keeper.reading("ben", held, Span(0, held.size)) as pieces:
+            return b"".join([piece async for piece in pieces])
+
+    async def came(count: int) -> None:
+        for _ in range(count):
+            assert await asyncio.to_thread(far.came.acquire, timeout=30)
+
+    async def story() -> None:
+        far.opened.set()
+        for name in (*names, numbered(98), numbered(99), BLOB):
+            place.town.do(
+                flows.begin, place.account, name, SIZE if name == BLOB else len(data), key=b"k", limits=limits
+            )
+        await upload(numbered(98))
+        if busy == "readings":
+            await asyncio.gather(*(upload(name) for name in names))
+        far.opened.clear()
+        far.came = threading.Semaphore(0)
+        tasks = [asyncio.create_task((upload if busy == "ends" else read)(name)) for name in names]
+        await came(threads)
+        assert await keeper.receive(place.account, BLOB, 0, None, body(b"x" * 5000)) == Progress("all", 5000)
+        other = asyncio.create_task(upload(numbered(99)) if busy == "readings" else read(numbered(98)))
+        await came(1)
+        far.opened.set()
+        assert await asyncio.gather(*tasks) == [Progress("all", len(data)) if busy == "ends" else data] * len(names)
+        await other
+
+    async def in_time() -> None:
+        async with asyncio.timeout(90):
+            await story()
+
+    try:
+        asyncio.run(in_time())
+    finally:
+        far.opened.set()
+        keeper.close()
 
 
 @pytest.mark.parametrize("how", ["stalls", "breaks off"])

@@ -23,12 +23,19 @@ from kith.messaging.blob_storage import Folder, FolderAppending, Storage, Storag
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-PART: Final = 8 * 1024 * 1024
-"""Bytes of one part of an upload to S3."""
+PART: Final = 5 * 1024 * 1024
+"""Bytes of one part of an upload to S3: the least that S3 takes, so that a slow line brings it in time."""
 AT_ONCE: Final = 2
 """Parts under way: with `PART` what one finished upload holds in memory."""
-STREAMED: Final = 256 * 1024
-TIMEOUT: Final = "30s"
+FIRST_WINDOW: Final = 256 * 1024
+WINDOW: Final = 1024 * 1024
+"""Bytes of one request at most, the first smaller: a reader has so much in memory, and no request lasts as long as a
+slow reader does. For `timeout` counts from the first byte of a request to the last one of its answer."""
+READ_WITHIN: Final = "60s"
+PUT_WITHIN: Final = "300s"
+"""How long one request may last; two parts at once need 0.3 Mbit/s."""
+SILENT: Final = "30s"
+"""How long nothing may come within one."""
 RETRIES: Final = 3
 KEY_ID, SECRET = "KITH_S3_ACCESS_KEY_ID", "KITH_S3_SECRET_ACCESS_KEY"
 _WRONG: Final = "blobs: write s3://BUCKET or s3://BUCKET/PREFIX?endpoint=https://…&region=…, or leave it out."
@@ -70,14 +77,17 @@ def storage(setting: str, key_file: str, folder: Path, environment: Mapping[str,
     if (keys := _keys(key_file, environment)) is not None:
         options["access_key_id"], options["secret_access_key"] = keys
     plain = (place.endpoint or "").startswith("http://")
-    store = S3Store(
-        place.bucket,
-        prefix=place.prefix or None,
-        client_options={"allow_http": plain, "timeout": TIMEOUT, "connect_timeout": "5s"},
-        retry_config={"max_retries": RETRIES, "retry_timeout": dt.timedelta(seconds=30)},
-        **options,
-    )
-    return S3Storage(store, Folder(folder))
+
+    def within(timeout: str) -> S3Store:
+        return S3Store(
+            place.bucket,
+            prefix=place.prefix or None,
+            client_options={"allow_http": plain, "timeout": timeout, "read_timeout": SILENT, "connect_timeout": "5s"},
+            retry_config={"max_retries": RETRIES, "retry_timeout": dt.timedelta(seconds=30)},
+            **options,
+        )
+
+    return S3Storage(within(READ_WITHIN), Folder(folder), puts=within(PUT_WITHIN))
 
 
 def _keys(key_file: str, environment: Mapping[str, str]) -> tuple[str, str] | None:
@@ -112,36 +122,29 @@ def _asking(blob: str = "") -> Iterator[None]:
 class S3Storage:
     """A folder for uploads, a bucket for what is complete."""
 
-    def __init__(self, store: S3Store, folder: Folder) -> None:
-        self._store, self._folder = store, folder
+    def __init__(self, store: S3Store, folder: Folder, *, puts: S3Store) -> None:
+        self._store, self._folder, self._puts = store, folder, puts
 
     def append(self, blob: str, length: int) -> S3Appending:
         """Go on in the folder; what had left already, and was not recorded, comes back first."""
         if length and not self._folder.partial(blob).exists():
             self._fetch_back(blob, length)
-        return S3Appending(self._folder.append(blob, length), self._store, self._folder.partial(blob), blob)
+        return S3Appending(self._folder.append(blob, length), self._puts, self._folder.partial(blob), blob)
 
     def _fetch_back(self, blob: str, length: int) -> None:
-        import obstore  # noqa: PLC0415  an extra
-
-        back = self._folder.append(blob, 0)
+        back, reading = self._folder.append(blob, 0), S3Reading(self._store, blob, 0, None)
         try:
-            with _asking(blob):
-                for piece in obstore.get(self._store, _name(blob), options={"range": (0, length)}).stream(STREAMED):
-                    back.write(bytes(piece))
+            for start in range(0, length, WINDOW):
+                back.write(reading.read(min(WINDOW, length - start)))
             back.settle()
         finally:
             back.close()
 
     def read(self, blob: str, start: int, size: int) -> S3Reading:
-        """Stream an object from here on."""
-        import obstore  # noqa: PLC0415  an extra
-
-        with _asking(blob):
-            found = obstore.get(self._store, _name(blob), options={"range": (start, size)})
-        if found.meta["size"] != size:
-            raise DamagedError(blob)
-        return S3Reading(iter(found.stream(STREAMED)), blob)
+        """An object from here on. The first bytes are fetched now, and with them its size."""
+        reading = S3Reading(self._store, blob, start, size)
+        reading.fetch()
+        return reading
 
     def has(self, blob: str, size: int) -> bool:
         """Its head."""
@@ -190,24 +193,39 @@ class S3Appending:
 
 
 class S3Reading:
-    """An object as it comes."""
+    """An object in windows, each a request of its own: nothing is open while its reader does something else."""
 
-    def __init__(self, pieces: Iterator[Any], blob: str) -> None:
-        self._pieces, self._blob = pieces, blob
-        self._waiting = bytearray()
+    def __init__(self, store: S3Store, blob: str, start: int, size: int | None) -> None:
+        self._store, self._blob, self._at, self._size = store, blob, start, size
+        self._window, self._waiting = FIRST_WINDOW, bytearray()
+
+    def fetch(self) -> None:
+        """The next window. DamagedError when there is none, or when the object is of another size."""
+        import obstore  # noqa: PLC0415  an extra
+
+        end = self._at + self._window
+        if self._size is not None:
+            end = min(end, self._size)
+        if end <= self._at:
+            raise DamagedError(self._blob)
+        with _asking(self._blob):
+            answer = obstore.get(self._store, _name(self._blob), options={"range": (self._at, end)})
+            there = answer.meta["size"]
+            got = bytes(answer.bytes()) if self._size in (None, there) else b""
+        if not got:
+            raise DamagedError(self._blob)
+        self._waiting += got
+        self._at += len(got)
+        self._window = min(2 * self._window, WINDOW)
 
     def read(self, length: int) -> bytes:
         """The next bytes, as soon as they are there."""
         while len(self._waiting) < length:
-            with _asking(self._blob):
-                piece = next(self._pieces, None)
-            if piece is None:
-                raise DamagedError(self._blob)
-            self._waiting += bytes(piece)
+            self.fetch()
         found = bytes(self._waiting[:length])
         del self._waiting[:length]
         return found
 
     def close(self) -> None:
-        """Let go of the connection."""
-        self._pieces = iter(())
+        """Let go of what was not read."""
+        self._waiting.clear()

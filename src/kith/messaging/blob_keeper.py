@@ -36,7 +36,12 @@ log = structlog.get_logger("kith.blobs")
 BLOCKS: Final = 4
 GATHERED: Final = BLOCKS * BLOCK
 """Bytes that are collected before a thread writes them, and that a thread reads at once."""
-THREADS: Final = 8
+DISK_THREADS: Final = 8
+READ_THREADS: Final = 16
+MOVE_THREADS: Final = 4
+"""Pieces of uploads go to this server's own disk. Complete blobs may lie far away, and a storage that is slow keeps
+those waiting who want of it what is slow: readers wait for readers, ends of uploads for ends, and no piece for either.
+"""
 STALL_S: Final = 30.0
 """Seconds without a byte after which an upload is told to go on later."""
 GRACE_S: Final = 1.0
@@ -102,14 +107,17 @@ class Keeper:
     ) -> None:
         self.free, self.limits, self.stall_s, self.grace_s = free, limits, stall_s, grace_s
         self._database, self._storage = database, storage
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
+        self._disk = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="blob-pieces")
+        self._reads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="blob-reads")
+        self._moves = ThreadPoolExecutor(MOVE_THREADS, thread_name_prefix="blob-moves")
         self._turns: dict[str, _Turn] = {}
         self._readers: Counter[str] = Counter()
         self._pace = Fleeting()  # nothing on a disk tells who reads
 
     def close(self) -> None:
         """Wait for what threads are doing."""
-        self._threads.shutdown()
+        for pool in (self._disk, self._reads, self._moves):
+            pool.shutdown()
 
     # --- uploads
 
@@ -130,7 +138,7 @@ class Keeper:
 
     async def _receive(self, held: Held, most: int, turn: _Turn, receive: Receive) -> Progress:
         try:
-            appending, packer = await self._in_thread(self._open, held)
+            appending, packer = await _in_thread(self._disk, self._open, held)
             try:
                 return await self._store(held, most, appending, packer, lambda: turn.next_of(receive, self.stall_s))
             finally:
@@ -165,12 +173,15 @@ class Keeper:
                 return Progress("too_long", held.received)
             waiting += piece
             if len(waiting) >= GATHERED:
-                await self._in_thread(_write, appending, packer, bytes(waiting))
+                await _in_thread(self._disk, _write, appending, packer, bytes(waiting))
                 waiting.clear()
         length = held.received + count
         if count:
-            done = length == held.size
-            await self._in_thread(_settle, appending, packer, bytes(waiting), done)
+            if length == held.size:
+                await _in_thread(self._disk, _write_end, appending, packer, bytes(waiting))
+                await _in_thread(self._moves, appending.finish)
+            else:
+                await _in_thread(self._disk, _settle, appending, packer, bytes(waiting))
             if not await self._database.write(flows.received, held.blob, length, limits=self.limits):
                 return Progress("gone", 0)
         return Progress(piece, length)
@@ -210,17 +221,17 @@ class Keeper:
         number, behind = blocks_of(*span)
         whole = stored_size(held.size)
         at = number * (BLOCK + CHECK)
-        reading: Reading = await self._in_thread(self._storage.read, held.blob, at, whole)
+        reading: Reading = await _in_thread(self._reads, self._storage.read, held.blob, at, whole)
         try:
             while number < behind:
                 upto = min(number + BLOCKS, behind)
                 end = min(upto * (BLOCK + CHECK), whole)
-                piece = await self._in_thread(_read, reading, held.blob, number, end - at)
+                piece = await _in_thread(self._reads, _read, reading, held.blob, number, end - at)
                 first = number * BLOCK
                 yield piece[max(0, span.start - first) : span.stop - first]
                 number, at = upto, end
         finally:
-            await self._in_thread(reading.close)
+            reading.close()
 
     def evidence(self, blob: str, size: int, span: Span) -> AsyncGenerator[bytes, None]:
         """The bytes of a held blob, each verified against the disk's rot; for the reviewers' side alone."""
@@ -228,7 +239,7 @@ class Keeper:
 
     async def is_there(self, blob: str, size: int) -> bool:
         """Whether a complete blob of this size lies in storage; its bytes are not read."""
-        return await self._in_thread(self._storage.has, blob, stored_size(size))
+        return await _in_thread(self._moves, self._storage.has, blob, stored_size(size))
 
     # --- what is over
 
@@ -250,7 +261,7 @@ class Keeper:
         """Remove old bytes that no row knows: a restored database has forgotten them."""
         names = self._storage.listed(LOST_S)
         try:
-            while batch := await self._in_thread(lambda: list(islice(names, flows.MOST))):
+            while batch := await _in_thread(self._moves, lambda: list(islice(names, flows.MOST))):
                 ids = [name for name in batch if is_id(name)]
                 await self._remove(await self._database.read(flows.unknown, ids))
         except StorageAwayError as away:
@@ -259,9 +270,9 @@ class Keeper:
     async def _remove(self, blobs: list[str]) -> None:
         for blob in blobs:
             async with self._turn(blob, 0):  # an upload of it ends first, and finds no row any more
-                await self._in_thread(self._storage.remove, blob)
+                await _in_thread(self._moves, self._storage.remove, blob)
 
-    # --- threads and turns
+    # --- turns
 
     @contextlib.asynccontextmanager
     async def _turn(self, blob: str, wait_s: float) -> AsyncIterator[_Turn]:
@@ -275,26 +286,28 @@ class Keeper:
             del self._turns[blob]
             mine.over.set()
 
-    async def _in_thread(self, do: Callable[..., T], *args: object) -> T:
-        """Run it in a thread, and let nobody close under it what it works on."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, do, *args)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
+
+async def _in_thread(threads: ThreadPoolExecutor, do: Callable[..., T], *args: object) -> T:
+    """Run it in a thread, and let nobody close under it what it works on."""
+    running = asyncio.get_running_loop().run_in_executor(threads, do, *args)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def _write(appending: Appending, packer: Packer, data: bytes) -> None:
     appending.write(packer.pack(data))
 
 
-def _settle(appending: Appending, packer: Packer, data: bytes, done: bool) -> None:
-    appending.write(packer.pack(data) + (packer.end() if done else b""))
-    if done:
-        appending.finish()
-    else:
-        appending.settle()
+def _write_end(appending: Appending, packer: Packer, data: bytes) -> None:
+    appending.write(packer.pack(data) + packer.end())
+
+
+def _settle(appending: Appending, packer: Packer, data: bytes) -> None:
+    _write(appending, packer, data)
+    appending.settle()
 
 
 def _read(reading: Reading, blob: str, number: int, length: int) -> bytes:

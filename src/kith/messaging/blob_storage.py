@@ -31,7 +31,7 @@ class Appending(Protocol):
         """Everything written is durable when this returns."""
 
     def finish(self) -> None:
-        """All is there: settle, and make it readable under its id."""
+        """All is there: settle, and make it readable under its id. May take long where that is far away."""
 
     def close(self) -> None:
         """Let go; what was not settled may be lost."""
