@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
+import { compressed } from './vite.compressed.ts';
 import { mendedLibrary } from './vite.mends.ts';
 import { unusedSuites } from './vite.suites.ts';
 
@@ -38,7 +39,7 @@ function serviceWorker(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [svelte(), serviceWorker()],
+  plugins: [svelte(), serviceWorker(), compressed()],
   // Only the worker holds the library.
   worker: { format: 'es', plugins: () => [mendedLibrary()] },
   resolve: { alias: unusedSuites },

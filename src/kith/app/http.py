@@ -29,6 +29,9 @@ from kith.people.server import ServerFacts
 
 log = structlog.get_logger("kith.http")
 
+TWINS = {"br": ".br", "gzip": ".gz"}
+"""Endings of the compressed forms that a build leaves beside the client's files; the smaller one first."""
+
 BODY_LIMIT = 64 * 1024
 """Bytes of a request body, unless a route says otherwise."""
 
@@ -243,9 +246,9 @@ def client_files(folder: Path) -> list[HTTPRouteHandler]:
     """The static client: hashed assets for a year, everything else revalidated, unknown paths the page itself."""
 
     @get(["/", "/{path:path}"], sync_to_thread=False, include_in_schema=False)
-    def client(path: FromPath[str] = "") -> Response[bytes]:
+    def client(request: Request[Any, Any, Any], path: FromPath[str] = "") -> Response[bytes]:
         wanted = path.strip("/")
-        if wanted.startswith(("api/", ".well-known/")):
+        if wanted.startswith(("api/", ".well-known/")) or wanted.endswith(tuple(TWINS.values())):
             raise NotFoundException
         found = _inside(folder, wanted)
         if found is None and wanted.startswith("assets/"):
@@ -259,9 +262,26 @@ def client_files(folder: Path) -> list[HTTPRouteHandler]:
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         if file.suffix == ".webmanifest":
             kind = "application/manifest+json"
-        return Response(file.read_bytes(), media_type=kind, headers={"Cache-Control": caching})
+        headers = {"Cache-Control": caching, "Vary": "Accept-Encoding"}
+        body, encoding = _smallest(file, request.headers.get("accept-encoding", ""))
+        return Response(body, media_type=kind, headers={**headers, **encoding})
 
     return [client]
+
+
+def _smallest(file: Path, accepted: str) -> tuple[bytes, dict[str, str]]:
+    """The file as the browser takes it with the fewest bytes, and the header that says so."""
+    codings = {
+        name.strip()
+        for name, _, weight in (each.partition(";") for each in accepted.split(","))
+        if weight.strip() != "q=0"
+    }
+    for coding, ending in TWINS.items():
+        twin = file.with_name(file.name + ending)
+        # A twin older than its file is of another build.
+        if coding in codings and twin.is_file() and twin.stat().st_mtime_ns >= file.stat().st_mtime_ns:
+            return twin.read_bytes(), {"Content-Encoding": coding}
+    return file.read_bytes(), {}
 
 
 def _inside(folder: Path, wanted: str) -> Path | None:
