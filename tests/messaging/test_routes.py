@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import bindparam, delete
 
 from kith.ledger.events import ControlsChanged
+from kith.messaging import routes
+from kith.messaging.limits import Limits
 from kith.people import blocks
 from kith.people import store as people
+from kith.people.server import ServerFacts
 from messaging.conftest import Pair
-from messaging.mls import Phone
+from messaging.mls import HOST, Phone
 from messaging.town import START, Town
 
 Call = Callable[..., Any]
@@ -184,3 +189,51 @@ def test_key_packages_over_http(town: Town, pair: Pair, calls: Callable[[Phone],
     big = base64.b64encode(bytes(200_000)).decode()
     assert as_ben("POST", "/me/key-packages", {"packages": [big]}).status_code in (400, 413)
     assert as_ben("POST", "/me/key-packages", {"packages": [big, big]}).status_code == 413
+
+
+def test_a_long_list_of_rooms_lets_others_have_their_turn(
+    town: Town, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put together in pieces, between which everything else goes on; the control is one piece."""
+    for number in range(8):
+        town.connect(pair.ana.account, town.person(f"friend{number}"))
+    server = ServerFacts(name=HOST, origin=f"https://{HOST}", ticket_key=bytes(32), clock=town.clock)
+    rooms = town.ask(routes._rooms_of, pair.ana.account)
+
+    async def turns() -> int:
+        """How often somebody else was served meanwhile."""
+        count, over = 0, False
+
+        async def other() -> None:
+            nonlocal count
+            while not over:
+                count += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        shown = await routes.listed(town.database, server, pair.ana.account, routes._rooms_of, routes._room)
+        over = True
+        await task
+        assert [one.room for one in shown] == [row.room for row in rooms]
+        return count
+
+    monkeypatch.setattr(routes, "LISTED_AT_ONCE", 2)
+    assert asyncio.run(turns()) >= 4
+    monkeypatch.setattr(routes, "LISTED_AT_ONCE", 100)
+    assert asyncio.run(turns()) < 4
+
+
+def test_lists_of_rooms_have_a_pace_by_their_length(
+    town: Town, pair: Pair, calls: Callable[[Phone], Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of both kinds together, and for each person; later they go on."""
+    monkeypatch.setattr(routes, "DEFAULTS", Limits(room_lists_at_once=4, room_list_again_ms=1000))
+    as_ana, as_ben = calls(pair.ana), calls(pair.ben)
+    assert as_ana("GET", "/rooms").status_code == 200  # one to ask, one for the piece
+    assert as_ana("GET", "/groups").status_code == 200
+    refused = as_ana("GET", "/rooms")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limited")
+    assert refused.json()["error"]["retry_after_ms"] == 1000
+    assert as_ben("GET", "/rooms").status_code == 200
+    town.clock.now += 1000
+    assert as_ana("GET", "/rooms").status_code == 200

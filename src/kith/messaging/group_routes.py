@@ -19,7 +19,7 @@ from kith.messaging.flows.groups import Words
 from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Refusal
 from kith.messaging.pictures import MAX_BYTES, Picture, read_picture
-from kith.messaging.routes import MOST_LISTED, Room, groups_of, problem, room_of
+from kith.messaging.routes import MOST_LISTED, Room, group_view, groups_of, listed, problem, room_of
 from kith.people import facts
 from kith.people.buckets import Charge, charge
 from kith.people.server import ServerFacts
@@ -77,9 +77,9 @@ async def make_group(data: JSONBody[NewGroup], session: TheSession, database: Th
 
 
 @get("/groups")
-async def show_groups(session: TheSession, database: TheDatabase) -> list[Room]:
+async def show_groups(session: TheSession, database: TheDatabase, server: TheServer) -> list[Room]:
     """The groups that I belong to."""
-    return await database.read(groups_of, session.account)
+    return await listed(database, server, session.account, groups_of, group_view)
 
 
 class GroupChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -33,6 +33,9 @@ class Limits:
     envelope_life_ms: int = limit(14 * DAY, "ms", "who wrote when is for counters, then forgotten")
     membership_kept_ms: int = limit(180 * DAY, "ms", "the window in which a message can be reported")
 
+    room_lists_at_once: int = limit(1_000, "pieces of ten rooms", "five people's worth of chats on five devices")
+    room_list_again_ms: int = limit(100, "ms", "and one more; a second of lists an account costs a hundredth of one")
+
     group_leaves: int = limit(256, "devices in a group", "the web engine derives a secret for each in every epoch")
 
     group_accounts: int = limit(120, "accounts in a group, open invitations counted", "two devices each make 240")

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta
 
-from kith.ledger.database import Database, Reader
+from kith.ledger.database import Database, Reader, Row
 from kith.ledger.problem import Problem, not_found
 from kith.messaging import facts as room_facts
 from kith.messaging import store
@@ -24,6 +24,7 @@ from kith.messaging.limits import DEFAULTS
 from kith.messaging.outcomes import Refusal
 from kith.people import connections, devices, facts, key_log
 from kith.people.buckets import Charge, charge
+from kith.people.limits import Rate
 from kith.people.log_routes import within
 from kith.people.server import ServerFacts
 from kith.people.sessions import Session
@@ -260,9 +261,11 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/rooms")
-async def show_rooms(session: NamedDependency[Session], database: NamedDependency[Database]) -> list[Room]:
+async def show_rooms(
+    session: NamedDependency[Session], database: NamedDependency[Database], server: NamedDependency[ServerFacts]
+) -> list[Room]:
     """My direct rooms."""
-    return await database.read(_rooms, session.account)
+    return await listed(database, server, session.account, _rooms_of, _room)
 
 
 @get("/rooms/{room_id:str}")
@@ -276,13 +279,42 @@ async def show_room(
     return room
 
 
-def _rooms(reader: Reader, account: str) -> list[Room]:
-    return [_room(reader, account, row) for row in reader.all(store.ROOMS_WITH, who=account)]
+def _rooms_of(reader: Reader, account: str) -> list[Row]:
+    return reader.all(store.ROOMS_WITH, who=account)
 
 
-def groups_of(reader: Reader, account: str) -> list[Room]:
-    """The groups that this account belongs to, as it sees them."""
-    return [_group(reader, account, row) for row in reader.all(store.GROUPS_OF, who=account)]
+def groups_of(reader: Reader, account: str) -> list[Row]:
+    """The groups that this account belongs to."""
+    return reader.all(store.GROUPS_OF, who=account)
+
+
+LISTED_AT_ONCE = 10
+"""Rooms put together before others have a turn: some milliseconds, also when they are groups."""
+
+
+async def listed(
+    database: Database,
+    server: ServerFacts,
+    account: str,
+    of: Callable[[Reader, str], list[Row]],
+    show: Callable[[Reader, str, Row], Room],
+) -> list[Room]:
+    """A whole list of rooms, piece by piece; each is at one moment, the list is not. It costs what it is long."""
+    rows = await database.read(of, account)
+    pieces = [rows[at : at + LISTED_AT_ONCE] for at in range(0, len(rows), LISTED_AT_ONCE)]
+    pace = Rate(DEFAULTS.room_lists_at_once, DEFAULTS.room_list_again_ms)
+    cost = min(1 + len(pieces), pace.size)
+    if (wait := server.listed_rooms.charge(account, pace, database.now(), cost)) is not None:
+        raise Problem("limited", "Your chats were listed very often. Wait a little, then go on.", retry_after_ms=wait)
+    shown: list[Room] = []
+    for piece in pieces:
+        shown += await database.read(_shown, account, piece, show)
+        await asyncio.sleep(0)
+    return shown
+
+
+def _shown(reader: Reader, account: str, rows: list[Row], show: Callable[[Reader, str, Row], Room]) -> list[Room]:
+    return [show(reader, account, row) for row in rows]
 
 
 def room_of(reader: Reader, account: str, room: str) -> Room | None:
@@ -291,7 +323,7 @@ def room_of(reader: Reader, account: str, room: str) -> Room | None:
     if row is not None:
         return _room(reader, account, row, group_info=True) if account in (row.one, row.other) else None
     mine = next((one for one in reader.all(store.GROUPS_OF, who=account) if one.room == room), None)
-    return None if mine is None else _group(reader, account, mine, group_info=True)
+    return None if mine is None else group_view(reader, account, mine, group_info=True)
 
 
 def _room(reader: Reader, account: str, row: Any, *, group_info: bool = False) -> Room:  # noqa: ANN401  a row
@@ -301,7 +333,8 @@ def _room(reader: Reader, account: str, row: Any, *, group_info: bool = False) -
     return msgspec.structs.replace(room, delivered_pos=upto)
 
 
-def _group(reader: Reader, account: str, row: Any, *, group_info: bool = False) -> Room:  # noqa: ANN401  a row
+def group_view(reader: Reader, account: str, row: Any, *, group_info: bool = False) -> Room:  # noqa: ANN401  a row
+    """A group as one of its people sees it."""
     people = [
         _participant(reader, one.account, one.role)
         for one in reader.all(store.PARTICIPANTS, id=row.room)

@@ -92,15 +92,15 @@ def _found(tx: Tx, key: bytes, charges: tuple[Charge, ...]) -> list[tuple[str, B
 
 
 class Fleeting:
-    """Limits that must leave nothing on disk: who asked whether she is old enough. Bounded; gone at a restart."""
+    """Limits that leave nothing on disk, and cost no flow: who asked whether she is old enough. Gone at a restart."""
 
     def __init__(self, most: int = 20_000) -> None:
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
         self._most = most
 
-    def charge(self, whom: str, rate: Rate, now: int) -> int | None:
+    def charge(self, whom: str, rate: Rate, now: int, tokens: int = 1) -> int | None:
         """Count an act; how long to wait when the limit is used up."""
-        taken = take(self._buckets.get(whom), rate, now)
+        taken = take(self._buckets.get(whom), rate, now, tokens)
         self._buckets[whom] = taken.bucket
         self._buckets.move_to_end(whom)
         if len(self._buckets) > self._most:

@@ -41,6 +41,7 @@ class ServerFacts:
     hasher: Hasher = field(init=False, repr=False)
     asked_age: Fleeting = field(default_factory=Fleeting, repr=False)
     asked_log: Fleeting = field(default_factory=Fleeting, repr=False)
+    listed_rooms: Fleeting = field(default_factory=Fleeting, repr=False)
 
     def __post_init__(self) -> None:
         """Make the pool as large as the limits say."""
