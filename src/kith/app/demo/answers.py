@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from kith.app.demo.townspeople import EVERYBODY, GESTURES, Topic, Townsperson
+from kith.app.demo.painting import Painting
+from kith.app.demo.townspeople import CIRCLES, EVERYBODY, GESTURES, Circle, Topic, Townsperson
 from kith.sdk.client import NEW_IDENTITY
+from kith.sdk.room import ENTERED
 
 FIRST_S = 1.0
 LONGEST_S = 3.5
@@ -76,3 +78,23 @@ def next_words(person: Townsperson, rows: Sequence[Row]) -> str | None:
     if words:
         return answer_to(person, words, sum(row.mine for row in rows))
     return WELCOME_BACK if is_back(rows) else None
+
+
+def next_in_circle(person: Townsperson, rows: Sequence[Row], visitors: Iterable[str]) -> str | None:
+    """What the founder of a circle says next to its visitors (by name): a welcome, or an answer; None: not her turn."""
+    circle = _circle_of(person)
+    came = {row.text for row in _since(rows) if row.kind == "info"}
+    entered = next((name for name in visitors if ENTERED.format(name) in came), None)
+    if circle is not None and entered is not None:
+        return circle.welcome.format(entered)
+    return next_words(person, [row for row in rows if row.kind == "text" or row.mine])
+
+
+def photo_with(person: Townsperson, text: str) -> Painting | None:
+    """The photo that goes with a welcome into her circle."""
+    circle = _circle_of(person)
+    return circle.shows if circle is not None and text.endswith(circle.welcome.partition("{}")[2]) else None
+
+
+def _circle_of(person: Townsperson) -> Circle | None:
+    return next((one for one in CIRCLES if one.founder == person.handle), None)

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import aclosing, suppress
 from typing import TypeVar
 
-from kith.app.demo.answers import gesture_to, next_words, topic_of, typing_s
-from kith.app.demo.painting import png
+from kith.app.demo.answers import gesture_to, next_in_circle, next_words, photo_with, topic_of, typing_s
+from kith.app.demo.painting import Painting, png
 from kith.app.demo.townspeople import HANDLES, Townsperson
-from kith.sdk import Client, KithError, Refused, Request, Room
+from kith.sdk import Client, Group, KithError, Message, Refused, Request, Room
 
 T = TypeVar("T")
 PATIENCE_S = 60.0
@@ -39,6 +39,8 @@ class Neighbour:
         self.who, self.client = who, client
         self._handles: dict[str, str] = {}
         """The other person's handle, by room."""
+        self._visitors: dict[str, dict[str, str]] = {}
+        """Names of those who are no townspeople by account, in each circle of her own."""
         self._typing: set[str] = set()
         """Chats in which an answer is being typed."""
         self._accepting: set[str] = set()
@@ -108,6 +110,51 @@ class Neighbour:
         if text not in (*said, *_waiting(room)):
             room.queue(text)
 
+    # --- circles ------------------------------------------------------------------------------------------------------
+
+    async def circle(self, name: str) -> Group | None:
+        """The group of this name that she is in."""
+        mine = [one for one in await self.client.api.groups() if one.group is not None and one.group.name == name]
+        return self.client.group(mine[0].room) if mine else None
+
+    async def found(self, name: str, about: str) -> None:
+        """Make a group, unless that was done before."""
+        if await self.circle(name) is None:
+            await self.client.create_group(name, about)
+
+    async def invite_into(self, name: str, handle: str) -> None:
+        """Invite somebody, unless she did or they are in it."""
+        group = await self.until(f"the group {name}", lambda: self.circle(name))
+        there = [one.handle for one in (await group.facts()).accounts]
+        waiting = [one.to for one in (await self.client.api.group_invitations()).sent if one.room == group.id]
+        if handle not in (*there, *waiting):
+            await group.invite(handle)
+
+    async def join(self, name: str) -> None:
+        """Say yes to an invitation that comes or came."""
+
+        async def look() -> Group | None:
+            invited = [one for one in await self.client.group_invitations() if one.facts.name == name]
+            return await invited[0].accept() if invited else await self.circle(name)
+
+        await self.until(f"an invitation to {name}", look)
+
+    async def hears(self, name: str, text: str) -> Message:
+        """Wait until something said in a circle is here."""
+
+        async def look() -> Message | None:
+            group = await self.circle(name)
+            return None if group is None else next((one for one in group.history() if one.text == text), None)
+
+        return await self.until(f"“{text}” in {name}", look)
+
+    async def say_in(self, name: str, text: str, shows: Painting | None = None, *, answers: str | None = None) -> None:
+        """Say something in a circle, unless that was said before; waits until she is in it for good."""
+        group = await self.until(f"the group {name}", lambda: self.circle(name))
+        if text not in [one.text for one in group.history() if one.mine]:
+            quoted = None if answers is None else (await self.hears(name, answers)).version
+            await _send(group, text, shows, quoted)
+
     async def reads(self, handle: str, count: int) -> Room:
         """Wait until so many messages of somebody are here; the chat."""
 
@@ -139,14 +186,22 @@ class Neighbour:
                 if not news or "requests" in news:
                     acts.create_task(self._try(self._welcome()))
                 if not news or not news <= self._handles.keys():
-                    self._handles = {one.room: one.handle for one in await self.client.chats()}
-                for room in self._outside(news or self._handles.keys()):
+                    await self._look_round()
+                for room in self._outside(news or {*self._handles, *self._visitors}):
                     self._typing.add(room)
                     acts.create_task(self._try(self._answer(room)))
 
+    async def _look_round(self) -> None:
+        """Who is in which chat, and which visitors are in the circles that she founded."""
+        self._handles = {one.room: one.handle for one in await self.client.chats()}
+        for group in await self.client.api.groups():
+            if group.group is not None and group.group.role == "owner":
+                visitors = {one.account: one.display_name for one in group.accounts if one.handle not in HANDLES}
+                self._visitors[group.room] = visitors
+
     def _outside(self, rooms: Collection[str]) -> list[str]:
         """Those chats in which it is her turn. Townspeople never answer each other: the story has their words."""
-        mine = [room for room in rooms if self._handles.get(room, "") and self._handles[room] not in HANDLES]
+        mine = [room for room in rooms if self._visitors.get(room) or self._handles.get(room, "") not in {"", *HANDLES}]
         return [room for room in mine if room not in self._typing and self._words(room) is not None]
 
     async def _try(self, act: Coroutine[None, None, None]) -> None:
@@ -179,7 +234,7 @@ class Neighbour:
 
     async def _says(self, room: Room, text: str) -> None:
         """Read, perhaps react, type, and say it; some things come out wrong first and are corrected."""
-        heard = next((one for one in reversed(room.history(THREAD)) if one.kind == "text" and not one.mine), None)
+        heard = next((one for one in reversed(self._rows(room.id)) if one.kind == "text" and not one.mine), None)
         topic = None if heard is None else topic_of(self.who, heard.text)
         if topic is not None and topic.says != text:
             topic = None
@@ -190,26 +245,42 @@ class Neighbour:
         await room.typing()
         await _types(text)
         quoted = heard.version if heard is not None and topic is not None and topic.quotes else None
-        if topic is not None and topic.shows is not None:
-            # Painted here, so nothing of a camera is in it, and the town needs no library that cleans pictures.
-            photo, shows = await asyncio.to_thread(png, topic.shows), topic.shows.shows
-            said = await room.send_file(
-                photo, caption=text, name="photo.png", description=shows, as_is=True, reply_to=quoted
-            )
-        else:
-            said = await room.send((topic and topic.slip) or text, reply_to=quoted)
+        shows = topic.shows if topic is not None else photo_with(self.who, text)
+        said = await _send(room, (topic and topic.slip) or text, shows, quoted)
         if said.text != text:
             await asyncio.sleep(NOTICING_S)
             await said.edit(text)
 
+    def _rows(self, room_id: str) -> list[Message]:
+        """The chat as she answers it: in a circle, what neighbours say to each other is theirs."""
+        rows = self.client.room(room_id).history(THREAD)
+        visitors = self._visitors.get(room_id)
+        if visitors is None:
+            return rows
+        return [one for one in rows if one.mine or one.kind == "info" or one.sender in visitors]
+
     def _words(self, room_id: str) -> str | None:
-        room = self.client.room(room_id)
-        return None if _waiting(room) else next_words(self.who, room.history(THREAD))
+        if _waiting(self.client.room(room_id)):
+            return None
+        visitors = self._visitors.get(room_id)
+        if visitors is None:
+            return next_words(self.who, self._rows(room_id))
+        return next_in_circle(self.who, self._rows(room_id), visitors.values())
 
 
 def _waiting(room: Room) -> list[str]:
     """What she has said that has not left yet."""
     return [one.text for one in room.unsent() if one.failure is None]
+
+
+async def _send(room: Room, text: str, shows: Painting | None, quoted: str | None) -> Message:
+    if shows is None:
+        return await room.send(text, reply_to=quoted)
+    # Painted here, so nothing of a camera is in it, and the town needs no library that cleans pictures.
+    photo = await asyncio.to_thread(png, shows)
+    return await room.send_file(
+        photo, caption=text, name="photo.png", description=shows.shows, as_is=True, reply_to=quoted
+    )
 
 
 async def _types(text: str) -> None:

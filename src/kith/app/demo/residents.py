@@ -38,8 +38,8 @@ class PrintedStaff(NamedTuple):
 
 
 PEOPLE = (
-    Printed("mira", "Mira", 34, "seven paper boats", "neighbours write to you; a request with a notice waits"),
-    Printed("noor", "Noor", 15, "a kite in october", "see what is on at 15, and who could not even ask"),
+    Printed("mira", "Mira", 34, "seven paper boats", "neighbours write to you; a group and a request wait"),
+    Printed("noor", "Noor", 15, "a kite in october", "see what is on at 15; the film club invites you"),
 )
 STAFF = (
     PrintedStaff("rev", ("reviewer",), "lantern by the door", "a proven report and an appeal wait"),

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from kith.app.demo.neighbour import Neighbour
+from kith.app.demo.townspeople import CIRCLES, Circle
 from kith.sdk.answers import Measure
 
 
@@ -94,6 +95,28 @@ async def meet(meeting: Meeting, town: Town) -> None:
         await next(said for said in room.history() if said.text == meeting.answer).react(meeting.gesture)
 
 
+async def gather(circle: Circle, town: Town) -> None:
+    """Somebody makes a group, neighbours come in and talk, and then a printed account is invited."""
+    founder = town.people[circle.founder]
+    await founder.found(circle.name, circle.about)
+    for handle in circle.members:
+        await founder.invite_into(circle.name, handle)
+        await town.people[handle].join(circle.name)
+    before: str | None = None
+    for line in circle.lines:
+        speaker = town.people[line.handle]
+        if before is not None:
+            await speaker.hears(circle.name, before)
+        await speaker.say_in(circle.name, line.text, line.shows, answers=before if line.answers else None)
+        for handle, symbol in line.met:
+            await (await town.people[handle].hears(circle.name, line.text)).react(symbol)
+        before = line.text
+
+
+async def _invite_guest(circle: Circle, town: Town) -> None:
+    await town.people[circle.founder].invite_into(circle.name, circle.guest)
+
+
 async def _greet(greeting: Greeting, town: Town) -> None:
     neighbour = town.people[greeting.handle]
     await neighbour.ask(greeting.whom, greeting.hello)
@@ -166,6 +189,8 @@ STORY = (
     Step("emil-noor", _greet_family),
     *(Step(f"{one.one}-{one.other}", functools.partial(meet, one)) for one in MEETINGS),
     Step("luca-asks-mira", _invite_to_sing),
+    *(Step(f"gather-{one.founder}", functools.partial(gather, one)) for one in CIRCLES),
+    *(Step(f"{one.founder}-invites-{one.guest}", functools.partial(_invite_guest, one)) for one in CIRCLES),
     Step("bruno-sells", _sell),
     Step("bruno-is-limited", _limited),
     Step("greta-reports", _report_seller),

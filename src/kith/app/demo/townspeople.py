@@ -230,3 +230,66 @@ TOWNSPEOPLE = (
 )
 
 HANDLES = frozenset(person.handle for person in TOWNSPEOPLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something that a member of a circle says. `met` is how others react to it, by handle."""
+
+    handle: str
+    text: str
+    shows: Painting | None = None
+    answers: bool = False
+    """said as an answer to the line before"""
+    met: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circle:
+    """A group of the town. Its founder answers visitors, and greets each with a photo when they come in."""
+
+    name: str
+    about: str
+    founder: str
+    members: tuple[str, ...]
+    guest: str
+    """the printed account that finds an invitation"""
+    welcome: str
+    """to `{}`, who came in"""
+    shows: Painting
+    lines: tuple[Line, ...]
+    """Members speak before the founder: who has spoken is surely in, and hears what follows."""
+
+
+CIRCLES = (
+    Circle(
+        name="Community garden",
+        about="Saturdays at ten. Gloves are in the shed, tea is in the can.",
+        founder="ines",
+        members=("tomas", "greta"),
+        guest="mira",
+        welcome="Welcome, {}! This is today’s harvest. Nobody goes home without courgettes.",
+        shows=COURGETTES,
+        lines=(
+            Line("tomas", "I bring rye, if somebody brings a plan.", met=(("greta", "👍"),)),
+            Line("greta", "Present. So is the trowel, I hope?"),
+            Line("ines", "The trowel is resting.", answers=True, met=(("tomas", "😂"),)),
+            Line(
+                "ines", "And this is today’s harvest. Help.", shows=COURGETTES, met=(("tomas", "😮"), ("greta", "😮"))
+            ),
+        ),
+    ),
+    Circle(
+        name="Film club",
+        about="Fridays. Whoever picks the film brings the popcorn.",
+        founder="lina",
+        members=("jonas",),
+        guest="noor",
+        welcome="{}! Finally. We need a third vote: the goose, or Jonas’s drum again?",
+        shows=DRUM,
+        lines=(
+            Line("jonas", "first!! I vote for a film about drums", shows=DRUM),
+            Line("lina", "One drum, one goose. We need somebody to decide.", answers=True, met=(("jonas", "🙏"),)),
+        ),
+    ),
+)
