@@ -51,6 +51,7 @@ export class Notifications {
   hear(chats: readonly Counted[], open: string | null): void {
     const fresh = news(this.#before, chats);
     this.#before = new Map(chats.map(({ room, unread }) => [room, unread]));
+    if (this.told === open) this.told = null;
     if (fresh.length === 0) return;
     if (document.visibilityState === 'hidden') void this.#show();
     else this.told = fresh.find((room) => room !== open) ?? this.told;
