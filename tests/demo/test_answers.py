@@ -9,11 +9,23 @@ from typing import NamedTuple
 import pytest
 from PIL import Image
 
-from kith.app.demo.answers import WELCOME_BACK, answer_to, gesture_to, next_words, topic_of, typing_s, unanswered
+from kith.app.demo.answers import (
+    WELCOME_BACK,
+    answer_to,
+    gesture_to,
+    next_in_circle,
+    next_words,
+    photo_with,
+    topic_of,
+    typing_s,
+    unanswered,
+)
 from kith.app.demo.painting import LOAVES, png
-from kith.app.demo.townspeople import EVERYBODY, GESTURES, HANDLES, TOWNSPEOPLE
+from kith.app.demo.story import MEETINGS, NEIGHBOURS
+from kith.app.demo.townspeople import CIRCLES, EVERYBODY, GESTURES, HANDLES, TOWNSPEOPLE
 from kith.protocol.emoji import is_one_emoji
 from kith.sdk.client import NEW_IDENTITY
+from kith.sdk.room import ENTERED
 
 TOMAS = next(person for person in TOWNSPEOPLE if person.handle == "tomas")
 
@@ -115,3 +127,29 @@ def test_no_line_is_longer_than_a_person_would_type() -> None:
     own = [[*person.otherwise, person.welcome, *(topic.says for topic in person.topics)] for person in TOWNSPEOPLE]
     for line in [*(line for lines in own for line in lines), *(topic.says for topic in EVERYBODY)]:
         assert len(line) <= 140, line
+
+
+def test_who_comes_into_a_circle_is_welcomed_once_and_then_answered() -> None:
+    """The line that says so is the reason. A neighbour is not greeted, and who founded no circle has no welcome."""
+    ines, circle = next(person for person in TOWNSPEOPLE if person.handle == "ines"), CIRCLES[0]
+    came, welcome = info(ENTERED.format("Mira")), circle.welcome.format("Mira")
+    assert next_in_circle(ines, [came], ["Mira"]) == welcome
+    assert photo_with(ines, welcome) is circle.shows
+    assert next_in_circle(ines, [came, hers(welcome)], ["Mira"]) is None
+    assert next_in_circle(ines, [info(ENTERED.format("Greta"))], ["Mira"]) is None
+    rain = next_in_circle(ines, [came, hers(welcome), theirs("Will it rain?")], ["Mira"])
+    assert rain == answer_to(ines, "Will it rain?", 1)
+    assert photo_with(ines, rain) is None
+    assert next_in_circle(TOMAS, [came], ["Mira"]) is None
+
+
+def test_circles_are_of_townspeople_whom_the_story_connects_and_members_speak_first() -> None:
+    """A founder can invite only whom she knows, and her guest is one of the printed accounts she wrote to."""
+    met = {frozenset((one.one, one.other)) for one in MEETINGS}
+    written = {(one.handle, one.whom) for one in NEIGHBOURS}
+    for circle in CIRCLES:
+        assert all(frozenset((circle.founder, member)) in met for member in circle.members)
+        assert (circle.founder, circle.guest) in written
+        speakers = [line.handle for line in circle.lines]
+        assert set(speakers[: len(circle.members)]) == set(circle.members)
+        assert set(speakers) <= {circle.founder, *circle.members}

@@ -55,6 +55,20 @@ def test_a_minor_hears_from_family_and_friends_and_never_of_the_seller(visitors:
     assert visitors.do("noor", "requests")["received"] == []
 
 
+def test_a_circle_invites_and_welcomes_with_a_photo(visitors: Visitors) -> None:
+    """Noor finds one invitation, comes in, and the founder welcomes her by name; neighbours' words are not answered."""
+    received = visitors.do("noor", "group_invitations")["received"]
+    assert [one["name"] for one in received] == ["Film club"]
+    visitors.do("noor", "accept_group", invitation=received[0]["invitation"])
+    room = received[0]["room"]
+
+    def welcome() -> bool:
+        messages = visitors.do("noor", "thread", room=room)["messages"]
+        return any(one["text"].startswith("Noor! Finally") and one["files"] for one in messages)
+
+    eventually(welcome, "a welcome to the film club")
+
+
 def test_a_seller_is_limited_and_those_he_asked_get_a_notice(demo: Demo, visitors: Visitors) -> None:
     """The live rule put a notice on his request to Mira, none on an ordinary one, and `why` explains it."""
     received = {one["handle"]: one for one in visitors.do("mira", "requests")["received"]}
