@@ -16,7 +16,8 @@ from demo.running import Visitors
 from journeys.harness import Server
 from kith.app import web
 from kith.protocol.attachments import CHUNK, TAG
-from kith.sdk import Client, FileToSend, Message
+from kith.sdk import Client, File, FileToSend, Message
+from sdk.films import PLACE, film, voice
 from sdk.meeting import WAIT_S, Meeting, asked_by, eventually, next_message
 from sdk.staff import Reviewer
 from sdk.test_reported_files import attachment, picture
@@ -236,6 +237,53 @@ def test_files_go_both_ways_and_both_clients_see_the_same_of_them(
         await do(visitors, handle, "close")
 
     asyncio.run(story())
+
+
+def test_the_web_client_shows_films_and_voice_notes_of_the_sdk_as_its_own(
+    visitors: Visitors, meeting: Meeting, tmp_path: Path
+) -> None:
+    """Length, sides, still picture and bars are what the SDK found; what is saved says nothing of a place."""
+
+    async def story() -> None:
+        handle = await web_person(visitors, meeting, "wilma")
+        async with meeting.client("flo") as flo:
+            await meeting.join(flo, "flo")
+            await flo.request(handle, "Hello")
+            room = flo.room((await do(visitors, handle, "accept_from", handle=flo.handle))["room"])
+            await do(visitors, handle, "hear", room=room.id, text="Hello")
+            album = [FileToSend(source=film(), name="hike.mp4"), FileToSend(source=film("webm"), name="hill.webm")]
+            sent = [await room.send_files(album, caption="On the hill")]
+            note = FileToSend(source=voice(), name="note.ogg", voice=True)
+            sent.append(await room.send_files([note], caption="A note"))
+            seen = [await do(visitors, handle, "hear", room=room.id, text=one.text) for one in sent]
+            shown = [file for message in seen for file in message["files"]]
+            assert [one["kind"] for one in shown] == ["video", "video", "voice"]
+            assert [facts_on_the_web(one) for one in shown] == [facts(one) for message in sent for one in message.files]
+            assert all(facts(one)[-1] for one in sent[0].files), "no still picture"
+            for message in seen:
+                for file in message["files"]:
+                    saved = tmp_path / f"{message['id']}-{file['part']}"
+                    where = {"room": room.id, "message": message["id"], "part": file["part"], "path": str(saved)}
+                    assert (await do(visitors, handle, "save_file", **where))["type"] == file["type"]
+                    assert PLACE.encode() not in saved.read_bytes()
+        await do(visitors, handle, "close")
+
+    asyncio.run(story())
+
+
+def facts_on_the_web(shown: dict[str, Any]) -> tuple[Any, ...]:
+    """What the web client draws of a file before it plays."""
+    octets = {name: shown[name] and bytes(shown[name].values()) for name in ("thumbhash", "waveform")}
+    poster = shown["poster"] and bytes(shown["poster"]["bytes"].values())
+    return (shown["duration_ms"], shown["width"], shown["height"], octets["thumbhash"], octets["waveform"], poster)
+
+
+def facts(file: File) -> tuple[Any, ...]:
+    """The same, as the SDK sent it."""
+    media = file.media
+    assert media is not None
+    poster = None if file.poster is None else file.poster.data
+    return (media.duration_ms, media.width, media.height, media.thumbhash, media.waveform, poster)
 
 
 def test_both_clients_understand_each_others_receipts_and_typing(visitors: Visitors, meeting: Meeting) -> None:

@@ -166,15 +166,19 @@ class Room:
         media_type: str | None = None,
         description: str = "",
         as_is: bool = False,
+        voice: bool = False,
         reply_to: str | None = None,
         progress: Told | None = None,
     ) -> Message:
         """Send a file: a path, bytes, or a binary stream that can seek; returns when the server has the message.
 
-        Pictures are cleaned of everything but their pixels unless `as_is`. A connection that breaks off is taken up
-        again; what is left after a crash is in `uploads()`. Cancelling leaves it there as well.
+        Pictures and films are cleaned of what says where and when they were made, unless `as_is`; `voice` makes it a
+        voice note. A connection that breaks off is taken up again; what is left after a crash is in `uploads()`.
+        Cancelling leaves it there as well.
         """
-        one = FileToSend(source=source, name=name, media_type=media_type, description=description, as_is=as_is)
+        one = FileToSend(
+            source=source, name=name, media_type=media_type, description=description, as_is=as_is, voice=voice
+        )
         return await self.send_files([one], caption=caption, reply_to=reply_to, progress=progress)
 
     async def send_files(

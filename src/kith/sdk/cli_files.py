@@ -23,7 +23,9 @@ async def send_file(
     handle: Handle,
     files: Annotated[list[Path], typer.Argument(help="up to ten files; they come in one message")],
     caption: Annotated[str, typer.Option(help="words beside them")] = "",
-    as_is: Annotated[bool, typer.Option("--as-is", help="pictures as they are, with the place if they say it")] = False,
+    *,
+    as_is: Annotated[bool, typer.Option("--as-is", help="as they are, with the place if they say it")] = False,
+    voice: Annotated[bool, typer.Option("--voice", help="a sound as a voice note")] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Send files. What breaks off is kept: the same command with no change of the files goes on where it stopped."""
@@ -37,9 +39,8 @@ async def send_file(
             if begun is not None:
                 await begun.resume(told)
             else:
-                await room.send_files(
-                    [FileToSend(source=path, as_is=as_is) for path in files], caption=caption, progress=told
-                )
+                chosen = [FileToSend(source=path, as_is=as_is, voice=voice) for path in files]
+                await room.send_files(chosen, caption=caption, progress=told)
 
 
 @app.command()

@@ -28,14 +28,16 @@ from kith.protocol.attachments import (
     Media,
     Opener,
     Outgoing,
+    Poster,
     Sealed,
     Sealer,
     Sums,
 )
-from kith.sdk import answers, transfer
+from kith.sdk import answers, films, pictures, transfer
 from kith.sdk.api import Api
 from kith.sdk.errors import BadFile, Refused
-from kith.sdk.pictures import KINDS, Picture, cleaned
+from kith.sdk.films import Facts
+from kith.sdk.pictures import KINDS, Picture
 from kith.sdk.records import FileRecord, UploadRecord
 from kith.sdk.transfer import Progress, Told
 
@@ -47,6 +49,9 @@ Source = str | Path | bytes | BinaryIO
 """A path, the bytes themselves, or a binary stream that can seek."""
 
 MAX_FILES: Final = attachments.MAX_FILES
+MAX_POSTERS: Final = 24 * 1024
+"""Bytes of one message that still pictures of films may take."""
+NOTHING: Final = Facts()
 PLAIN_PIECE: Final = 256 * 1024
 FRESH_S: Final = 24 * 3600
 """An upload is not taken up again when it has less to live than that."""
@@ -75,7 +80,8 @@ def bad(reason: str) -> BadFile:
 class FileToSend:
     """One file of an album, and what is said of it. `description` is read to people who do not see it.
 
-    A picture is cleaned of everything but its pixels, unless it is sent `as_is`.
+    A picture is cleaned of everything but its pixels, and a film of everything but pictures and sound, unless it is
+    sent `as_is`. `voice`: a sound that somebody just spoke.
     """
 
     source: Source
@@ -83,6 +89,7 @@ class FileToSend:
     media_type: str | None = None
     description: str = ""
     as_is: bool = False
+    voice: bool = False
 
     @property
     def path(self) -> str | None:
@@ -97,8 +104,9 @@ class FileToSend:
 
     def kind(self) -> str:
         """Its media type, as said or as its name suggests."""
-        guessed = self.media_type or mimetypes.guess_type(self.called())[0] or "application/octet-stream"
-        return attachments.media_type(guessed)
+        guessed = mimetypes.guess_type(self.called())[0] or "application/octet-stream"
+        said = None if self.media_type is None else attachments.media_type(self.media_type)
+        return films.kind_of(self.called(), said, attachments.media_type(guessed))
 
 
 class _Plain(Protocol):
@@ -108,6 +116,15 @@ class _Plain(Protocol):
 
     def read(self, at: int, length: int) -> bytes:
         """Bytes from here on, fewer only at the end. Blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """A file as it leaves: its bytes, its type, and what is known of it."""
+
+    plain: _Plain
+    media_type: str
+    facts: Facts = NOTHING
 
 
 class _InMemory:
@@ -129,9 +146,9 @@ class _Stream:
 
 
 @contextlib.asynccontextmanager
-async def _opened(file: FileToSend) -> AsyncIterator[tuple[_Plain, Picture | None]]:
-    """The bytes that leave, and the picture that they are, if they are one. BadFile in words."""
-    with contextlib.ExitStack() as stack:
+async def _opened(file: FileToSend) -> AsyncIterator[_Leaving]:
+    """The bytes that leave. BadFile in words."""
+    async with contextlib.AsyncExitStack() as stack:
         try:
             if isinstance(file.source, bytes):
                 plain: _Plain = _InMemory(file.source)
@@ -143,11 +160,23 @@ async def _opened(file: FileToSend) -> AsyncIterator[tuple[_Plain, Picture | Non
             raise BadFile("unreadable", f"{_SENTENCES['unreadable']} {error.strerror or error}.") from error
         if attachments.sealed_size(plain.length) > attachments.MAX_SEALED:
             raise bad("too_large")
-        picture = None
-        if file.kind() in KINDS and not file.as_is:
-            picture = await asyncio.to_thread(lambda: cleaned(plain.read(0, plain.length)))
-            plain = _InMemory(picture.data)
-        yield plain, picture
+        kind = file.kind()
+        form = films.form_of(kind, voice=file.voice)
+        if file.as_is or (form is None and kind not in KINDS):
+            yield _Leaving(plain, kind)
+        elif form is None:
+            picture = await asyncio.to_thread(lambda: pictures.cleaned(plain.read(0, plain.length)))
+            yield _Leaving(_InMemory(picture.data), picture.media_type, _of_picture(picture))
+        elif films.can_clean(file.called()):
+            source = Path(file.source) if isinstance(file.source, str) else file.source
+            film = await stack.enter_async_context(films.cleaned(source, kind, form, voice=file.voice))
+            yield _Leaving(_Stream(film.file), kind, film.facts)
+        else:
+            yield _Leaving(plain, kind)
+
+
+def _of_picture(picture: Picture) -> Facts:
+    return Facts(width=picture.width, height=picture.height, thumbhash=picture.thumbhash)
 
 
 def _seal_all(plain: _Plain, key: bytes, nonce: bytes) -> Sums:
@@ -195,8 +224,12 @@ def outgoing(record: FileRecord) -> Outgoing:
             width=record.width,
             height=record.height,
             thumbhash=record.thumbhash,
+            duration_ms=record.duration_ms,
+            waveform=record.waveform,
             chunks=record.chunks,
+            voice=record.voice,
         ),
+        poster=None if record.poster is None else Poster(record.poster_type, record.poster),
         media_type=record.media_type,
         name=record.name,
         description=record.description,
@@ -260,7 +293,8 @@ class Sending:
 
     async def _one(self, index: int, progress: Told | None) -> None:
         file, api = self._files[index], self._client.api
-        async with _opened(file) as (plain, _):
+        async with _opened(file) as leaving:
+            plain = leaving.plain
             record, offset = await self._begun(api, index)
             most = record.piece or CHUNK
 
@@ -292,7 +326,13 @@ class Sending:
 
 
 def _again(record: FileRecord) -> FileToSend:
-    return FileToSend(source=record.path or b"", name=record.name, media_type=record.source_type, as_is=record.as_is)
+    return FileToSend(
+        source=record.path or b"",
+        name=record.name,
+        media_type=record.source_type,
+        as_is=record.as_is,
+        voice=record.voice,
+    )
 
 
 def _shifted(progress: Told | None, before: int, total: int) -> Told | None:
@@ -307,7 +347,7 @@ async def prepared(
     """Read every file once, and remember what its ciphertext will be."""
     if not 1 <= len(files) <= MAX_FILES:
         raise Refused("invalid", f"A message has one to {MAX_FILES} files.")
-    records = tuple([await _found(file) for file in files])
+    records = _with_room([await _found(file) for file in files])
     record = UploadRecord(
         id=secrets.token_hex(16),
         room=room,
@@ -323,18 +363,20 @@ async def prepared(
 
 async def _found(file: FileToSend) -> FileRecord:
     key, nonce = secrets.token_bytes(attachments.KEY), secrets.token_bytes(attachments.NONCE)
-    async with _opened(file) as (plain, picture):
+    async with _opened(file) as leaving:
+        plain, facts = leaving.plain, leaving.facts
         sums = await asyncio.to_thread(_seal_all, plain, key, nonce)
         length = plain.length
     name = file.called()
-    if picture is not None and picture.media_type != file.kind():
+    if leaving.media_type != file.kind():
         name = str(Path(name).with_suffix(".jpg")) if name else ""
     return FileRecord(
         path=file.path,
         source_type=file.kind(),
         as_is=file.as_is,
+        voice=file.voice,
         name=name,
-        media_type=file.kind() if picture is None else picture.media_type,
+        media_type=leaving.media_type,
         description=file.description,
         key=key,
         nonce=nonce,
@@ -343,10 +385,24 @@ async def _found(file: FileToSend) -> FileRecord:
         content_hash=sums.content_hash,
         chunks=sums.chunks,
         tag=sums.tag,
-        width=None if picture is None else picture.width,
-        height=None if picture is None else picture.height,
-        thumbhash=None if picture is None else picture.thumbhash,
+        width=facts.width,
+        height=facts.height,
+        thumbhash=facts.thumbhash,
+        duration_ms=facts.duration_ms,
+        waveform=facts.waveform,
+        poster=facts.poster,
+        poster_type=facts.poster_type,
     )
+
+
+def _with_room(files: list[FileRecord]) -> tuple[FileRecord, ...]:
+    """What does not fit into one message is left out: such a film has no still picture."""
+    room, kept = MAX_POSTERS, []
+    for file in files:
+        size = len(file.poster or b"")
+        kept.append(file if size <= room else replace(file, poster=None))
+        room -= size if size <= room else 0
+    return tuple(kept)
 
 
 # --- files of messages ----------------------------------------------------------------------------------------------

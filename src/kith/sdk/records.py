@@ -318,6 +318,11 @@ class FileRecord(Record, frozen=True, kw_only=True):
     width: int | None = None
     height: int | None = None
     thumbhash: bytes | None = None
+    duration_ms: int | None = None
+    waveform: bytes | None = None
+    voice: bool = False
+    poster: bytes | None = None
+    poster_type: str = ""
     blob: str = ""
     piece: int = 0
     expires_ms: int = 0
