@@ -393,6 +393,21 @@ def test_a_ticket_serves_one_person_for_some_minutes() -> None:
     assert len(viewing._tickets) == 1  # what is over is forgotten
 
 
+def test_pictures_that_wait_to_be_fetched_fill_no_memory() -> None:
+    """The oldest go first; what has no picture counts nothing, and one that is too large alone is still shown."""
+    viewing = attachments.Viewing(most_bytes=100)
+
+    def admit(size: int | None) -> str:
+        painted = None if size is None else looks.Painted("image/png", bytes(size), 1, 1)
+        opened: Any = object()
+        return viewing.admit(attachments.Ticket("rita", "case", "b", opened, 1_000, painted), 0)
+
+    names = [admit(60), admit(None), admit(30), admit(30)]
+    assert [viewing.found(name, "rita", 0) is not None for name in names] == [False, True, True, True]
+    assert viewing.found(admit(200), "rita", 0) is not None
+    assert len(viewing._tickets) == 1
+
+
 @given(
     st.binary(max_size=200),
     st.sampled_from([b"", b"\xff\xd8\xff", b"GIF89a", b"RIFF0000WEBPVP8X", b"\x89PNG\r\n\x1a\n"]),

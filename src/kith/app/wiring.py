@@ -19,6 +19,7 @@ from kith.app.disk import LOOK_EVERY_S, Disk
 from kith.app.files import Occupancy
 from kith.app.jobs import Chore, Jobs, Reaction
 from kith.app.keys import Keys
+from kith.app.painting import Painter
 from kith.app.push import Waker
 from kith.app.settings import Settings, SettingsError
 from kith.app.steady import Watch
@@ -211,7 +212,7 @@ class Kith:
         lies = blob_s3.storage(where, self.settings.blobs_key_file, data / "blobs")
         self.blobs = Keeper(self.database, lies, free=lambda: self.disk.free() - self.disk.reserve)
         self.blob_facts = BlobFacts(self.blobs)
-        self.desk = Desk(evidence, server=self.settings.server_name, blobs=self.blob_facts)
+        self.desk = Desk(evidence, server=self.settings.server_name, blobs=self.blob_facts, paint=Painter())
         self.waker = Waker(
             self.database,
             self.keys.push,

@@ -350,6 +350,8 @@ class Ticket(NamedTuple):
     blob: str
     opened: Opened
     until_ms: int
+    painted: looks.Painted | None = None
+    """Of a picture: what is shown of it, and nothing else is."""
 
     def __repr__(self) -> str:
         return f"Ticket({self.case}, …)"
@@ -360,18 +362,25 @@ class Viewing:
     """Attachments that somebody opened lately: her page fetches the bytes with a ticket, for some minutes."""
 
     life_ms: int = 15 * 60_000
+    picture_life_ms: int = 60_000
+    """A page fetches its picture at once; it is what somebody reported, and stays in memory no longer."""
     most: int = 500
+    most_bytes: int = 64 * 1024 * 1024
+    """Of pictures together; the oldest go first."""
     _tickets: OrderedDict[str, Ticket] = field(default_factory=OrderedDict)
 
     def admit(self, ticket: Ticket, now: int) -> str:
         """A name for it that nobody guesses. What is over is forgotten, keys and all."""
         for name in [name for name, one in self._tickets.items() if now >= one.until_ms]:
             del self._tickets[name]
-        while len(self._tickets) >= self.most:
+        while self._tickets and (len(self._tickets) >= self.most or self._bytes(ticket) > self.most_bytes):
             self._tickets.popitem(last=False)
         name = secrets.token_urlsafe(24)
         self._tickets[name] = ticket
         return name
+
+    def _bytes(self, more: Ticket) -> int:
+        return sum(len(one.painted.data) for one in (*self._tickets.values(), more) if one.painted)
 
     def found(self, name: str, staff: str, now: int) -> Ticket | None:
         """What is behind a name; None for everybody else, and when its time is over."""

@@ -1,4 +1,4 @@
-"""What bytes look like, read off their beginning: what a reviewer's browser may show. Nothing is decoded here.
+"""What bytes look like, read off their beginning: what a reviewer may see. Nothing is decoded here.
 
 What a message claims to be is never believed: a picture is shown as what its bytes say, or not at all. Markup (SVG,
 HTML) has no place in this list.
@@ -22,6 +22,18 @@ class Look(NamedTuple):
 
     kind: Kind
     media_type: str
+
+
+class Painted(NamedTuple):
+    """A picture that was made anew from the pixels of one; `shown` of its `frames` are in it."""
+
+    media_type: str
+    data: bytes
+    shown: int
+    frames: int
+
+    def __repr__(self) -> str:
+        return f"Painted({self.media_type}, …)"
 
 
 def look(head: bytes, said: str) -> Look | None:
