@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from playwright.sync_api import Browser, Page, Request, expect
 from journeys.conftest import meeting
 from journeys.harness import Server
 from journeys.person import Person, connect
+from journeys.test_files import adds, chosen, sends
+from sdk.films import MADE_BY, PLACE, film, pictures_and_sound
 
 pytestmark = pytest.mark.browser
 
@@ -210,6 +213,38 @@ def test_a_film_recorded_here_plays_there(friends_here: tuple[Person, Person]) -
     assert seen["width"] == 96
     assert seen["at"] > 0
     assert the_file(jon.page, room, "canvas.webm")["state"] == "here"
+
+
+def bytes_of(page: Page, which: dict[str, Any]) -> bytes:
+    """A file as it is after its ciphertext was fetched, verified and opened on this side."""
+    url: str = page.evaluate(
+        """async ({room, id, part}) => {
+            const {blob} = await self.ask('file', {room, id, part});
+            return new Promise((done) => {
+                const reader = new FileReader();
+                reader.onload = () => done(reader.result);
+                reader.readAsDataURL(blob);
+            });
+        }""",
+        which,
+    )
+    return base64.b64decode(url.partition(",")[2])
+
+
+def test_a_film_from_a_phone_arrives_without_its_place(friends_here: tuple[Person, Person]) -> None:
+    """One that plays here, and one that this browser can only pass on; the controls say where they were made."""
+    ida, jon = friends_here
+    room = room_of(ida.page)
+    for name, codec, arrives_as in (("VID_20260412.mp4", "libvpx-vp9", "video.mp4"), ("old.mp4", "mpeg4", "old.mp4")):
+        original = film("mp4", codec)
+        assert [secret.encode() in original for secret in (PLACE, MADE_BY)] == [True, True]
+        tray = adds(ida, chosen(name, original, "video/mp4"))
+        expect(tray.get_by_text("may say where and when")).to_have_count(0)
+        sends(ida)
+        arrived = bytes_of(jon.page, the_file(jon.page, room, arrives_as))
+        assert [secret.encode() in arrived for secret in (PLACE, MADE_BY)] == [False, False]
+        assert pictures_and_sound(arrived) == pictures_and_sound(original)
+    assert not any(PLACE in body.decode(errors="replace") for _, body in ida.traffic.requests)
 
 
 def test_a_page_that_calls_itself_a_film_is_not_played(friends_here: tuple[Person, Person]) -> None:

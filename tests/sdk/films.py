@@ -77,6 +77,12 @@ def played(made: Any, stream: Any, seconds: float, loud: Any = lambda _: True) -
     made.mux(stream.encode(None))
 
 
+def pictures_and_sound(data: bytes) -> list[tuple[str, bytes]]:
+    """Every packet of a film as it is encoded, in no order: what cleaning must not touch."""
+    with av.open(io.BytesIO(data), "r") as container:
+        return sorted((packet.stream.type, bytes(packet)) for packet in container.demux() if packet.size)
+
+
 def turned(mp4: bytes) -> bytes:
     """The same MP4 as a phone that stands upright makes it: the picture track says, turn by 90 degrees to the right."""
     at = mp4.index(b"tkhd")
