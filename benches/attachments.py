@@ -36,8 +36,9 @@ import uvloop  # noqa: E402
 from journeys.harness import Server, free_ports, served  # noqa: E402
 from kith.app.serving import listening, server_of  # noqa: E402
 from kith.protocol.attachments import Attached, sealed_size  # noqa: E402
-from kith.sdk import Client, Cost, files, transfer  # noqa: E402
-from kith.sdk.files import File, FileToSend, Sending  # noqa: E402
+from kith.sdk import Client, Cost, transfer  # noqa: E402
+from kith.sdk.files import File  # noqa: E402
+from kith.sdk.sending import FileToSend, Sending, outgoing, prepared  # noqa: E402
 
 PLAIN, OCTETS, SDK = "plain HTTP", "Kith, octets", "Kith, SDK"
 UP, FIRST, DOWN = "up", "first byte down", "down"
@@ -137,7 +138,7 @@ def sdk_side(client: Client) -> Side:
     """What `send_file` and `File.read` do, without the message around it."""
 
     async def up(data: bytes) -> Attached:
-        sending = await files.prepared(client, "bench", [FileToSend(source=data)], "", None)
+        sending = await prepared(client, "bench", [FileToSend(source=data)], "", None)
         await sending._one(0, None)
         return attached(sending)
 
@@ -150,7 +151,7 @@ def sdk_side(client: Client) -> Side:
 
 def attached(sending: Sending) -> Attached:
     """What a message would say of the first file."""
-    out = files.outgoing(sending._record.files[0])
+    out = outgoing(sending._record.files[0])
     return Attached(
         part=0, media_type="", inline=False, name="", description="", sealed=out.sealed, media=out.media, poster=None
     )
@@ -217,7 +218,7 @@ async def one_file(origin: str, mb: int, folder: Path) -> None:
         for _ in range(mb):
             out.write(os.urandom(1_000_000))
     async with signed_in(origin, folder / "one.kith", f"memory.{mb}") as client:
-        sending = await files.prepared(client, "bench", [FileToSend(source=source)], "", None)
+        sending = await prepared(client, "bench", [FileToSend(source=source)], "", None)
         await sending._one(0, None)
         await File(client, attached(sending)).save(folder / "saved")
         assert filecmp.cmp(folder / "saved", source, shallow=False)

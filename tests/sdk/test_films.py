@@ -20,8 +20,8 @@ from PIL import Image
 
 from kith.protocol.attachments import MAX_POSTER
 from kith.sdk import BadFile, FileToSend, Message, films
-from kith.sdk.files import _opened
 from kith.sdk.films import Facts
+from kith.sdk.sending import _opened
 from sdk.films import HEIGHT, MADE_BY, PLACE, WIDTH, film, pictures_and_sound, turned, voice
 from sdk.meeting import Meeting, eventually, introduce, next_message
 

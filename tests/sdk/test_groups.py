@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from evil.scene import GHOST, ME, OUTSIDER, TABLET, THEM, Device, Scene, scene
 from kith.protocol.identity import Identity
-from kith.sdk import Client, Group, Invitation, Refused
-from kith.sdk import room as rooms
+from kith.sdk import Client, Group, Invitation, Refused, claiming
 from sdk.meeting import PASSWORD, Meeting, eventually, introduce, next_message
 
 
@@ -215,7 +214,7 @@ def test_devices_without_key_packages_do_not_keep_out_those_that_come_after_them
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where one commit adds a few at a time; and whoever has packages later is added then."""
-    monkeypatch.setattr(rooms, "CLAIMED_AT_ONCE", 1)
+    monkeypatch.setattr(claiming, "CLAIMED_AT_ONCE", 1)
     late = "00000000-0000-4000-8000-000000000004"
 
     def there(s: Scene) -> set[str]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from kith.sdk.api import Api
     from kith.sdk.chat import Category, Group, Invitation, Message, Request, Room
     from kith.sdk.client import Client
-    from kith.sdk.files import File, FileToSend, Upload
+    from kith.sdk.files import File
+    from kith.sdk.sending import FileToSend, Upload
     from kith.sdk.vault import Cost
 
 from kith.sdk.errors import (
@@ -44,7 +45,7 @@ _WHERE: Final = {
     "Connection": "answers",
     "Cost": "vault",
     "File": "files",
-    "FileToSend": "files",
+    "FileToSend": "sending",
     "Group": "chat",
     "Invitation": "chat",
     "InviteLink": "answers",
@@ -59,7 +60,7 @@ _WHERE: Final = {
     "Request": "chat",
     "Room": "chat",
     "Standing": "answers",
-    "Upload": "files",
+    "Upload": "sending",
 }
 """Loaded when first asked for: the terminal's help need not wait for HTTP and cryptography."""
 

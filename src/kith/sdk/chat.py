@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 
 from kith.sdk import answers
-from kith.sdk.files import File, FileToSend, Source, Upload, prepared
+from kith.sdk.files import File
 from kith.sdk.keeping import ChatState
 from kith.sdk.records import OutboxRecord
+from kith.sdk.sending import FileToSend, Source, Upload, prepared
 from kith.sdk.transfer import Told
 from kith.sdk.words import Version
 

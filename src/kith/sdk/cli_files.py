@@ -29,7 +29,7 @@ async def send_file(
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Send files. What breaks off is kept: the same command with no change of the files goes on where it stopped."""
-    from kith.sdk.files import FileToSend  # noqa: PLC0415 - other commands need not wait for it
+    from kith.sdk.sending import FileToSend  # noqa: PLC0415 - other commands need not wait for it
 
     async with signed_in(store) as client:
         room = await client.room_with(handle)

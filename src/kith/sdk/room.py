@@ -41,12 +41,12 @@ from kith.protocol.mls import engine as mls
 from kith.protocol.mls.client import MlsClient
 from kith.protocol.mls.framing import parse_private_message
 from kith.protocol.mls.group import Group
-from kith.protocol.mls.key_package import parse_key_package
 from kith.protocol.mls.refusals import WrongEpoch
 from kith.protocol.mls.welcome import parse_welcome
 from kith.protocol.signing import Signer
 from kith.protocol.wire import Malformed
 from kith.sdk import answers, receive
+from kith.sdk.claiming import Devices, fits, some_of
 from kith.sdk.directory import Claim, Directory, Fact, Missing, RoomFacts, ServerKeys
 from kith.sdk.errors import Unverified
 from kith.sdk.folding import Folding, remember_end
@@ -115,8 +115,6 @@ MEMBERS_DEVICE: Final = "{} uses the group on another device."
 LEFT: Final = "{} is not in the group any more."
 GONE: Final = "You are not in this group any more."
 SOMEBODY: Final = "Somebody"
-CLAIMED_AT_ONCE: Final = 60
-"""Devices that one commit adds; the next ones come with the next commit."""
 MANAGERS: Final = frozenset({"admin", "owner"})
 THEIR_DEVICE: Final = "They joined this chat on another device."
 
@@ -997,7 +995,7 @@ class Room:
         own = hashlib.sha256(f"{self.world.device} {self.id}".encode()).digest()
         return record.rotated_ms + ROTATE_AFTER_MS + int.from_bytes(own[:4], "big") % ROTATE_SPREAD_MS
 
-    def _listed(self) -> dict[str, tuple[str, bytes]]:
+    def _listed(self) -> Devices:
         """(account, key) by URI of everybody's listed devices except this one, freshly fetched."""
         directory, roster = self.world.directory, self._roster()
         if roster.is_group and RoomFacts(self.id) not in self._fresh:
@@ -1012,18 +1010,18 @@ class Room:
         found.pop(self.world.identity.device_uri, None)
         return found
 
-    def _claim(self, devices: dict[str, tuple[str, bytes]]) -> list[bytes]:
+    def _claim(self, devices: Devices) -> list[bytes]:
         """Key packages for some of those devices; one that is not exactly the listed device's is not used.
 
         Of the first of them who have any: devices without packages must not keep out those that come after them.
         """
         found: list[bytes] = []
         while devices and not found:
-            some = _some(devices)
+            some = some_of(devices)
             claim = Claim(self.id, tuple(sorted(some)))
             if claim not in self._claimed:
                 raise Missing(claim)
-            found = [package for package in self._claimed[claim] if _fits(package, some)]
+            found = [package for package in self._claimed[claim] if fits(package, some)]
             devices = {device: facts for device, facts in devices.items() if device not in some}
         return found
 
@@ -1087,29 +1085,6 @@ class Room:
 
 def _identity(member: mls.Member) -> Identity:
     return Identity.decode(member.identity)
-
-
-def _some(devices: dict[str, tuple[str, bytes]]) -> dict[str, tuple[str, bytes]]:
-    """As many of these as one commit adds, with nobody's devices torn apart."""
-    taken: dict[str, tuple[str, bytes]] = {}
-    by_account: dict[str, list[str]] = {}
-    for device, (account, _) in sorted(devices.items()):
-        by_account.setdefault(account, []).append(device)
-    for owned in by_account.values():
-        if taken and len(taken) + len(owned) > CLAIMED_AT_ONCE:
-            break
-        taken.update((device, devices[device]) for device in owned)
-    return taken
-
-
-def _fits(package: bytes, devices: dict[str, tuple[str, bytes]]) -> bool:
-    try:
-        parsed = parse_key_package(package)
-        who = Identity.decode(parsed.identity)
-    except Malformed:
-        return False
-    listed = devices.get(who.device_uri)
-    return listed is not None and listed == (uris.parse_uri(who.account_uri)[2], parsed.signature_key)
 
 
 def _untagged(message: bytes) -> bool:

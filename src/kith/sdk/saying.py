@@ -18,8 +18,8 @@ from kith.protocol.content import (
     SinglePart,
 )
 from kith.protocol.uris import parse_uri
-from kith.sdk.files import outgoing
 from kith.sdk.records import OutboxRecord, Thread
+from kith.sdk.sending import outgoing
 
 UNSALTED: Final = bytes(mimi.SALT)
 """Stands in a template until its message is encrypted, which gives it a salt of its own."""
