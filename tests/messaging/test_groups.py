@@ -363,6 +363,39 @@ def test_links_end_with_the_office_of_who_made_them(town: Town, club: Club) -> N
     assert town.do(joining.join, eve, others.token).state == "asked"
 
 
+@pytest.mark.parametrize("how", ["demoted", "gone"])
+def test_invitations_end_with_the_office_of_who_sent_them(how: str, town: Town, club: Club) -> None:
+    """Back in office, her old ones stay dead, and nothing tells which was declined; another admin's live on."""
+    ben = club.member("ben")
+    eve, kim = club.person("eve", knows=ben), club.person("kim", knows=ben)
+    zoe = club.person("zoe", knows=club.ana)
+
+    def promote(role: policy.Role) -> None:
+        assert town.do(roster.give_role, club.ana, club.room, ben, role) is None
+
+    promote("admin")
+    for handle in ("eve", "kim"):
+        club.invite(handle, by=ben)
+    club.invite("zoe")
+    [open_], [unwanted], [others] = club.waits(eve), club.waits(kim), club.waits(zoe)
+    town.do(inviting.decline, kim, unwanted.invitation)
+    if how == "demoted":
+        promote("member")
+    else:
+        town.do(roster.leave, ben, club.room)
+        club.invite("ben")
+        [back] = club.waits(ben)
+        town.do(inviting.accept, ben, back.invitation)
+    promote("admin")
+    assert club.waits(eve) == []
+    assert town.do(inviting.accept, eve, open_.invitation).code == "absent"
+    assert town.ask(lambda reader: reader.all(store.INVITATIONS_SENT, who=ben, since=0, most=10)) == []
+    assert town.do(inviting.accept, zoe, others.invitation) == club.room
+    club.invite("eve", by=ben)
+    [again] = club.waits(eve)
+    assert town.do(inviting.accept, eve, again.invitation) == club.room
+
+
 def test_a_corrected_age_ends_what_a_stranger_began(town: Town, club: Club) -> None:
     """Who turns out to be a minor stays where somebody she knew brought her in, and nowhere else."""
     known = club.member("ben")

@@ -28,6 +28,7 @@ from kith.ledger.events import (
     RoomCreated,
 )
 from kith.messaging import store
+from kith.messaging.group_membership import manages
 from kith.people.connections import pair
 
 
@@ -140,12 +141,20 @@ def _entered(tx: Tx, event: GroupEntered) -> None:
 
 def _role(tx: Tx, event: GroupRoleChanged) -> None:
     tx.run(store.ROLE_SET, id=event.room, who=event.account, new_role=event.role)
+    if not manages(event.role):
+        _out_of_office(tx, event)
+
+
+def _out_of_office(tx: Tx, event: GroupRoleChanged | GroupLeft) -> None:
+    """Her invitations end with her office: a later one must not bring them to life again."""
+    tx.run(store.INVITATIONS_OF_OFFICE, id=event.room, who=event.account, at=tx.now)
 
 
 def _left(tx: Tx, event: GroupLeft) -> None:
     """In this transaction fan-out to the account's leaves stops; the next commit has to remove them."""
     tx.run(store.PARTICIPANT_GONE, id=event.room, who=event.account)
     tx.run(store.LEAVES_DUE, id=event.room, who=event.account)
+    _out_of_office(tx, event)
     if event.how == "banned":
         _ban(tx, event)
 

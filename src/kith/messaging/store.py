@@ -794,6 +794,19 @@ INVITATION_CLOSE = (
     .values(outcome=bindparam("what"), closed_ms=bindparam("at"))
 )
 INVITATION_CANCEL = update(invitations).where(_i.invitation == bindparam("id")).values(cancelled_ms=bindparam("at"))
+# All that their inviter still sees: if what was declined unseen stayed, the rest vanishing would tell.
+INVITATIONS_OF_OFFICE = (
+    update(invitations)
+    .where(
+        and_(
+            _i.room == bindparam("id"),
+            _i.inviter == bindparam("who"),
+            _i.cancelled_ms.is_(None),
+            func.coalesce(_i.outcome, "") != "accepted",
+        )
+    )
+    .values(cancelled_ms=bindparam("at"))
+)
 INVITATIONS_BETWEEN = (
     update(invitations)
     .where(
