@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,16 @@ from kith.ledger.database import Reader, Tx
 from kith.ledger.decision import Decision
 from kith.ledger.signals import Changed
 from kith.protocol import content as mimi
-from kith.protocol.attachments import AttachmentRefusedError, Media, Outgoing, Sealed, Sealer, shown_of, with_files
+from kith.protocol.attachments import (
+    AttachmentRefusedError,
+    Media,
+    Opener,
+    Outgoing,
+    Sealed,
+    Sealer,
+    shown_of,
+    with_files,
+)
 from kith.protocol.franking import ReportItem
 from kith.protocol.uris import account_uri, room_uri
 from kith.reports import attachments, evidence, flows, looks, review
@@ -337,6 +348,39 @@ def test_lost_evidence_counts_again_only_when_its_bytes_are_what_was_sent(scene:
 def look_after(scene: Scene) -> int:
     """As the daily chore does."""
     return asyncio.run(attachments.look_after(scene.world.database, scene.shelf))
+
+
+def test_bytes_of_evidence_are_hashed_and_opened_beside_the_loop(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty-four megabytes handed in keep nobody's message waiting: no piece is worked on where messages are."""
+    sealed, data = scene.sealed(PICTURE)
+    scene.send(sealed, len(PICTURE))
+    scene.report()
+    where = set[int]()
+
+    class Watched(Opener):
+        def update(self, sealed: bytes) -> bytes:
+            where.add(threading.get_ident())
+            return super().update(sealed)
+
+    class Counting:
+        def __init__(self) -> None:
+            self.really = hashlib.sha256()
+
+        def update(self, piece: bytes) -> None:
+            where.add(threading.get_ident())
+            self.really.update(piece)
+
+        def digest(self) -> bytes:
+            return self.really.digest()
+
+    part = attachments.Wanted("exhibit", 2, len(data), sealed.content_hash)
+    monkeypatch.setattr(attachments, "Opener", Watched)
+    assert scene.opens()(0) == ("image/png", PICTURE)
+    with monkeypatch.context() as counted:
+        counted.setattr(attachments, "hashlib", SimpleNamespace(sha256=Counting))
+        assert asyncio.run(attachments.is_genuine(scene.shelf, sealed.blob, part))
+    assert where
+    assert threading.get_ident() not in where
 
 
 def test_attachments_go_with_the_evidence_and_not_before(scene: Scene) -> None:

@@ -6,6 +6,7 @@ keys, and both messages are then evidence of their own (franking.md section 9). 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -187,7 +188,7 @@ async def is_genuine(blobs: Blobs, blob: str, part: Wanted) -> bool:
     hashing = hashlib.sha256()
     try:
         async for piece in blobs.read(blob, part.size, 0, part.size):
-            hashing.update(piece)
+            await asyncio.to_thread(hashing.update, piece)
     except AttachmentRefusedError:  # of another size, or taken back meanwhile
         return False
     return hmac.compare_digest(hashing.digest(), part.content_hash)
@@ -310,7 +311,7 @@ async def verify(blobs: Blobs, blob: str | None, opened: Opened) -> looks.Look |
         raise AttachmentRefusedError("attachment_missing")
     opener, head = Opener(opened.sealed, opened.length), bytearray()
     async for piece in blobs.read(blob, opened.sealed.size, 0, opened.sealed.size):
-        plain = opener.update(piece)
+        plain = await asyncio.to_thread(opener.update, piece)
         head += plain[: looks.HEAD - len(head)]
     try:
         opener.finish()
@@ -328,7 +329,7 @@ async def _was_played(blobs: Blobs, blob: str, opened: Opened) -> bool:
     """
     hashing = Hashing()
     async for piece in blobs.read(blob, opened.sealed.size, 0, opened.sealed.size):
-        hashing.update(piece)
+        await asyncio.to_thread(hashing.update, piece)
     return hashing.length == opened.sealed.size and hashing.sums(b"").chunks == opened.chunks
 
 
@@ -337,7 +338,7 @@ async def read(blobs: Blobs, blob: str, opened: Opened, start: int, stop: int) -
     first = start - start % BLOCK
     decrypt, skip = decryptor_at(opened.sealed, first), start - first
     async for piece in blobs.read(blob, opened.sealed.size, first, stop):
-        plain = decrypt(piece)
+        plain = await asyncio.to_thread(decrypt, piece)
         yield plain[skip:]
         skip = max(0, skip - len(plain))
 
