@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from kith.messaging import blobs as policy
 from kith.messaging import store
-from kith.messaging.blob_format import BLOCK, CHECK
+from kith.messaging.blob_format import BLOCK, CHECK, DamagedError, spoken
 from kith.messaging.blobs import Span, Uploader, may_upload, read_offset, read_range
 from kith.messaging.flows import blobs as flows
 from kith.messaging.limits import DEFAULTS, Limits
@@ -257,6 +259,25 @@ def test_what_rotted_on_the_disk_is_never_served(blobs: Depot) -> None:
     other = blobs.put(ana, ciphertext(SIZE, 2))
     file.write_bytes((blobs.folder / other[:2] / other).read_bytes())
     assert blobs(ana, "GET", f"/{blob}").json()["error"]["code"] == "damaged"
+
+
+def test_a_log_names_no_blob_by_what_opens_it(blobs: Depot) -> None:
+    """Whoever knows an id may read it: the log has a fingerprint, by which a file can be found."""
+    ana = blobs.person("ana")
+    rotten, lost, half = (blobs.put(ana, ciphertext(1024, number)) for number in (1, 2, 3))
+    begun = blobs.begin(ana, SIZE)
+    blobs.bring(ana, begun, 0, bytes(70_000))
+    for blob, cut in ((rotten, 5), (half, 0)):
+        os.truncate(blobs.folder / blob[:2] / blob, cut)
+    (blobs.folder / lost[:2] / lost).unlink()
+    os.truncate(blobs.folder / begun[:2] / f"{begun}.part", 3)
+    with capture_logs() as logged:
+        for blob in (rotten, lost, half):
+            assert blobs(ana, "GET", f"/{blob}").json()["error"]["code"] == "damaged"
+        assert blobs.bring(ana, begun, 70_000, bytes(9)).status_code == 404
+    ids = (rotten, lost, half, begun)
+    assert [entry["blob"] for entry in logged] == [spoken(blob) for blob in ids]
+    assert not [blob for blob in ids if blob in str(logged) or blob in str(DamagedError(blob))]
 
 
 def test_an_account_has_so_many_uploads_bytes_and_bytes_a_day(town: Town, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ commits to. Only complete blocks and a complete blob's last block have theirs.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator
 from typing import Final
@@ -15,8 +16,16 @@ BLOCK: Final = 64 * 1024
 CHECK: Final = 4
 
 
+def spoken(blob: str) -> str:
+    """How logs and errors name a blob: its id is all that one needs to read it."""
+    return hashlib.sha256(blob.encode()).hexdigest()[:16]
+
+
 class DamagedError(Exception):
     """What is stored is not what was received."""
+
+    def __init__(self, blob: str) -> None:
+        super().__init__(spoken(blob))
 
 
 def stored_length(received: int) -> int:

@@ -20,7 +20,17 @@ import structlog
 
 from kith.ledger import failstop
 from kith.ledger.database import Database
-from kith.messaging.blob_format import BLOCK, CHECK, DamagedError, Packer, blocks_of, stored_length, stored_size, unpack
+from kith.messaging.blob_format import (
+    BLOCK,
+    CHECK,
+    DamagedError,
+    Packer,
+    blocks_of,
+    spoken,
+    stored_length,
+    stored_size,
+    unpack,
+)
 from kith.messaging.blob_storage import Appending, Reading, Storage, StorageAwayError
 from kith.messaging.blobs import Span, is_id
 from kith.messaging.flows import blobs as flows
@@ -144,7 +154,7 @@ class Keeper:
             finally:
                 appending.close()
         except DamagedError:  # less is there than was acknowledged: it cannot go on, and must begin anew
-            log.error("blob-upload-lost", blob=held.blob)
+            log.error("blob-upload-lost", blob=spoken(held.blob))
             await self._database.write(flows.remove, held.account, held.blob)
             return Progress("gone", 0)
         except StorageAwayError as away:
@@ -152,7 +162,7 @@ class Keeper:
             return Progress("away", held.received)
         except OSError as failure:
             if failure.errno in _FULL:
-                log.warning("blob-storage-full", because=str(failure))
+                log.warning("blob-storage-full", because=failure.strerror)  # without the file's name
                 return Progress("full", held.received)
             if failstop.is_disk(failure):
                 self._database.fail(failure)

@@ -18,7 +18,7 @@ from litestar.types import Receive, Scope, Send
 from kith.ledger.database import Database
 from kith.ledger.problem import Problem, invalid, not_found
 from kith.messaging import blobs as policy
-from kith.messaging.blob_format import DamagedError
+from kith.messaging.blob_format import DamagedError, spoken
 from kith.messaging.blob_keeper import Keeper, Progress
 from kith.messaging.blob_storage import StorageAwayError
 from kith.messaging.blobs import Span
@@ -279,7 +279,7 @@ class _Sending(ASGIResponse):
                     await _send(send, piece)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             except (DamagedError, StorageAwayError) as flaw:
-                log.error("blob-broken-off", blob=self._held.blob, because=type(flaw).__name__)
+                log.error("blob-broken-off", blob=spoken(self._held.blob), because=type(flaw).__name__)
             finally:
                 leaving.cancel()
 
@@ -296,7 +296,7 @@ async def _gone(receive: Receive) -> None:
 
 def _broken(held: Held, flaw: Exception) -> ASGIResponse:
     away = isinstance(flaw, StorageAwayError)
-    log.error("blob-unreadable", blob=held.blob, because=type(flaw).__name__)
+    log.error("blob-unreadable", blob=spoken(held.blob), because=type(flaw).__name__)
     error: dict[str, Any] = {"code": "read_only", "message": AWAY, "retry_after_ms": RETRY_MS}
     if not away:
         error = {"code": "damaged", "message": DAMAGED}
