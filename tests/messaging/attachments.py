@@ -68,6 +68,11 @@ class Depot:
             assert answer.status_code == 204, answer.text
         return blob
 
+    def sweep(self) -> None:
+        """What the server does every minute."""
+        with self.client.portal() as portal:
+            portal.call(self.keeper.clear)
+
     def files(self) -> set[str]:
         """Names of all files."""
         return {file.name for file in self.folder.rglob("*") if file.is_file()}

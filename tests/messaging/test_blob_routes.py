@@ -111,8 +111,22 @@ def test_only_the_uploader_takes_a_blob_back_and_its_bytes_go(blobs: Depot) -> N
     assert blobs(ben, "GET", f"/{complete}").status_code == 200
     assert blobs(ana, "DELETE", f"/{complete}").status_code == 204
     assert blobs(ana, "DELETE", f"/{partial}").status_code == 204
+    blobs.sweep()
     assert blobs.files() == set()
     assert blobs(ben, "GET", f"/{complete}").status_code == 404
+
+
+def test_deleting_waits_for_no_storage(blobs: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is gone for everybody at once, also while nothing can be removed; the control is that the bytes are there."""
+    ana = blobs.person("ana")
+    blob = blobs.put(ana, ciphertext(SIZE))
+    asked = list[str]()
+    monkeypatch.setattr(blobs.storage, "remove", asked.append)
+    assert blobs(ana, "DELETE", f"/{blob}").status_code == 204
+    assert blobs(ana, "GET", f"/{blob}").status_code == 404
+    assert (asked, blobs.files()) == ([], {blob})
+    blobs.sweep()
+    assert asked == [blob]
 
 
 @pytest.mark.parametrize("size", [0, -1, 15, 17, SIZE + 1, 64 * 1024 * 1024 + 1, 2**63, 80 * 1024 * 1024])

@@ -305,12 +305,11 @@ def _broken(held: Held, flaw: Exception) -> ASGIResponse:
 
 
 @delete("/blobs/{blob:str}", status_code=204)
-async def remove_blob(blob: FromPath[str], session: TheSession, database: TheDatabase, blobs: TheKeeper) -> None:
-    """Take an own one back."""
+async def remove_blob(blob: FromPath[str], session: TheSession, database: TheDatabase) -> None:
+    """Take an own one back: nobody finds it from now on. Its bytes go with the next sweep, however slow storage is."""
     refusal = await database.write(flows.remove, session.account, blob)
     if refusal is not None:
         raise problem(refusal)
-    await blobs.clear()
 
 
 ROUTES: list[Router] = [
