@@ -13,15 +13,17 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from kith.app import audit_heads, backup, files, replaying, restore, setting_up
+from kith.app import attachments, audit_heads, backup, files, replaying, restore, setting_up
 from kith.app.backup import BackupError
 from kith.app.keys import Keys
 from kith.app.wiring import Kith, projectors
 from kith.ledger import audit, log
-from kith.ledger.database import Database, wall_clock
+from kith.ledger.database import Database, Tx, wall_clock
 from kith.ledger.decision import refuse
 from kith.ledger.failstop import StorageError
-from kith.messaging.flows import delivery, restoring
+from kith.messaging.blob_format import Packer
+from kith.messaging.blob_storage import Folder, StorageAwayError
+from kith.messaging.flows import blobs, delivery, restoring
 from kith.messaging.flows.restoring import LEAP
 from kith.messaging.store import heads, mailbox
 from kith.sdk.receive import FARTHEST_SEQ
@@ -307,3 +309,80 @@ def test_no_server_begins_empty_where_its_database_is_missing(data: Path) -> Non
     """A lost file is a sentence, not a new empty server under an old name."""
     (data / "kith.db").unlink()
     assert "is missing. Restore a backup" in str(backup.unfinished(data))
+
+
+# --- attachments ------------------------------------------------------------------------------------------------------
+
+IDS = [f"{number:02d}".ljust(21, "-") + "A" for number in range(4)]
+SIZES = (1024, 4 * 1024 * 1024, 1024, 2048)
+
+
+def with_attachments(data: Path) -> Folder:
+    """Four of them: an ordinary one, a large one, one that a report needs and its sender deleted, one unfinished."""
+    folder = Folder(data / "blobs")
+    database = Database(data / "kith.db", projectors())
+    database.create_tables()
+
+    def bring(tx: Tx) -> None:
+        for blob, size in zip(IDS, SIZES, strict=True):
+            assert isinstance(blobs.begin(tx, "ana", blob, size, key=b"k"), blobs.Held)
+            if blob != IDS[3]:
+                blobs.received(tx, blob, size)
+        assert blobs.hold(tx, IDS[2], SIZES[2], "an exhibit")
+        assert blobs.remove(tx, "ana", IDS[2]) is None
+
+    database.write_now(bring)
+    database.close_now()
+    for blob, size in list(zip(IDS, SIZES, strict=True))[:3]:
+        packer, appending = Packer(blob, 0, b""), folder.append(blob, 0)
+        appending.write(packer.pack(bytes(size)) + packer.end())
+        appending.finish()
+        appending.close()
+    return folder
+
+
+def test_attachments_that_the_storage_lost_are_named_evidence_first(data: Path) -> None:
+    """Missing, cut and rotten ones; the last are found by reading alone. What is sound or unfinished is no loss."""
+    folder = with_attachments(data)
+    said, all_there = attachments.report(data, whole=True)
+    assert (said, all_there) == ("3 attachments read in full: 0 lost, 0 of them evidence.", True)
+    with folder.path(IDS[1]).open("r+b") as file:
+        file.seek(3_000_000)
+        file.write(b"rot")
+    folder.path(IDS[2]).unlink()
+    said, all_there = attachments.report(data, whole=False)
+    assert not all_there
+    assert said.splitlines()[:-1] == [f"missing  evidence    {IDS[2][:2]}/{IDS[2]}"]
+    said, _ = attachments.report(data, whole=True)
+    assert [line.split() for line in said.splitlines()[:-1]] == [
+        ["missing", "evidence", f"{IDS[2][:2]}/{IDS[2]}"],
+        ["damaged", "attachment", f"{IDS[1][:2]}/{IDS[1]}"],
+    ]
+    assert said.splitlines()[-1] == "3 attachments read in full: 2 lost, 1 of them evidence."
+
+
+def test_a_restore_says_which_attachments_did_not_come_along(data: Path, tmp_path: Path) -> None:
+    """Without the folder all are lost, and that is said; with it, put back beside the keys, nothing is."""
+    with_attachments(data)
+    backup.make(data, tmp_path / "copy")
+    for place, along in (("bare", False), ("whole", True)):
+        fresh = tmp_path / place
+        fresh.mkdir()
+        shutil.copytree(data / "keys", fresh / "keys")
+        if along:
+            shutil.copytree(data / "blobs", fresh / "blobs")
+        said = restore.put_back(tmp_path / "copy", fresh, replace=False)
+        assert ("3 lost, 1 of them evidence" in said) == (not along), said
+        assert ("kith attachments --data" in said) == (not along)
+
+
+def test_a_storage_that_does_not_answer_is_not_called_lost(data: Path) -> None:
+    """One sentence, and no list."""
+    folder = with_attachments(data)
+
+    class Away(Folder):
+        def has(self, blob: str, size: int) -> bool:  # noqa: ARG002  it answers nothing
+            raise StorageAwayError("S3: GenericError")
+
+    with pytest.raises(BackupError, match="does not answer"):
+        attachments.report(data, whole=False, lies=Away(folder.folder))

@@ -1,6 +1,6 @@
 """`kith backup`: a consistent, checked copy of database and settings, while the server runs. Never the keys.
 
-Nor attachments: ciphertext that ends after 30 days, listed in the database (docs/operating.md says how to keep it).
+Nor attachments: docs/operating.md says how to take them along, and `kith attachments` what is missing afterwards.
 
 A backup is a folder: `kith.db` (one file, no log beside it), `kith.toml`, `audit-heads.log`, and `backup.json`, which
 names each file's SHA-256. It is made under another name and renamed when everything is on the disk and checked, so a

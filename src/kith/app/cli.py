@@ -100,6 +100,19 @@ def restore(
 
 
 @app.command()
+def attachments(
+    data: Data = DEFAULT,
+    whole: Annotated[bool, typer.Option("--whole", help="read every byte against its checksum; takes a while")] = False,
+) -> None:
+    """List attachments that the database names and the storage lost; exit 1 if there are any."""
+    from kith.app.attachments import report
+
+    sentences, all_there = report(data, whole=whole)
+    print(sentences)
+    raise typer.Exit(0 if all_there else 1)
+
+
+@app.command()
 def demo(
     data: Data = Path("var/demo"),
     port: Annotated[

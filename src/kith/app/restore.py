@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from kith.app import audit_heads, files
+from kith.app import attachments, audit_heads, files
 from kith.app.backup import (
     DATABASE,
     FORMAT,
@@ -53,11 +53,12 @@ def put_back(src: Path, data: Path, *, replace: bool) -> str:
         aside = _exchange(fresh, src, data, manifest)
     finally:
         occupancy.leave()
+    lacking = attachments.after_restore(data)
     kept = f" What was there is kept in {aside}; remove it yourself." if aside else ""
     return (
         f"Restored the backup of {made_at(manifest)}.{kept} What happened after it is undone, sign-outs, blocks and "
         "changed passwords included; people see a gap in their chats. Read docs/operating.md, then run: "
-        f"kith serve --data {data}"
+        f"kith serve --data {data}.{lacking}"
     )
 
 

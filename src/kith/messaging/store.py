@@ -1074,6 +1074,8 @@ BLOB_RECEIVED = (
 )
 BLOB_GONE = delete(blobs).where(_l.blob == bindparam("id"))
 BLOBS_EXPIRED = select(_l.blob).where(_l.expires_ms <= bindparam("now")).limit(bindparam("most"))
+BLOBS_COMPLETE = select(_l.blob, _l.size).where(_l.complete_ms.is_not(None), _l.expires_ms > bindparam("now"))
+BLOBS_KEPT = select(blob_holds.c.blob, blob_holds.c.size).distinct()
 BLOBS_TO_REMOVE = select(blob_removals.c.blob).limit(bindparam("most"))
 BLOB_REMOVED = delete(blob_removals).where(blob_removals.c.blob == bindparam("id"))
 

@@ -146,6 +146,21 @@ def removed(tx: Tx, blobs: list[str]) -> None:
     tx.run_many(store.BLOB_REMOVED, [{"id": blob} for blob in blobs])
 
 
+class Stored(NamedTuple):
+    """A complete blob whose bytes must lie somewhere. `evidence`: a report needs them."""
+
+    blob: str
+    size: int
+    evidence: bool
+
+
+def stored(reader: Reader) -> list[Stored]:
+    """Everything that storage must have now."""
+    held = {row.blob: row.size for row in reader.all(store.BLOBS_KEPT)}
+    own = {row.blob: row.size for row in reader.all(store.BLOBS_COMPLETE, now=reader.now)}
+    return [Stored(blob, size, evidence=blob in held) for blob, size in {**held, **own}.items()]
+
+
 def unknown(reader: Reader, blobs: list[str]) -> list[str]:
     """Those of these ids that no row knows: what a restored database has forgotten."""
     return [blob for blob in blobs if not reader.any(store.BLOB, id=blob) and not reader.any(store.HOLD, id=blob)]
