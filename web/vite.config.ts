@@ -38,8 +38,25 @@ function serviceWorker(): Plugin {
   };
 }
 
+/** The screens are asked for by the page itself: what asks for them waits only for the engine's few lines. */
+function screensAtOnce(): Plugin {
+  return {
+    name: 'kith-screens-at-once',
+    transformIndexHtml: {
+      order: 'post',
+      handler(_html, { bundle }) {
+        const files = Object.values(bundle ?? {}).filter(({ fileName }) => /^assets\/(?:screens|mount)-/.test(fileName));
+        return files.sort((a, b) => (a.fileName < b.fileName ? 1 : -1)).map(({ fileName }) => {
+          const rel = fileName.endsWith('.css') ? 'stylesheet' : 'modulepreload';
+          return { tag: 'link', attrs: { rel, crossorigin: true, href: `/${fileName}` }, injectTo: 'head' as const };
+        });
+      },
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [svelte(), serviceWorker(), compressed()],
+  plugins: [svelte(), screensAtOnce(), serviceWorker(), compressed()],
   // Only the worker holds the library.
   worker: { format: 'es', plugins: () => [mendedLibrary()] },
   resolve: { alias: unusedSuites },
@@ -49,5 +66,17 @@ export default defineConfig({
     sourcemap: false,
     // Inlined data: URLs would need a looser policy and defeat the precache list.
     assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: 'engine', test: /\/src\/(?:engine\/client|script-url)\.ts$|vite\/preload-helper/, priority: 2 },
+            // Everything that the first screens need is one file, however many of its parts later ones share.
+            { name: 'screens', test: /\/src\/ui\/mount\.ts$/, priority: 1 },
+          ],
+        },
+      },
+    },
   },
 });

@@ -1,8 +1,7 @@
-/** The people's client: the engine in its worker, the screens on the page, the service worker for offline opening. */
+/** The people's client: the engine in its worker at once, then the screens, then the service worker for offline opening. */
 import { connectEngine } from './engine/client';
 import type { Engine } from './engine/contract';
 import { scriptUrl } from './script-url';
-import { openKith } from './ui/mount';
 import { offerUpdates } from './ui/updates';
 
 /** What stands in where not even a worker can be made; the screens then say which browsers work. */
@@ -23,5 +22,8 @@ function engine(): Engine {
   }
 }
 
-const kith = openKith(engine());
+// The worker reads its half megabyte and wakes while the screens, asked for by the page already, are still on their way.
+const made = engine();
+const { openKith } = await import('./ui/mount');
+const kith = openKith(made);
 offerUpdates((update) => (kith.updateReady = update), scriptUrl);

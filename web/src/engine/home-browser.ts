@@ -174,9 +174,11 @@ export class BrowserHome implements Home {
     if (!self.isSecureContext || !crypto.subtle) return 'Kith needs a secure connection (https).';
     if (!('locks' in navigator) || !('indexedDB' in self) || typeof BigInt !== 'function') return TOO_OLD;
     try {
-      await crypto.subtle.generateKey('Ed25519', false, ['sign', 'verify']);
-      await crypto.subtle.generateKey('X25519', false, ['deriveBits']);
-      await this.backend.get('meta', 'probe');
+      await Promise.all([
+        crypto.subtle.generateKey('Ed25519', false, ['sign', 'verify']),
+        crypto.subtle.generateKey('X25519', false, ['deriveBits']),
+        this.backend.get('meta', 'probe'),
+      ]);
       return null;
     } catch {
       return TOO_OLD;

@@ -55,6 +55,8 @@ export class Kith {
   /** An invite or a link into a group, opened before signing in. */
   opened = $state.raw<Extract<Route, { token: string }> | null>(null);
 
+  #starting = false;
+
   readonly chats: Resource<Chat[]>;
   readonly requests;
   readonly invitations: Resource<Result<'group_invitations'>>;
@@ -80,6 +82,7 @@ export class Kith {
 
   async start(): Promise<void> {
     this.startProblem = null;
+    this.#starting = true;
     try {
       const { phase, me, reason } = await this.engine.call('start', {});
       this.reason = reason ?? null;
@@ -87,6 +90,8 @@ export class Kith {
       this.#enter(phase);
     } catch (error) {
       this.startProblem = sentence(error);
+    } finally {
+      this.#starting = false;
     }
   }
 
@@ -148,6 +153,8 @@ export class Kith {
   #hear(happening: Happening): void {
     switch (happening.type) {
       case 'phase':
+        // Told on the way to the answer that `start` waits for; taken twice, everything would be fetched twice.
+        if (this.#starting) return;
         this.reason = happening.reason ?? null;
         if (happening.phase !== 'ready') this.sheet = null;
         if (happening.phase === 'signed-out') this.#forget();

@@ -19,6 +19,7 @@ export function openKith(engine: Engine): Kith {
   document.documentElement.lang = languageTag();
   document.documentElement.dir = direction();
   const kith = new Kith(engine);
+  document.getElementById('opening')?.remove();
   mount(App, { target: document.body, props: { kith } });
   void kith.start();
   return kith;

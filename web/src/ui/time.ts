@@ -11,8 +11,15 @@ const daysBetween = (from: number, to: number): number => Math.round((midnight(t
 const monthsBetween = (from: Date, to: Date): number =>
   (to.getFullYear() - from.getFullYear()) * 12 + to.getMonth() - from.getMonth();
 
-const format = (ms: number, options: Intl.DateTimeFormatOptions): string =>
-  new Intl.DateTimeFormat(formats(), options).format(ms);
+/** Made once for each form: a formatter is dear, and every message has a time. */
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+function format(ms: number, options: Intl.DateTimeFormatOptions): string {
+  const form = formats() + JSON.stringify(options);
+  let formatter = formatters.get(form);
+  if (!formatter) formatters.set(form, (formatter = new Intl.DateTimeFormat(formats(), options)));
+  return formatter.format(ms);
+}
 
 /** "10:42". */
 export const clock = (ms: number): string => format(ms, { hour: 'numeric', minute: '2-digit' });
