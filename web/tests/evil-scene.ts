@@ -12,6 +12,7 @@ import type { Api, DevicesAnswer, PackagesAnswer, RoomAnswer } from '../src/engi
 import type { Message } from '../src/engine/contract';
 import { Directory } from '../src/engine/directory';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
+import { Hushes } from '../src/engine/hushes';
 import { KeyLog } from '../src/engine/key-log';
 import { epochOf, members, MlsEngine, ownLeaf, type Group, type Judge, type KeyPackageSecret } from '../src/engine/mls';
 import { KeyPackages, packageLimits } from '../src/engine/packages';
@@ -169,6 +170,7 @@ export class Scene {
   mine!: Device;
   room!: Room;
   threads!: Threads;
+  hushes!: Hushes;
   vault!: Vault;
   directory!: Directory;
   group!: Group;
@@ -205,12 +207,15 @@ export class Scene {
     this.directory.onNewIdentity = () => void this.alarms++;
     this.#packages = new KeyPackages(home, api, this.vault, this.mine.engine, packageLimits);
     const files = new Files(home, api, this.vault, () => undefined, new AbortController().signal);
-    this.threads = new Threads(home, this.vault, this.directory, ME, files);
+    this.hushes = new Hushes((room) => this.directory.roster(room));
+    this.hushes.learn([]);
+    this.threads = new Threads(home, this.vault, this.directory, ME, files, () => false, this.hushes);
     const link = { ready: true, send: (frame: ClientFrame) => this.sent.push(frame) > 0, ack: () => undefined };
     const context = {
       home, api, vault: this.vault, directory: this.directory, log, engine: this.mine.engine, packages: this.#packages, link, files,
       self: { server: SERVER, account: ME, device: MINE }, emit: () => undefined,
       controls: () => ({ requests: 'everyone', read_receipts: true, typing: true }),
+      hushes: this.hushes,
     };
     this.room = new Room(context as unknown as RoomContext, ROOM);
     this.group = await this.peer.engine.createGroup(uuidBytes(ROOM), anybody);

@@ -9,8 +9,10 @@ import { accountUri, deviceUri, parseUri, roomUri, uuidBytes } from '../src/prot
 import { Files } from '../src/engine/attachments/files';
 import type { Standing } from '../src/engine/directory';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
+import { Hushes, stirred } from '../src/engine/hushes';
+import { isArchived } from '../src/engine/keeping';
 import { epochOf, members, MlsEngine, type Group, type Judge, type KeyPackageSecret } from '../src/engine/mls';
-import { outboxKey, type OutboxRecord, type Roster } from '../src/engine/records';
+import { newThread, outboxKey, type OutboxRecord, type Roster, type Thread } from '../src/engine/records';
 import { Room, type RoomContext } from '../src/engine/room';
 import { Threads } from '../src/engine/threads';
 import { rootKey, Vault } from '../src/engine/vault';
@@ -40,7 +42,7 @@ class Scene {
   welcome!: Bytes;
   constructor(
     readonly room: Room, readonly threads: Threads, readonly vault: Vault, readonly peer: Other, readonly hub: Signer,
-    readonly home: NodeHome,
+    readonly home: NodeHome, readonly hushes: Hushes,
   ) {}
 
   async mail(mail: Mail['mail'], body: Bytes, hub: HubRecord | null = null, pos = ++this.pos): Promise<void> {
@@ -156,8 +158,10 @@ async function scene(): Promise<Scene> {
   const log = { gossip: async () => null, hear: async () => undefined };
   const files = new Files(home, api as never, vault, () => undefined, new AbortController().signal);
   const controls = () => ({ requests: 'everyone', read_receipts: true, typing: true });
-  const context = { home, api, vault, directory, log, engine: mine.engine, packages, link, self, files, controls, emit: () => undefined } as unknown as RoomContext;
-  made = new Scene(new Room(context, room), new Threads(home, vault, directory as never, me, files), vault, peer, hub, home);
+  const hushes = new Hushes(directory.roster);
+  hushes.learn([]);
+  const context = { home, api, vault, directory, log, engine: mine.engine, packages, link, self, files, controls, hushes, emit: () => undefined } as unknown as RoomContext;
+  made = new Scene(new Room(context, room), new Threads(home, vault, directory as never, me, files, () => false, hushes), vault, peer, hub, home, hushes);
   const founded = await peer.engine.createGroup(uuidBytes(room), anybody);
   const add = await peer.engine.commit(founded, { adds: [kp.message], removes: [] }, anybody);
   made.theirs = add.next;
@@ -495,4 +499,61 @@ test('leaves that had to go while a message was under way go right after it', as
   await s.settled();
   assert.equal(s.commits().length, 1);
   s.home.close();
+});
+
+test('what a restricted person writes is shown and counted nowhere, and reading it tells nothing, nor afterwards', async () => {
+  const here = await scene();
+  const hears = async (text: string): Promise<void> => {
+    const { body, hub } = await here.says(text);
+    await here.mail('message', body, hub);
+  };
+  const reads = async (): Promise<void> => {
+    await here.room.run(() => here.threads.markRead(room));
+    here.room.pump();
+    await here.settled();
+  };
+  const told = (): number => here.sent.filter(({ kind }) => kind === 'ephemeral').length;
+  await hears('one');
+  await reads();
+  here.room.delivered(1); // somebody is there: it is told once more
+  here.room.pump();
+  await here.settled();
+  assert.equal(told(), 2, 'the control: what is read is told');
+  here.hushes.learn([them]);
+  await hears('two');
+  const thread = await here.threads.thread(room);
+  assert.deepEqual([thread.unread, thread.quiet, thread.loudMs], [1, 1, 1000]);
+  await reads();
+  here.room.typing();
+  await here.settled();
+  assert.deepEqual([await here.rows(), told()], [['one', 'two'], 2]);
+  here.hushes.learn([]);
+  here.room.pump();
+  await here.settled();
+  assert.equal(told(), 2);
+  await hears('three');
+  assert.equal((await here.threads.thread(room)).loudMs, undefined);
+  await reads();
+  assert.equal(told(), 3);
+});
+
+test('before it is known who is restricted nothing is told', async () => {
+  const silent = new Hushes(async () => ({ accounts: [me, them] }));
+  assert.equal(await silent.open(room), false);
+  silent.learn([outsider]);
+  assert.equal(await silent.open(room), true);
+  silent.learn([outsider, them]);
+  assert.equal(await silent.open(room), false);
+});
+
+test('an archived chat stays away for a restricted person alone', () => {
+  const spoken = (text: string, atMs: number): Thread => ({ ...newThread(), last: { text, mine: false, atMs, kind: 'text' } });
+  const kept = { pinnedMs: null, muted: false, archivedAtMs: 100 };
+  const before = spoken('known', 100);
+  const quiet = stirred(before, { ...before, ...spoken('quiet', 101) }, true);
+  assert.deepEqual([isArchived(kept, quiet), isArchived(kept, { last: quiet.last })], [true, false]);
+  const more = stirred(quiet, { ...quiet, ...spoken('quiet again', 102) }, true);
+  assert.equal(isArchived(kept, more), true);
+  const loud = stirred(more, { ...more, ...spoken('somebody else', 103) }, false);
+  assert.equal(isArchived(kept, loud), false);
 });

@@ -1,10 +1,10 @@
 /** Which chats have news, and which never say so. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { news } from '../src/ui/news';
+import { news, type Counted } from '../src/ui/news';
 
-const chat = (room: string, unread: number, over: Partial<Record<'muted' | 'archived' | 'deleted' | 'blocked', boolean>> = {}) =>
-  ({ room, unread, muted: false, archived: false, deleted: false, blocked: false, ...over });
+const chat = (room: string, unread: number, over: Partial<Counted> = {}): Counted =>
+  ({ room, kind: 'direct', restricted: [], unread, muted: false, archived: false, deleted: false, blocked: false, ...over });
 
 test('the first look at the chats is no news, and neither is reading them', () => {
   assert.deepEqual(news(null, [chat('a', 7)]), []);
@@ -20,4 +20,11 @@ test('muted, archived, deleted and blocked chats never say anything', () => {
   for (const silent of ['muted', 'archived', 'deleted', 'blocked'] as const) {
     assert.deepEqual(news(new Map(), [chat('a', 9, { [silent]: true })]), [], silent);
   }
+});
+
+test('a chat with a restricted person never says anything; in a group the others go on, and lifting it is no news', () => {
+  const aside = chat('a', 9, { restricted: ['them'] });
+  assert.deepEqual(news(new Map(), [aside]), []);
+  assert.deepEqual(news(new Map(), [{ ...aside, kind: 'group' }]), ['a']);
+  assert.deepEqual(news(new Map([['a', 9]]), [{ ...aside, restricted: [] }]), []);
 });

@@ -50,7 +50,7 @@ test('every button begins with a verb, but for Done and Back', () => {
     ('accept add agree approve ban block cancel change close compare confirm continue copy create decline delete discard download enter find get hide ' +
       'invite join leave let lift load make mark open pause play print put read record remove reply report request save see send set show sign start stay stop ' +
       'edit forward react try turn unblock update use zoom done back ' +
-      'archive mute pin search take unmute unpin').split(' '),
+      'archive mute pin restrict search take unmute unpin').split(' '),
   );
   const buttons = sentences.filter(([key]) => key.startsWith('do.'));
   assert.ok(buttons.length > 50);

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import http.server
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ POLICY = (
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html kith-url"
 )
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-MAYA, CLOSED, NOT_READY, KAI, NEWCOMER = (f"00000000-0000-4000-8000-{100 + n:012d}" for n in (0, 5, 4, 6, 8))
+MAYA, CLOSED, NOT_READY, KAI, NEWCOMER, ASIDE = (f"00000000-0000-4000-8000-{100 + n:012d}" for n in (0, 5, 4, 6, 8, 9))
 GROUP, NOTICES, LEFT_GROUP = (f"00000000-0000-4000-8000-{150 + n:012d}" for n in range(3))
 INVITATION, STRANGE_INVITATION = "00000000-0000-4000-8000-000000000700", "00000000-0000-4000-8000-000000000701"
 REQUEST = "00000000-0000-4000-8000-000000000400"
@@ -65,6 +66,11 @@ def served(folder: Path) -> Iterator[str]:
 def button(name: str) -> Callable[[Page], None]:
     """A step that presses the button with exactly this name."""
     return lambda page: page.get_by_role("button", name=name, exact=True).click()
+
+
+def begins(name: str) -> Callable[[Page], None]:
+    """A step that presses the button whose name begins so: its consequence stands under it."""
+    return lambda page: page.get_by_role("button", name=re.compile(f"^{name}")).last.click()
 
 
 def fill(label: str, text: str) -> Callable[[Page], None]:
@@ -297,6 +303,16 @@ SHOTS = [
     Shot("settings-device-remove", "adult", "#/settings/devices", (button("Remove Firefox on Android"),)),
     Shot("settings-password", "adult", "#/settings/password"),
     Shot("settings-blocked", "adult", "#/settings/blocked"),
+    Shot("restrict-requests", "adult", "#/requests"),
+    Shot("restrict-thread", "adult", f"#/c/{ASIDE}"),
+    Shot("restrict-thread-teen", "teen", f"#/c/{ASIDE}"),
+    Shot("restrict-offer", "adult", f"#/c/{MAYA}", (shield,)),
+    Shot("restrict-undo", "adult", f"#/c/{ASIDE}", (shield,)),
+    Shot("restrict-done", "teen", f"#/c/{MAYA}", (shield, begins("Restrict Maya"))),
+    Shot("restrict-chat-sheet", "adult", f"#/c/{MAYA}", (begins("Show chat options: Maya"),)),
+    Shot("restrict-member", "adult", f"#/c/{GROUP}/people", (lambda page: page.locator(".list-row").filter(has_text="Maya Lindqvist").last.click(),)),
+    Shot("restrict-list", "adult", "#/settings/restricted"),
+    Shot("restrict-list-empty", "empty", "#/settings/restricted"),
     Shot("settings-blocked-empty", "empty", "#/settings/blocked"),
     Shot("settings-standing", "restricted", "#/settings/standing"),
     Shot("settings-standing-good", "adult", "#/settings/standing"),

@@ -154,6 +154,9 @@ export class Api {
   connections = (): Promise<ConnectionAnswer[]> => this.call('GET', '/connections');
   block = (account: string): Promise<null> => this.call('PUT', `/blocks/${encodeURIComponent(account)}`);
   unblock = (account: string): Promise<null> => this.call('DELETE', `/blocks/${encodeURIComponent(account)}`);
+  restrict = (account: string): Promise<null> => this.call('PUT', `/hushes/${encodeURIComponent(account)}`);
+  unrestrict = (account: string): Promise<null> => this.call('DELETE', `/hushes/${encodeURIComponent(account)}`);
+  restricted = (): Promise<Blocked[]> => this.call('GET', '/hushes');
   blocks = (): Promise<Blocked[]> => this.call('GET', '/blocks');
   notices = (): Promise<Notice[]> => this.call('GET', '/notices');
   dismiss = (id: string): Promise<null> => this.call('POST', `/notices/${encodeURIComponent(id)}/dismiss`);

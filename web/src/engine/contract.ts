@@ -115,7 +115,7 @@ export interface Chat {
   writable: boolean;          // false: one fixed sentence, whatever the cause
   ready: boolean;             // false: waiting for a device of the other side ("Messages wait here until …")
   unread: number;
-  /** the place at which what is not read begins; null: all of it is read */
+  /** the place at which what is not read begins; null: all of it is read, also what does not count as unread */
   unread_from: Place | null;
   /** on this device only: on top of the list, without notice, out of sight until the next message */
   pinned: boolean; muted: boolean; archived: boolean;
@@ -128,6 +128,8 @@ export interface Chat {
   last: { kind: LastKind; text: string; mine: boolean; at_ms: Ms; files?: FileKind[] } | null;
   answered: boolean;          // I wrote in it; until then files of the other side are not fetched by themselves
   blocked: boolean;           // by me
+  /** accounts in it that I restrict; a direct chat with one of them stands with the requests */
+  restricted: string[];
   deleted: boolean;           // thread deleted here; reportable copies may remain
 }
 
@@ -296,6 +298,10 @@ export interface Ops {
   block: [{ account: string }, null];
   unblock: [{ account: string }, null];
   blocks: [Record<string, never>, { account: string; handle: string; display_name: string; since_ms: Ms }[]];
+  /** For me alone: they learn nothing of it, and nothing they write is told aloud. Own answers still reach them. */
+  restrict: [{ account: string }, null];
+  unrestrict: [{ account: string }, null];
+  restricted: [Record<string, never>, { account: string; handle: string; display_name: string; since_ms: Ms }[]];
   notices: [Record<string, never>, Notice[]];
   dismiss_notice: [{ id: string }, null];
   appeal: [{ measure: string; text: string }, Standing];

@@ -19,6 +19,7 @@ import type { MediaPort } from './attachments/play';
 import { Directory, isRefusal } from './directory';
 import { Problem, signedOut } from './errors';
 import type { Home } from './home';
+import { Hushes } from './hushes';
 import { Keeping } from './keeping';
 import { KeyLog } from './key-log';
 import { Link } from './link';
@@ -41,7 +42,7 @@ export interface CoreOptions { packages?: Partial<PackageLimits>; fileBudget?: n
 /** keys/session, readable before unlocking: ids, and in Node the token. */
 interface SessionRecord { account: string; device: string; token: string | null }
 /** meta/people: the last lists the server gave, for showing chats at once. */
-interface People { rooms: KnownRoom[]; blocks: Blocked[] }
+interface People { rooms: KnownRoom[]; blocks: Blocked[]; hushes?: string[] }
 /** `left`: a group that I am not in any more; its thread stays here. */
 type KnownRoom = RoomAnswer & { left?: boolean };
 
@@ -59,6 +60,7 @@ const UNLOCK_RETRY_MS = 5_000;
 type TabMessage =
   | { say: 'happening'; happening: Happening }
   | { say: 'outbox' | 'typing'; room: string }
+  | { say: 'hushes'; accounts: string[] }
   | { say: 'signed-out' }
   | { say: 'signed-in' };
 
@@ -78,6 +80,7 @@ class Session {
     readonly keeping: Keeping,
     readonly link: Link,
     readonly files: Files,
+    readonly hushes: Hushes,
     readonly ended: AbortController,
     private readonly roomContext: RoomContext,
   ) {}
@@ -175,7 +178,8 @@ export class EngineCore implements Engine {
       if (this.#session?.leading) this.#session.room(message.room).typing();
     } else if (message.say === 'outbox') {
       if (this.#session?.leading) this.#session.room(message.room).pump();
-    } else if (message.say === 'signed-out') this.#drop('You signed out in another tab.');
+    } else if (message.say === 'hushes') this.#session?.hushes.learn(message.accounts);
+    else if (message.say === 'signed-out') this.#drop('You signed out in another tab.');
     else if (message.say === 'signed-in' && this.#phase !== 'ready') this.#background(async () => void (await this.#start()));
   }
 
@@ -264,14 +268,17 @@ export class EngineCore implements Engine {
     log.onAlarm = () => this.#emit({ type: 'alarms' });
     const directory: Directory = new Directory(this.#api, vault, self.server, { account: accountId, aik }, log);
     const packages = new KeyPackages(this.home, this.#api, vault, engine, { ...packageLimits, ...this.options.packages });
+    const hushes = new Hushes((room) => directory.roster(room));
+    const known = await vault.get<People>('meta', 'people');
+    if (known?.hushes) hushes.learn(known.hushes);
     const ended = new AbortController();
     const files = new Files(this.home, this.#api, vault, (happening) => this.#emit(happening), ended.signal, this.options.fileBudget);
-    const threads = new Threads(this.home, vault, directory, accountId, files, () => this.#controls.read_receipts);
+    const threads = new Threads(this.home, vault, directory, accountId, files, () => this.#controls.read_receipts, hushes);
     const link = this.#makeLink();
     const context: RoomContext = {
-      home: this.home, api: this.#api, vault, directory, log, engine, packages, link, files, self, controls: () => this.#controls, emit: (happening) => this.#emit(happening),
+      home: this.home, api: this.#api, vault, directory, log, engine, packages, link, files, self, controls: () => this.#controls, hushes, emit: (happening) => this.#emit(happening),
     };
-    const session = new Session(self, vault, directory, log, account, packages, threads, new Keeping(this.home, vault), link, files, ended, context);
+    const session = new Session(self, vault, directory, log, account, packages, threads, new Keeping(this.home, vault), link, files, hushes, ended, context);
     directory.onNewIdentity = () => this.#background(() => this.#newIdentities(session));
     this.#session = session;
   }
@@ -514,13 +521,18 @@ export class EngineCore implements Engine {
   async #refreshPeople(): Promise<People> {
     const session = this.#need();
     const before = await session.vault.get<People>('meta', 'people');
-    const [direct, groups, blocks] = await Promise.all([this.#api.rooms(), this.#api.groups(), this.#api.blocks()]);
+    const [direct, groups, blocks, restricted] = await Promise.all([
+      this.#api.rooms(), this.#api.groups(), this.#api.blocks(), this.#api.restricted(),
+    ]);
+    const hushes = restricted.map(({ account }) => account);
+    session.hushes.learn(hushes);
+    this.home.tell({ say: 'hushes', accounts: hushes } satisfies TabMessage);
     const rooms: KnownRoom[] = [];
     for (const room of [...direct, ...groups]) {
       if (await this.#believed(session, room)) rooms.push({ ...room, group_info: null });
     }
     const gone = (before?.rooms ?? []).filter((one) => one.group && !rooms.some((room) => room.room === one.room));
-    const people: People = { rooms: [...rooms, ...gone.map((room) => ({ ...room, writable: false, left: true }))], blocks };
+    const people: People = { rooms: [...rooms, ...gone.map((room) => ({ ...room, writable: false, left: true }))], blocks, hushes };
     await session.vault.save('meta', 'people', people);
     for (const room of gone) if (!room.left) await session.room(room.room).left('You are no longer in this group.');
     if (session.leading) for (const room of rooms) if (room.group?.role === 'owner' && room.epoch === null) session.room(room.room).begin();
@@ -554,12 +566,13 @@ export class EngineCore implements Engine {
     return {
       room: room.room, kind: room.group ? 'group' : 'direct', group: room.group && groupFacts(room.group, room.left === true),
       people: room.accounts, ...who,
-      writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread, answered: thread.answered === true,
+      writable: room.writable, ready: mayBegin || (await here.hasGroup()), unread: thread.unread - (thread.quiet ?? 0), answered: thread.answered === true,
       ...(await session.keeping.shown(room.room, thread)),
       timer_s: thread.timer?.seconds ?? 0,
       unread_from: thread.unread === 0 ? null : placeAfter(thread.readSeq),
       last: thread.last && { kind: lastKind(thread.last.kind), text: thread.last.text, mine: thread.last.mine, at_ms: thread.last.atMs, ...(thread.last.files ? { files: thread.last.files } : {}) },
-      blocked: blocks.some((one) => one.account === who.account), deleted: thread.deleted,
+      blocked: blocks.some((one) => one.account === who.account),
+      restricted: room.accounts.map(({ account }) => account).filter((account) => session.hushes.has(account)), deleted: thread.deleted,
     };
   }
 
@@ -810,6 +823,17 @@ export class EngineCore implements Engine {
       return null;
     },
     blocks: () => this.#api.blocks(),
+    restrict: async ({ account }) => {
+      await this.#api.restrict(account);
+      await this.#refreshPeople();
+      return null;
+    },
+    unrestrict: async ({ account }) => {
+      await this.#api.unrestrict(account);
+      await this.#refreshPeople();
+      return null;
+    },
+    restricted: () => this.#api.restricted(),
     notices: () => this.#api.notices(),
     dismiss_notice: async ({ id }) => {
       await this.#api.dismiss(id);

@@ -143,7 +143,8 @@ export function threadAfter(thread: Thread, row: MessageRecord, outcome: Extract
       return { ...thread, last: relined(last, base) };
     case 'delete': {
       const unread = !base.mine && base.seq! > thread.readSeq ? Math.max(0, thread.unread - 1) : thread.unread;
-      return { ...thread, unread, last: relined(last?.about === base.id ? under : last, base) };
+      const counted = unread < thread.unread && base.quiet ? { quiet: Math.max(0, (thread.quiet ?? 0) - 1) } : {};
+      return { ...thread, unread, ...counted, last: relined(last?.about === base.id ? under : last, base) };
     }
     case 'unlike':
       return last?.about === base.id && last.by === row.sender ? { ...thread, last: under } : thread;

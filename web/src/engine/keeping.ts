@@ -13,9 +13,9 @@ const LOOSE: Kept = { pinnedMs: null, muted: false, archivedAtMs: null };
 export interface Shown { pinned: boolean; muted: boolean; archived: boolean; draft: string }
 export interface Change { pinned?: boolean; muted?: boolean; archived?: boolean }
 
-/** An archived chat comes back with the next message, unless it is muted. */
-export function isArchived({ archivedAtMs, muted }: Kept, thread: Pick<Thread, 'last'>): boolean {
-  return archivedAtMs !== null && (muted || (thread.last?.atMs ?? 0) <= archivedAtMs);
+/** An archived chat comes back with the next message, unless it is muted or this person restricts who wrote it. */
+export function isArchived({ archivedAtMs, muted }: Kept, thread: Pick<Thread, 'last' | 'loudMs'>): boolean {
+  return archivedAtMs !== null && (muted || (thread.loudMs ?? thread.last?.atMs ?? 0) <= archivedAtMs);
 }
 
 export class Keeping {

@@ -93,6 +93,8 @@ export interface MessageRecord {
   edits?: { id: string; seq: number }[];
   reactions?: ReactionRecord[];
   forwarded?: number;
+  /** of somebody whom this person restricted when it came: it counts as unread nowhere */
+  quiet?: true;
   /** it disappears so many seconds after reading; and when, once that is counted */
   expiresS?: number;
   expiresMs?: number;
@@ -131,6 +133,10 @@ export interface Thread {
   deliveredPos: number;
   readSeq: number;
   unread: number;
+  /** so many of the unread are of people whom this person restricts: they count nowhere */
+  quiet?: number;
+  /** when somebody else wrote last, while the newest line is of such a person: what brings an archived chat back */
+  loudMs?: number;
   last: LastRecord | null;
   lastId: Bytes | null;
   /** newest message of somebody else, and the newest of them that was read here */

@@ -19,6 +19,7 @@ import { DirectoryRefused, isRefusal, type Directory } from './directory';
 import { Problem } from './errors';
 import { Folding } from './folding';
 import type { Home, Write } from './home';
+import { stirred, type Hushes } from './hushes';
 import type { KeyLog } from './key-log';
 import type { Link } from './link';
 import {
@@ -46,6 +47,7 @@ export interface RoomContext {
   link: Link;
   files: Files;
   controls(): Controls;
+  hushes: Hushes;
   self: Self;
   emit(happening: Happening): void;
 }
@@ -379,14 +381,17 @@ export class Room {
 
   /** Stores a genuine message, or what it does to an earlier one, in one transaction with everything that belongs to it. */
   async #keep(message: Genuine, pos: number, thread: Thread, state: Write[]): Promise<void> {
-    const { self } = this.context;
-    const { row, timer } = await this.#timed(rowOf(message, pos, self.account), message.content, thread);
+    const { self, hushes } = this.context;
+    const { row: made, timer } = await this.#timed(rowOf(message, pos, self.account), message.content, thread);
+    const counts = !made.mine && made.kind !== 'effect' && made.kind !== 'info';
+    const hushed = hushes.has(made.sender);
+    const row: MessageRecord = counts && hushed ? { ...made, quiet: true } : made;
     const next: Thread = {
       ...thread, ...timer, seq: message.frank.roomSeq, timestampMs: this.#floor(row.atMs, thread), lastId: message.id,
       ahead: row.atMs > this.context.home.now() + CLOCK_AHEAD_MS,
       baseSeq: thread.baseSeq === 0 ? message.frank.roomSeq : thread.baseSeq,
       headSeq: Math.max(thread.headSeq, message.frank.roomSeq), deleted: thread.deleted && row.kind === 'effect',
-      unread: thread.unread + (row.mine || row.kind === 'effect' || row.kind === 'info' ? 0 : 1),
+      unread: thread.unread + Number(counts), ...(row.quiet ? { quiet: (thread.quiet ?? 0) + 1 } : {}),
       answered: thread.answered === true || (row.mine && row.kind !== 'effect'),
       ...(row.mine || row.kind === 'effect' ? {} : { theirs: { id: message.id, seq: message.frank.roomSeq } }),
     };
@@ -394,7 +399,7 @@ export class Room {
     await this.#writeRow(row, next, [...state, ...told]);
     if (!row.mine) this.#whispers.seen();
     // What somebody new sends stays closed until it is wanted, and in a group anybody may be new.
-    if (next.answered && !(await this.context.directory.roster(this.id)).roles) await this.context.files.arrived(this.id, row);
+    if (next.answered && !hushed && !(await this.context.directory.roster(this.id)).roles) await this.context.files.arrived(this.id, row);
     await this.context.log.hear(message.content.extensions.get(EXT_TREE_HEAD));
   }
 
@@ -429,7 +434,8 @@ export class Room {
     const folding = new Folding(vault, this.id, home.now(), thread);
     await folding.add(key, row);
     const told = folding.foreign > 0 ? [await this.#infoRow(FOREIGN_EDIT, row.pos, row.seq ?? 0, row.atMs)] : [];
-    await vault.write(...state, ...writes, ...(await folding.writes()), ...told, await this.#putThread(folding.thread));
+    const after = stirred(thread, folding.thread, this.context.hushes.has(row.sender));
+    await vault.write(...state, ...writes, ...(await folding.writes()), ...told, await this.#putThread(after));
     emit({ type: 'thread', room: this.id });
     emit({ type: 'chats' });
   }
@@ -719,7 +725,7 @@ export class Room {
   typing(): void {
     this.#later(async () => {
       const busy = this.#stopped || this.#inFlight !== null || (await this.outbox()).some((record) => record.stage !== 'failed');
-      if (!busy && this.#whispers.mayTellTyping()) await this.#whisper((head) => this.#whispers.typing(head), []);
+      if (!busy && (await this.#whispers.mayTellTyping())) await this.#whisper((head) => this.#whispers.typing(head), []);
     });
   }
 

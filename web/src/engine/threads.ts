@@ -10,6 +10,7 @@ import type { Files } from './attachments/files';
 import type { Directory } from './directory';
 import { baseOf, selected } from './effects';
 import type { Home } from './home';
+import type { Hushes } from './hushes';
 import { frankOf } from './receive';
 import {
   newThread, padded, type KeptMessage, type MessageRecord, type OutboxRecord, type ReadByOthers, type Thread,
@@ -35,7 +36,8 @@ export class Threads {
     private readonly account: string,
     private readonly files: Files,
     /** What others have read is shown to those who tell it themselves. */
-    private readonly showsReads: () => boolean = () => false,
+    private readonly showsReads: () => boolean,
+    private readonly hushes: Hushes,
   ) {}
 
   async thread(room: string): Promise<Thread> {
@@ -207,7 +209,7 @@ export class Threads {
       this.vault.remove('messages', key), ...(isMessageId(value.id) ? [this.vault.remove('meta', `mid/${value.id}`)] : []),
     ]);
     const cleared: Thread = {
-      ...thread, baseSeq: thread.headSeq + 1, readSeq: thread.headSeq, unread: 0, last: null, deleted: true,
+      ...thread, baseSeq: thread.headSeq + 1, readSeq: thread.headSeq, unread: 0, quiet: 0, last: null, deleted: true,
     };
     await this.vault.write(...writes, ...removals, ...held.map(({ key }) => this.vault.remove('meta', key)), await this.vault.put('meta', `thread/${room}`, cleared));
   }
@@ -223,7 +225,9 @@ export class Threads {
     if (thread.unread === 0) return false;
     await countRead(this.vault, room, placeAfter(thread.readSeq), this.home.now());
     await this.vault.write(await this.vault.put('meta', `thread/${room}`, {
-      ...thread, unread: 0, readSeq: thread.headSeq, ...(thread.theirs ? { seen: thread.theirs } : {}),
+      ...thread, unread: 0, quiet: 0, readSeq: thread.headSeq,
+      // What is read while somebody is restricted is not made up for afterwards.
+      ...(thread.theirs && (await this.hushes.open(room)) ? { seen: thread.theirs } : {}),
     } satisfies Thread));
     return true;
   }

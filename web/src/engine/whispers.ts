@@ -12,6 +12,7 @@ import { storedAt } from './compose';
 import type { Controls, Happening } from './contract';
 import type { Directory } from './directory';
 import type { Home, Write } from './home';
+import type { Hushes } from './hushes';
 import type { Processed } from './mls';
 import type { ReadByOthers, Thread, Told } from './records';
 import type { Vault } from './vault';
@@ -24,6 +25,7 @@ export interface WhisperContext {
   vault: Vault;
   directory: Directory;
   controls(): Controls;
+  hushes: Hushes;
   emit(happening: Happening): void;
 }
 
@@ -42,9 +44,10 @@ export class Whispers {
   // ---- telling ----------------------------------------------------------------------------------------------------
 
   /** True when it may be told now that this person writes; it then counts as told. */
-  mayTellTyping(): boolean {
+  async mayTellTyping(): Promise<boolean> {
     const now = this.context.home.now();
     if (!this.context.controls().typing || now - this.#lastTyping < TYPING_EVERY_MS) return false;
+    if (!(await this.context.hushes.open(this.room))) return false;
     this.#lastTyping = now;
     return true;
   }
@@ -55,9 +58,9 @@ export class Whispers {
 
   /** What is to be told about reading, and what is remembered of it; null: nothing. */
   async owed(thread: Thread): Promise<{ content(head: Head): Bytes; told: Write } | null> {
-    const { vault, controls } = this.context;
+    const { vault, controls, hushes } = this.context;
     const { seen } = thread;
-    if (!seen || !controls().read_receipts) return null;
+    if (!seen || !controls().read_receipts || !(await hushes.open(this.room))) return null;
     const told = await vault.get<Told>('meta', `told/${this.room}`);
     const fresh = told === null || seen.seq > told.seq;
     if (!fresh && !(this.#seen && told.again)) return null;
@@ -80,6 +83,7 @@ export class Whispers {
     const content = this.#opened(plaintext, sender.account);
     if (content === null || account === this.self) return;
     this.seen();
+    if (!(await this.context.hushes.open(this.room))) return;
     const signal = signalOf(content);
     const controls = this.context.controls();
     if (signal?.what === 'typing' && controls.typing) {

@@ -28,7 +28,7 @@ export interface Person {
 export type Sheet =
   | { kind: 'person'; person: Person }
   | { kind: 'report'; person: Person; message?: string }
-  | { kind: 'blocked'; person: Person }
+  | { kind: 'blocked' | 'restricted'; person: Person }
   | { kind: 'delete'; person: Person }
   | { kind: 'member'; room: string; account: string; mine: GroupRole }
   | { kind: 'compare'; person: Person }
@@ -135,6 +135,21 @@ export class Kith {
   async block(person: Person): Promise<void> {
     await this.engine.call('block', { account: person.account });
     await Promise.all([this.chats.load(), this.requests.load(), this.invitations.load()]);
+  }
+
+  /** Somebody whom this person restricts, as far as a chat with her is here. */
+  restricts(account: string): boolean {
+    return this.chats.value?.some((chat) => chat.restricted.includes(account)) === true;
+  }
+
+  async restrict(account: string): Promise<void> {
+    await this.engine.call('restrict', { account });
+    await this.chats.load();
+  }
+
+  async unrestrict(account: string): Promise<void> {
+    await this.engine.call('unrestrict', { account });
+    await this.chats.load();
   }
 
   #enter(phase: Phase): void {

@@ -14,6 +14,7 @@ export const SEARCH = () => import('./chats/SearchScreen.svelte');
 export const REQUESTS = () => import('./requests/RequestsScreen.svelte');
 export const REQUEST = () => import('./requests/RequestScreen.svelte');
 export const REPORT = () => import('./report/ReportSheet.svelte');
+export const RESTRICTED = () => import('./parts/RestrictedSheet.svelte');
 export const WORDS = () => import('./words/WordsSheet.svelte');
 export const SETTINGS = () => import('./settings/SettingsScreen.svelte');
 export const SETTING = () => import('./settings/SettingScreen.svelte');

@@ -2,7 +2,7 @@
 import type { Phase } from '../engine/contract';
 
 export const SETTINGS_PAGES = [
-  'profile', 'requests', 'notifications', 'devices', 'password', 'blocked', 'standing', 'protections', 'reports', 'export',
+  'profile', 'requests', 'notifications', 'devices', 'password', 'blocked', 'restricted', 'standing', 'protections', 'reports', 'export',
 ] as const;
 export type SettingsPage = (typeof SETTINGS_PAGES)[number];
 

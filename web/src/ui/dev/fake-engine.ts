@@ -4,7 +4,7 @@
  */
 import type { Args, Chat, Engine, EngineError, FileView, GroupFacts, Happening, KeyAlarm, Me, Message, Op, Outgoing, Phase, Picture, Result, SafetyNumber, Stretch } from '../../engine/contract';
 import {
-  chats, DAY, groups, groupThread, invitations, me, longThread, MY_ACCOUNT, placed, plain, QUIET, received, RECOVERY_CODE, reports, sent, TERMS, thread, NEWCOMER, unanswered, type WorldName,
+  chats, DAY, groups, groupThread, invitations, me, longThread, MY_ACCOUNT, placed, plain, QUIET, received, RECOVERY_CODE, reports, sent, TERMS, thread, ASIDE, NEWCOMER, unanswered, type WorldName,
 } from './worlds';
 import { deletedForAll, deletedHere, edited, reacted } from './fake-words';
 
@@ -73,6 +73,7 @@ export class FakeEngine implements Engine {
   #reports;
   #notices;
   #blocks: Result<'blocks'>;
+  #restricted: Result<'restricted'>;
   #devices;
 
   constructor(private readonly world: WorldName, private readonly now = Date.now()) {
@@ -81,7 +82,7 @@ export class FakeEngine implements Engine {
     this.#me = me(world, now);
     this.#chats = empty ? [] : [...chats(now), ...groups(now)];
     for (const chat of this.#chats) this.#threads.set(chat.room, chat.group ? groupThread(chat, now) : thread(chat, now));
-    for (const chat of this.#chats) if (chat.handle === NEWCOMER) this.#threads.set(chat.room, unanswered(chat, now));
+    for (const chat of this.#chats) if (chat.handle === NEWCOMER || chat.handle === ASIDE) this.#threads.set(chat.room, unanswered(chat, now));
     if (world === 'long') this.#threads.set(this.#chats[0]!.room, longThread(this.#chats[0]!, now));
     if (this.#chats[5]) this.#threads.set(this.#chats[5].room, []);
     this.#received = empty ? [] : received(now);
@@ -91,6 +92,9 @@ export class FakeEngine implements Engine {
     this.#blocks = this.#chats
       .filter((chat) => chat.blocked)
       .map(({ account, handle, display_name }) => ({ account, handle, display_name, since_ms: now - 4 * DAY }));
+    this.#restricted = this.#chats
+      .filter(({ account, restricted }) => restricted.includes(account))
+      .map(({ account, handle, display_name }) => ({ account, handle, display_name, since_ms: now - 2 * DAY }));
     this.#devices = [
       { id: this.#me.device_id, name: 'Chrome on Linux', created_ms: now - 40 * DAY, last_seen_ms: now, current: true },
       { id: 'phone', name: 'Firefox on Android', created_ms: now - 90 * DAY, last_seen_ms: now - DAY, current: false },
@@ -117,6 +121,19 @@ export class FakeEngine implements Engine {
 
   #regroup(room: string, change: (chat: Chat) => Chat): null {
     this.#chats = this.#chats.map((chat) => (chat.room === room ? change(chat) : chat));
+    this.#tell({ type: 'chats' });
+    return null;
+  }
+
+  #hush(account: string, hushed: boolean): null {
+    const known = this.#chats.flatMap(({ people }) => people).find((one) => one.account === account) ?? this.#chats.find((chat) => chat.account === account);
+    this.#restricted = this.#restricted.filter((one) => one.account !== account);
+    if (hushed) this.#restricted.push({ account, handle: known?.handle ?? '', display_name: known?.display_name ?? '', since_ms: Date.now() });
+    this.#chats = this.#chats.map((chat) => {
+      const here = chat.account === account || chat.people.some((one) => one.account === account);
+      const others = chat.restricted.filter((one) => one !== account);
+      return here ? { ...chat, restricted: hushed ? [...others, account] : others } : chat;
+    });
     this.#tell({ type: 'chats' });
     return null;
   }
@@ -219,7 +236,7 @@ export class FakeEngine implements Engine {
       const room = `room-${request}`;
       const { account, handle, display_name } = from;
       this.#chats = [
-        { room, kind: 'direct', group: null, people: [], account, handle, display_name, writable: true, ready: true, ...QUIET, last: null, blocked: false, deleted: false },
+        { room, kind: 'direct', group: null, people: [], account, handle, display_name, writable: true, ready: true, ...QUIET, last: null, deleted: false },
         ...this.#chats,
       ];
       this.#received = this.#received.filter((known) => known !== from);
@@ -244,6 +261,9 @@ export class FakeEngine implements Engine {
       return null;
     },
     blocks: async () => this.#blocks,
+    restrict: async ({ account }) => this.#hush(account, true),
+    unrestrict: async ({ account }) => this.#hush(account, false),
+    restricted: async () => this.#restricted,
     notices: async () => this.#notices,
     dismiss_notice: async ({ id }) => {
       this.#notices = this.#notices.filter((notice) => notice.id !== id);
@@ -264,7 +284,7 @@ export class FakeEngine implements Engine {
       const room = crypto.randomUUID();
       this.#chats = [{
         room, kind: 'group', group, people: [mine], account: '', handle: '', display_name: name, writable: true, ready: true,
-        ...QUIET, last: null, blocked: false, deleted: false,
+        ...QUIET, last: null, deleted: false,
       }, ...this.#chats];
       this.#threads.set(room, []);
       this.#tell({ type: 'chats' });

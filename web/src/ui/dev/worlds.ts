@@ -71,7 +71,7 @@ const protections = (now: number) => {
 };
 
 /** A chat in which nothing is new and nothing was set. */
-export const QUIET = { unread: 0, unread_from: null, answered: true, pinned: false, muted: false, archived: false, timer_s: 0, draft: '' };
+export const QUIET = { blocked: false, restricted: [] as string[], unread: 0, unread_from: null, answered: true, pinned: false, muted: false, archived: false, timer_s: 0, draft: '' };
 
 interface Extra { handle: string; name: string; unread?: number; at: number; last: string; mine?: boolean; over?: Partial<Chat> }
 
@@ -89,11 +89,12 @@ export function chats(now: number): Chat[] {
     { handle: 'kai', name: 'Kai', at: 12 * DAY, last: 'hello?', over: { blocked: true, writable: false } },
     { handle: 'old.chat', name: 'Jo Park', at: 20 * DAY, last: 'bye', over: { deleted: true, writable: false } },
     { handle: NEWCOMER, name: 'Sunny Reed', at: 25 * DAY, last: 'Look what I have: https://files.example.com/free', over: { answered: false } },
+    { handle: ASIDE, name: 'Rae Moreno', unread: 2, at: HOUR, last: 'why are you not answering', over: { restricted: [uuid(209)] } },
   ];
   return people.map(({ handle, name, unread = 0, at, last, mine = false, over = {} }, n) => ({
     room: uuid(100 + n), kind: 'direct' as const, group: null, people: [], account: uuid(200 + n), handle, display_name: name, writable: true, ready: true, ...QUIET, unread,
     unread_from: unread > 0 ? placed(SCRIPT.length + 1 - unread) : null,
-    last: { kind: 'text' as const, text: last, mine, at_ms: now - at }, blocked: false, deleted: false, ...over,
+    last: { kind: 'text' as const, text: last, mine, at_ms: now - at }, deleted: false, ...over,
   }));
 }
 
@@ -102,7 +103,7 @@ const NAMES = ['Maya Lindqvist', 'דנה לוי!', 'Maximiliana Konstantinopolit
 /** Groups: one of mine, one in which only admins write, one that I left. */
 export function groups(now: number): Chat[] {
   const group = (n: number, name: string, role: GroupRole, over: Partial<Chat>, left = false): Chat => ({
-    room: uuid(150 + n), kind: 'group', account: '', handle: '', display_name: name, ...QUIET, blocked: false, deleted: false,
+    room: uuid(150 + n), kind: 'group', account: '', handle: '', display_name: name, ...QUIET, deleted: false,
     group: {
       name, description: n === 0 ? 'Who opens the hall, who brings what, and who stays to tidy up' : '', posting: n === 1 ? 'admins' : 'everyone',
       approval: n === 0, role, created_ms: now - 80 * DAY, photo: n === 0 ? 1 : null, left,
@@ -136,6 +137,8 @@ export function invitations(now: number): GroupInvitation[] {
 
 /** Somebody who was accepted and not yet answered. */
 export const NEWCOMER = 'sunny';
+/** Somebody whom I restrict. */
+export const ASIDE = 'rae.m';
 
 interface Line { text: string; mine?: boolean; at: number; over?: Partial<Message> }
 

@@ -22,6 +22,8 @@ async function ready(asked: Promise<Stretch>): Promise<Stretch> {
   return stretch;
 }
 
+export type Veiled = 'new' | 'restricted';
+
 export class Thread {
   selected = $state<string | null>(null);
   replyTo = $state.raw<Message | null>(null);
@@ -155,7 +157,7 @@ export class Thread {
   async read(unread: number, unread_from: string | null): Promise<void> {
     const reading = this.atEnd && this.page.value?.newer === false && document.visibilityState === 'visible';
     this.mark = marked(this.mark, { unread, unread_from }, reading);
-    if (!reading || unread === 0) return;
+    if (!reading || unread_from === null) return;
     try {
       await this.kith.engine.call('mark_read', { room: this.room });
     } catch (error) {
@@ -176,10 +178,15 @@ export class Thread {
   }
 
   /**
-   * Whether somebody is new to this person, so that what they send stays closed until it is wanted: in a direct chat until it was
-   * answered, in a group for people under 18 until they have a chat with its sender.
+   * Why what somebody sends stays closed until it is wanted: who is restricted always; who is new in a direct chat until it was
+   * answered, and in a group for people under 18 until they have a chat with its sender.
    */
-  isNew(chat: Chat, account: string): boolean {
+  veils(chat: Chat, account: string): Veiled | null {
+    if (chat.restricted.includes(account)) return 'restricted';
+    return this.#isNew(chat, account) ? 'new' : null;
+  }
+
+  #isNew(chat: Chat, account: string): boolean {
     if (!chat.group) return !chat.answered && !this.#wrote;
     return this.kith.isMinor() && !this.kith.chats.value?.some((one) => one.kind === 'direct' && one.account === account && !one.blocked);
   }
