@@ -53,6 +53,7 @@ def test_who_is_restricted_waits_among_the_requests_and_never_learns_of_it(meet:
     cat = meet("Cat Friend")
     cat.request(ann.handle, "Hello Ann")
     ann.accept("Cat Friend")
+    ann.reads("Hello Ann")
     ann.say("Hello Cat")
     ann.open_chat("Ben Rough")
     ann.say("Hello Ben")
