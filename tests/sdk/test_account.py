@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from kith.sdk import Client, NotSignedIn, Refused, WrongCredentials
+from kith.sdk.api import Api
 from sdk.meeting import PASSWORD, Meeting, asked_by, next_message
 
 NEW_PASSWORD = "eleven slow blue kettles"
@@ -64,6 +66,32 @@ def test_a_new_password_signs_the_others_out(meeting: Meeting) -> None:
             await tries(meeting.client("cat3"), meeting.origin, handle, code)
             with pytest.raises(Refused, match="this device"):
                 await cat.remove_device(only.id)
+
+    asyncio.run(story())
+
+
+def test_signing_in_again_shows_that_one_was_here_before(meeting: Meeting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the server it was got from, and to no other; so a crowd that guesses keeps no program out."""
+    brought = list[object]()
+    really = Api.call
+
+    async def call(self: Api, kind: Any, method: str, path: str, body: Any = None, **how: Any) -> Any:
+        if path == "/sessions":
+            brought.append(body.get("known_device"))
+        return await really(self, kind, method, path, body, **how)
+
+    monkeypatch.setattr(Api, "call", call)
+
+    async def story() -> None:
+        async with meeting.client("kay") as kay, meeting.client("kay2") as other:
+            code = await meeting.join(kay, "kay")
+            first = kay._known_at(kay.api.origin)
+            await other.sign_in(meeting.origin, kay.handle, PASSWORD, recovery_code=code)
+            await kay.sign_in(meeting.origin, kay.handle, PASSWORD, recovery_code=code)
+            assert first is not None
+            assert brought == [None, first]
+            assert kay._known_at(kay.api.origin) not in (None, first)
+            assert kay._known_at("https://elsewhere.example") is None
 
     asyncio.run(story())
 

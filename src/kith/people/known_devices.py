@@ -1,8 +1,9 @@
 """Devices on which somebody signed in before: they keep tries of their own while others guess at her password.
 
 Whoever guesses from many addresses uses up what a handle has. Without this its owner would be locked out; with a list
-of her addresses instead, guessing would tell who is where. So the device itself holds the proof, as a cookie (after
-OWASP's "device cookies"); the server stores nothing. It names nobody, and opens nothing without the password.
+of her addresses instead, guessing would tell who is where. So the device itself holds the proof, a browser as a cookie
+(after OWASP's "device cookies"), a program among its records; the server stores nothing. It names nobody, and opens
+nothing without the password.
 
 `nonce.since_ms.mac`, all in hexadecimal or decimal digits; the MAC covers the account as well.
 """

@@ -58,6 +58,7 @@ class Limits:
     sign_in_pair: Rate = rate(
         10, MINUTE, "sign-ins at one handle from one address; lets the owner in while others guess"
     )
+    known_devices_handle: Rate = rate(60, MINUTE, "tries at one handle on all devices it was signed in on, by each way")
     recovery_global: Rate = rate(300, SECOND, "recoveries from everywhere")
     recovery_address: Rate = rate(20, MINUTE, "recoveries from one address")
     recovery_handle: Rate = rate(10, 6 * MINUTE, "recoveries of one handle")

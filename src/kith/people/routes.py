@@ -79,6 +79,10 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         return f"{type(self).__name__}(…)"
 
 
+Known = Annotated[str, Meta(max_length=known_devices.MAX_COOKIE)] | None
+"""What a program got when it signed in before; a browser has it as a cookie."""
+
+
 class AgeQuestion(Body, frozen=True):
     """Month and year of birth."""
 
@@ -112,6 +116,7 @@ class SignIn(Body, frozen=True):
     password: Typed
     device_name: Typed
     bearer: bool = False
+    known_device: Known = None
 
 
 class Recover(Body, frozen=True):
@@ -123,6 +128,7 @@ class Recover(Body, frozen=True):
     device_name: Typed
     bearer: bool = False
     sign_out_others: bool = True
+    known_device: Known = None
 
 
 class NewIdentity(Body, frozen=True):
@@ -296,7 +302,7 @@ async def sign_in(
     """Sign in. A wrong handle and a wrong password cost and answer the same."""
     arrival = _arrival(request, data.device_name)
     handle = handles.normalised(data.handle) or ""
-    device = await _known_device(request, database, server, handle)
+    device = await _known_device(request, data.known_device, database, server, handle)
     await within(database, server, *_guesses("sign-in", handle or data.handle, arrival.address, server, device))
     account, stored = await database.read(_credentials, handle) or (None, None)
     matches = await _verify(server, stored, data.password)
@@ -316,9 +322,11 @@ def _credentials(reader: Reader, handle: str) -> tuple[str, str] | None:
     return None if row is None else (row.account, row.hash)
 
 
-async def _known_device(request: Asked, database: Database, server: ServerFacts, handle: str) -> str | None:
+async def _known_device(
+    request: Asked, brought: str | None, database: Database, server: ServerFacts, handle: str
+) -> str | None:
     """This device's own name for its tries, when the handle's owner signed in on it before."""
-    cookie = request.cookies.get(known_devices.COOKIE)
+    cookie = request.cookies.get(known_devices.COOKIE, brought)
     account = await database.read(facts.by_handle, handle) if cookie else None
     if cookie is None or account is None:
         return None
@@ -329,26 +337,27 @@ async def _known_device(request: Asked, database: Database, server: ServerFacts,
 def _guesses(
     what: Literal["sign-in", "recovery"], handle: str, address: str, server: ServerFacts, device: str | None
 ) -> list[Charge]:
-    """What a try counts against. On a known device nobody else's tries count, so that they lock nobody out."""
+    """What a try counts against. On a known device nobody else's tries count, so that they lock nobody out.
+
+    Neither at this handle, nor everywhere: a crowd that tries any names at all must not shut everybody out either. What
+    known devices of one account try counts together, for whoever has an account can make many.
+    """
     limits, place = server.limits, place_of(address)
-    if what == "sign-in":
-        own = [Charge(what, f"on {device}", limits.sign_in_pair)]
-        others = [
-            Charge(what, f"as {handle}", limits.sign_in_handle),
-            Charge(what, f"as {handle} from {place}", limits.sign_in_pair),
-        ]
-        general = [
-            Charge(what, "everywhere", limits.sign_in_global),
-            Charge(what, f"from {place}", limits.sign_in_address),
-        ]
-    else:
-        own = [Charge(what, f"on {device}", limits.recovery_handle)]
-        others = [Charge(what, f"as {handle}", limits.recovery_handle)]
-        general = [
-            Charge(what, "everywhere", limits.recovery_global),
-            Charge(what, f"from {place}", limits.recovery_address),
-        ]
-    return [*general, *(others if device is None else own)]
+    everywhere, from_place, handle_rate, own_rate = (
+        (limits.sign_in_global, limits.sign_in_address, limits.sign_in_handle, limits.sign_in_pair)
+        if what == "sign-in"
+        else (limits.recovery_global, limits.recovery_address, limits.recovery_handle, limits.recovery_handle)
+    )
+    if device is not None:
+        own = f"as {handle} on known devices"
+        return [Charge(what, f"on {device}", own_rate), Charge(what, own, limits.known_devices_handle)]
+    general = [
+        Charge(what, "everywhere", everywhere),
+        Charge(what, f"from {place}", from_place),
+        Charge(what, f"as {handle}", handle_rate),
+    ]
+    pair = [Charge(what, f"as {handle} from {place}", own_rate)] if what == "sign-in" else []
+    return [*general, *pair]
 
 
 @post("/recovery")
@@ -359,7 +368,7 @@ async def recover(
     arrival = _arrival(request, data.device_name)
     handle = handles.normalised(data.handle) or ""
     _good_password(data.new_password, handle)
-    device = await _known_device(request, database, server, handle)
+    device = await _known_device(request, data.known_device, database, server, handle)
     await within(database, server, *_guesses("recovery", handle or data.handle, arrival.address, server, device))
     account = await database.read(_recoverable, handle)
     hashed = await _hash(server, data.new_password)
@@ -708,9 +717,9 @@ async def _signed_in(
 ) -> Response[SessionAnswer]:
     session = Session(account=done.account, device=done.device)
     answer = await database.read(views.session_answer, session, server, arrival.token if bearer else None)
-    if bearer:
-        return Response(answer, status_code=201)
     known = known_devices.issue(server.ticket_key, done.account, database.now())
+    if bearer:
+        return Response(msgspec.structs.replace(answer, known_device=known), status_code=201)
     cookies = [
         _cookie(sessions.COOKIE, arrival.token, sessions.COOKIE_MAX_AGE_S),
         _cookie(known_devices.COOKIE, known, server.limits.known_device_ms // 1000),

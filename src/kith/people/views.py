@@ -42,13 +42,14 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer to signing up, signing in and recovering. `token` only for programs that ask for it."""
+    """The answer to signing up, signing in and recovering. `token` and `known_device` only for programs."""
 
     account_id: str
     device_id: str
     share: bytes
     me: Me
     token: str | None = None
+    known_device: str | None = None
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):

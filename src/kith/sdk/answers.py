@@ -74,6 +74,7 @@ class Session(Struct, frozen=True):
     device_id: str
     token: str
     me: Me
+    known_device: str | None = None
 
     def __repr__(self) -> str:
         """Without the token."""

@@ -247,9 +247,12 @@ class Api:
         """A new account."""
         return await self.call(answers.Session, "POST", "/accounts", {**facts, "bearer": True}, signing_in=True)
 
-    async def sign_in(self, handle: str, password: str, device_name: str) -> answers.Session:
-        """A new session of a device."""
-        body = {"handle": handle, "password": password, "device_name": device_name, "bearer": True}
+    async def sign_in(
+        self, handle: str, password: str, device_name: str, known_device: str | None = None
+    ) -> answers.Session:
+        """A new session of a device. `known_device`: what signing in gave before, where there is something."""
+        body: dict[str, Any] = {"handle": handle, "password": password, "device_name": device_name, "bearer": True}
+        body |= {} if known_device is None else {"known_device": known_device}
         return await self.call(answers.Session, "POST", "/sessions", body, signing_in=True)
 
     async def recover(self, **facts: str) -> answers.Session:

@@ -36,6 +36,7 @@ from kith.sdk.key_log import KeyLog
 from kith.sdk.link import Link, delay_s
 from kith.sdk.outbox import TOO_LONG, Carried, Outbox
 from kith.sdk.records import (
+    KnownRecord,
     MessageRecord,
     OutboxRecord,
     Roster,
@@ -294,7 +295,7 @@ class Client:
         if recovery_code is not None:
             read_code(recovery_code)
         async with Api(origin, tls=self._tls) as api:
-            answer = await api.sign_in(handle, password, device_name)
+            answer = await api.sign_in(handle, password, device_name, self._known_at(api.origin))
             if answer.me.has_identity and recovery_code is None and show_code is None:
                 api.token = answer.token
                 await api.sign_out()
@@ -309,9 +310,9 @@ class Client:
         """Set a new password with the recovery code, and sign in."""
         auth = b64(recovery_auth(read_code(recovery_code)))
         async with Api(origin, tls=self._tls) as api:
-            answer = await api.recover(
-                handle=handle, recovery_auth=auth, new_password=new_password, device_name=device_name
-            )
+            facts = {"handle": handle, "recovery_auth": auth, "new_password": new_password, "device_name": device_name}
+            known = self._known_at(api.origin)
+            answer = await api.recover(**facts, **({} if known is None else {"known_device": known}))
             origin = api.origin
         await self._signed_in(origin, answer)
         await self._set_up(recovery_code)
@@ -330,7 +331,14 @@ class Client:
         with vault.transaction():
             vault.clear()
             vault.put("account", "session", session)
+            if answer.known_device is not None:
+                vault.put("account", "known", KnownRecord(origin=origin, known=answer.known_device))
         self._begin(session)
+
+    def _known_at(self, origin: str) -> str | None:
+        """What shows this server that its account was signed in here before; no other server gets it."""
+        record = self._need_vault().get("account", "known", KnownRecord)
+        return record.known if record is not None and record.origin == origin else None
 
     @property
     def ready(self) -> bool:
@@ -437,8 +445,11 @@ class Client:
             await self.api.me()
         except NotSignedIn:
             vault = self._need_vault()
+            known = vault.get("account", "known", KnownRecord)
             with vault.transaction():
                 vault.clear()
+                if known is not None:  # it opens nothing, and signing in again may need it
+                    vault.put("account", "known", known)
             self._session = None
             self.outbox.give_up(NotSignedIn(_SIGNED_OUT))
             await self._tell()

@@ -27,6 +27,17 @@ class SessionRecord(Record, frozen=True, kw_only=True):
         return f"SessionRecord({self.handle!r} at {self.origin!r})"
 
 
+class KnownRecord(Record, frozen=True, kw_only=True):
+    """account/known: what shows a server that an account was signed in on this device before."""
+
+    origin: str
+    known: str
+
+    def __repr__(self) -> str:
+        """Without it."""
+        return f"KnownRecord({self.origin!r})"
+
+
 class KeyRecord(Record, frozen=True, kw_only=True):
     """keys/aik and keys/device: an Ed25519 seed; `added_ms` and `registered` are the device's."""
 
