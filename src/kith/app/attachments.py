@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -31,7 +30,7 @@ class Lost(NamedTuple):
 
 def report(data: Path, *, whole: bool, lies: Storage | None = None) -> tuple[str, bool]:
     """What to say of the attachments of a server, running or not, and whether all are there. `whole`: read them all."""
-    storage = lies or _storage(data)
+    storage = lies or blob_s3.configured(Settings.load(data / "kith.toml"), data)
     wanted = _stored(data)
     try:
         suspects = [Lost(one, why) for one in wanted if (why := _flaw(storage, one, whole=whole))]
@@ -49,18 +48,12 @@ def report(data: Path, *, whole: bool, lies: Storage | None = None) -> tuple[str
 
 def after_restore(data: Path) -> str:
     """A sentence for who restored, empty when nothing is lost. A bucket is not asked: it may be far."""
-    if os.environ.get("KITH_BLOBS", Settings.load(data / "kith.toml").blobs):
+    if blob_s3.elsewhere(Settings.load(data / "kith.toml")):
         return f" Whether the bucket has all attachments, says: kith attachments --data {data}."
     said, all_there = report(data, whole=False)
     if all_there:
         return ""
     return f" Attachments: {said.splitlines()[-1]} For their names: kith attachments --data {data}."
-
-
-def _storage(data: Path) -> Storage:
-    settings = Settings.load(data / "kith.toml")
-    where = os.environ.get("KITH_BLOBS", settings.blobs)
-    return blob_s3.storage(where, settings.blobs_key_file, data / "blobs")
 
 
 def _stored(data: Path) -> list[Stored]:

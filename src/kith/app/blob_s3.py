@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from kith.app.keys import read_secret
-from kith.app.settings import SettingsError
+from kith.app.settings import Settings, SettingsError
 from kith.messaging.blob_format import DamagedError
 from kith.messaging.blob_storage import Folder, FolderAppending, Storage, StorageAwayError
 
@@ -60,6 +60,16 @@ class Place(NamedTuple):
         if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or options or not known_endpoint:
             raise SettingsError(_WRONG)
         return cls(parts.netloc, parts.path.strip("/"), endpoint, region)
+
+
+def elsewhere(settings: Settings) -> str:
+    """The setting that names another place than the server's own folder; empty for that."""
+    return os.environ.get("KITH_BLOBS", settings.blobs)
+
+
+def configured(settings: Settings, data: Path) -> Storage:
+    """Where the server with this folder keeps attachments."""
+    return storage(elsewhere(settings), settings.blobs_key_file, data / "blobs")
 
 
 def storage(setting: str, key_file: str, folder: Path, environment: Mapping[str, str] = os.environ) -> Storage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -163,15 +162,20 @@ class BlobFacts:
             raise Problem("read_only", blob_routes.AWAY, retry_after_ms=blob_routes.RETRY_MS) from flaw
 
 
+def _settings(data: Path) -> Settings:
+    """The settings, if every rule that they name exists."""
+    settings = Settings.load(data / "kith.toml")
+    if unknown := sorted(set(settings.rules) - RULE_IDS):
+        raise SettingsError(f"There is no rule {', '.join(unknown)}. Rules: {', '.join(sorted(RULE_IDS))}.")
+    return settings
+
+
 class Kith:
     """One server: its settings, keys, database, applications and jobs."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.settings = Settings.load(data / "kith.toml")
-        unknown = sorted(set(self.settings.rules) - RULE_IDS)
-        if unknown:
-            raise SettingsError(f"There is no rule {', '.join(unknown)}. Rules: {', '.join(sorted(RULE_IDS))}.")
+        self.settings = _settings(data)
         self.keys = Keys(data / "keys")
         self.disk = Disk(data, self.settings.disk_reserve_mb)
         if danger := self.disk.check_blocks():
@@ -182,7 +186,25 @@ class Kith:
         self.database = Database(data / "kith.db", projectors())
         self.database.create_tables()
         self.watch = Watch(self.database.clock)
-        self.server = ServerFacts(
+        self.server = self._server()
+        evidence = EvidenceKey(self.keys.evidence)
+        self.office, self.submitter = self._office(evidence)
+        lies = blob_s3.configured(self.settings, data)
+        self.blobs = Keeper(self.database, lies, free=lambda: self.disk.free() - self.disk.reserve)
+        self.blob_facts = BlobFacts(self.blobs)
+        self.desk = Desk(evidence, server=self.settings.server_name, blobs=self.blob_facts, paint=Painter())
+        self.waker = self._waker()
+        self.hub = Hub(
+            self.database, self.server, self.keys, disk=self.disk, missed=self.waker.missed, came=self.waker.came
+        )
+        self.people = PeopleSide(self._people_app(), self.hub)
+        self.staff = self._staff_app()
+        self.jobs = Jobs(self.database, self._reactions(), self._chores())
+        self.database.listeners += [self.hub.listener, self.jobs.listener, self.waker.listener]
+
+    def _server(self) -> ServerFacts:
+        """What every room may know of the server."""
+        return ServerFacts(
             name=self.settings.server_name,
             origin=self.settings.origin,
             ticket_key=self.keys.tickets,
@@ -195,43 +217,32 @@ class Kith:
                 "reports": reports_flows.held,
             },
         )
-        evidence = EvidenceKey(self.keys.evidence)
+
+    def _office(self, evidence: EvidenceKey) -> tuple[Office, Submitter]:
+        """Who answers for CyberTips, and what sends them; a server whose settings could send amiss does not start."""
         username, password = self.settings.tipline.credentials()
         operator = self.settings.operator
-        self.office = Office(
+        office = Office(
             server=self.settings.server_name,
             key=evidence,
             operator=Operator(first_name=operator.first_name, last_name=operator.last_name, email=operator.email),
             destination=Destination(self.settings.tipline.endpoint, self.settings.tipline.production),
             has_credentials=bool(username and password),
         )
-        if self.office.destination.endpoint and (decision := self.office.may_send()).refused:
+        if office.destination.endpoint and (decision := office.may_send()).refused:
             raise SettingsError(f"[tipline]: {decision.reasons[0].because}")
-        self.submitter = Submitter(self.database, self.office, username, password)
-        where = os.environ.get("KITH_BLOBS", self.settings.blobs)
-        lies = blob_s3.storage(where, self.settings.blobs_key_file, data / "blobs")
-        self.blobs = Keeper(self.database, lies, free=lambda: self.disk.free() - self.disk.reserve)
-        self.blob_facts = BlobFacts(self.blobs)
-        self.desk = Desk(evidence, server=self.settings.server_name, blobs=self.blob_facts, paint=Painter())
-        self.waker = Waker(
+        return office, Submitter(self.database, office, username, password)
+
+    def _waker(self) -> Waker:
+        """What wakes devices that are not connected."""
+        email = self.settings.operator.email
+        return Waker(
             self.database,
             self.keys.push,
-            contact=f"mailto:{operator.email}" if operator.email else self.settings.origin,
+            contact=f"mailto:{email}" if email else self.settings.origin,
             services=self.settings.push_services,
             connected=lambda device: self.hub.has(device),  # noqa: PLW0108  the hub is made next
         )
-        self.hub = Hub(
-            self.database,
-            self.server,
-            self.keys,
-            disk=self.disk,
-            missed=self.waker.missed,
-            came=self.waker.came,
-        )
-        self.people = PeopleSide(self._people_app(), self.hub)
-        self.staff = self._staff_app()
-        self.jobs = Jobs(self.database, self._reactions(), self._chores())
-        self.database.listeners += [self.hub.listener, self.jobs.listener, self.waker.listener]
 
     async def start(self) -> None:
         """Begin what runs by itself."""
