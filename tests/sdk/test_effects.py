@@ -72,7 +72,7 @@ class Thread:
 
     vault: Vault
     now: int = START
-    foreign: int = 0
+    foreign: list[str] = field(default_factory=list)
     seqs: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
@@ -122,11 +122,11 @@ def test_an_edit_by_another_account_is_dropped_with_a_note(vault: Vault) -> None
     thread.say(BOB, mimi.edit, idb(said), "yours")
     thread.say(BOB, mimi.delete, idb(said))
     thread.say(ALICE, mimi.delete, idb(liked))
-    assert thread.foreign == 3
+    assert thread.foreign == [BOB, BOB, ALICE]
     assert (thread.at(said).text, standing(thread.at(said))) == ("mine", {"👍": (BOB,)})
     thread.say(BOB, mimi.delete, idb(liked))
     thread.say(ALICE, mimi.edit, idb(said), "still mine")
-    assert (thread.at(said).text, standing(thread.at(said)), thread.foreign) == ("still mine", {}, 3)
+    assert (thread.at(said).text, standing(thread.at(said)), len(thread.foreign)) == ("still mine", {}, 3)
 
 
 def test_a_deletion_names_the_first_version_and_takes_every_version_with_it(vault: Vault) -> None:
@@ -163,7 +163,7 @@ def test_what_the_program_says_itself_is_nobodys_to_change(vault: Vault) -> None
         thread.say(ALICE, mimi.edit, idb(target), "words in its mouth")
         thread.say(ALICE, mimi.delete, idb(target))
         thread.say(ALICE, mimi.reaction, idb(target), "👍")
-    assert (thread.at(line).text, thread.at(line).reactions, thread.foreign) == ("Ann joined the group.", (), 0)
+    assert (thread.at(line).text, thread.at(line).reactions, thread.foreign) == ("Ann joined the group.", (), [])
 
 
 @pytest.mark.parametrize(
@@ -254,12 +254,15 @@ def test_an_effect_waits_for_its_target_a_bounded_time_and_in_bounded_number(vau
     thread = Thread(vault)
     for number in range(MAX_HELD + 9):
         thread.take(row(made(BOB, mimi.edit, b"\x01" * 32, "flood"), 10 + number))
-    assert len(vault.keys("meta", "held/")) == MAX_HELD
-    thread.take(edit)
+    assert len(vault.keys("meta", "held/")) == len(vault.keys("meta", "holds/")) == MAX_HELD
+    for number in range(MAX_HELD - 1):
+        thread.take(row(made(ALICE, mimi.edit, b"\x01" * 32, "flood"), 100 + number))
+    thread.take(edit)  # one's own flood takes one's own places, and nobody else's
     thread.take(said)
-    assert thread.at(said).text == "one"
+    assert thread.at(said).text == "two"
+    assert len(vault.keys("meta", "held/")) == len(vault.keys("meta", "holds/")) == 2 * MAX_HELD - 1
     thread.now += HELD_MS + 1
-    again = row(made(ALICE, mimi.text, "later"), 200)
+    again = row(made(ALICE, mimi.text, "later"), 300)
     thread.take(row(made(ALICE, mimi.edit, idb(again), "later still"), 201))  # those over time made room
     thread.take(again)
     assert thread.at(again).text == "later still"

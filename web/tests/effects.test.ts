@@ -67,7 +67,7 @@ class Store {
     for (const { key, row } of arrivals) {
       const folding = new Folding(this.vault, ROOM, START, this.thread);
       await folding.add(key, row);
-      this.foreign += folding.foreign;
+      this.foreign += folding.foreign.size;
       this.thread = folding.thread;
       await this.vault.write(...(await folding.writes()));
     }
@@ -231,6 +231,9 @@ test('what names a message that is not here waits for it, so many and so long, a
   for (let n = 0; n < MOST_HELD + 20; n++) await store.take(script.react(THIRD, lost, '👍'));
   const held = await store.vault.range<HeldEffect>('meta', { prefix: 'held/' });
   assert.equal(held.length, MOST_HELD);
+  const kept = script.text(THEM, 'kept'); // another one's flood takes nobody else's places
+  await store.take(script.edit(THEM, kept, 'kept, changed'), kept);
+  assert.equal((await store.shown()).at(-1), 'kept, changed');
   const folding = new Folding(store.vault, ROOM, held[0]!.value.untilMs + 1, store.thread);
   await folding.add(lost.key, lost.row); // it comes too late for those that waited
   await store.vault.write(...(await folding.writes()));

@@ -8,7 +8,7 @@ import { KEPT_MS } from '../src/engine/threads';
 import { Words } from '../src/engine/words';
 import { withFiles } from '../src/protocol/attachments';
 import { equal, toHex, type Bytes } from '../src/protocol/bytes';
-import { contentOf, encodeContent, EXT_FORWARDS, MAX_CONTENT, nullPart, reactionPart, textContent, textPart, type Content } from '../src/protocol/content';
+import { contentOf, decodeContent, encodeContent, EXT_FORWARDS, MAX_CONTENT, nullPart, reactionPart, textContent, textPart, type Content } from '../src/protocol/content';
 import type { Refused } from '../src/protocol/frames';
 import { accountUri, roomUri } from '../src/protocol/uris';
 import { ELSEWHERE, ME, ROOM, Scene, SERVER, THEM } from './evil-scene';
@@ -358,7 +358,7 @@ test('what is too long to be passed on fails by itself, and what is behind it is
   desk.close();
 });
 
-test('an edit that brings a file which nobody sees here is not passed on', async () => {
+test('a file that an edit brings is shown with its words, and only so is it passed on', async () => {
   const desk = await Desk.open();
   const file = { blob: 'B'.repeat(22), expires: 0, size: 64, key: new Uint8Array(32), nonce: new Uint8Array(12), hash: new Uint8Array(32) };
   const media = { length: 40, width: null, height: null, thumbhash: null, durationMs: null, waveform: null, chunks: null, voice: false };
@@ -368,9 +368,13 @@ test('an edit that brings a file which nobody sees here is not passed on', async
   const { part, extensions } = withFiles(words, 'harmless still', [sent]);
   await desk.scene.message(await desk.scene.says('', {}, { replaces: id, part, extensions }));
   const shown = await desk.row(message.id);
-  assert.deepEqual([shown.text, shown.edited, shown.files], ['harmless still', true, []]);
-  await assert.rejects(desk.words.forward({ room: ROOM, id: message.id, rooms: [ROOM] }), { code: 'not_found' });
-  assert.deepEqual(await desk.outbox(), []);
+  assert.deepEqual([shown.text, shown.edited, shown.files.map(({ kind }) => kind)], ['harmless still', true, ['photo']]);
+  await desk.words.forward({ room: ROOM, id: message.id, rooms: [ROOM] });
+  const [waits] = await desk.outbox();
+  assert.deepEqual(decodeContent(waits!.passedOn!.content).part, part);
+  await desk.scene.message(await desk.scene.says('', {}, { replaces: id, part: textPart('words alone') }));
+  const after = await desk.row(message.id);
+  assert.deepEqual([after.text, after.files], ['words alone', []], 'what an edit takes away is not shown any more');
   desk.close();
 });
 

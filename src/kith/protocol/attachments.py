@@ -34,8 +34,11 @@ from kith.protocol.content import (
     MultiPart,
     Part,
     SinglePart,
+    bare_type,
+    is_text,
     plain_text,
 )
+from kith.protocol.uris import parse_uri
 from kith.protocol.wire import Malformed
 
 KEY: Final = 32
@@ -461,6 +464,11 @@ def shown_of(content: MimiContent, server: str) -> Shown:
     return Shown("\n".join(found.texts) if found.texts else None, tuple(files))
 
 
+def words_of(content: MimiContent) -> str:
+    """The words that a reader sees, empty when there are none. Malformed when the sender's URI is none."""
+    return shown_of(content, parse_uri(content.sender_uri)[0]).text or ""
+
+
 class _Walk:
     """Through the parts, depth-first, counting them."""
 
@@ -508,7 +516,7 @@ class _Walk:
 
 
 def _words(part: Part) -> str | None:
-    if not isinstance(part, SinglePart) or media_type(part.content_type) not in ("text/markdown", "text/plain"):
+    if not isinstance(part, SinglePart) or not is_text(part.content_type):
         return None
     try:
         return part.content.decode("utf-8")
@@ -539,7 +547,7 @@ _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
 
 def media_type(text: str) -> str:
     """A media type without parameters; what is none is unknown bytes."""
-    kind = text.split(";", maxsplit=1)[0].strip().lower()
+    kind = bare_type(text)
     return kind if _TYPE.fullmatch(kind) else "application/octet-stream"
 
 

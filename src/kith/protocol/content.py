@@ -441,14 +441,23 @@ def plain_text(content: MimiContent) -> str:
 def _words(part: Part) -> str:
     match part:
         case SinglePart():
-            is_text = part.content_type.split(";")[0].strip().lower() in ("text/markdown", "text/plain")
-            return _readable(part.content) if is_text else ""
+            return _readable(part.content) if is_text(part.content_type) else ""
         case MultiPart():
             return _joined(part.semantics, [_words(inner) for inner in part.parts])
         case NullPart() | ExternalPart():
             return ""
         case _:
             assert_never(part)
+
+
+def bare_type(content_type: str) -> str:
+    """A media type without its parameters, lower case; only blanks and tabs are space around it (RFC 9110 5.6.3)."""
+    return content_type.split(";", maxsplit=1)[0].strip(" \t").lower()
+
+
+def is_text(content_type: str) -> bool:
+    """Whether a part of this type is words."""
+    return bare_type(content_type) in ("text/markdown", "text/plain")
 
 
 def _readable(body: bytes) -> str:

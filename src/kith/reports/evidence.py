@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from kith.protocol import content as mimi
+from kith.protocol.attachments import words_of
 from kith.protocol.content import ExternalPart, MimiContent, NullPart
 from kith.protocol.franking import (
     MAX_ITEMS,
@@ -213,9 +214,15 @@ def read_exhibit(item: bytes) -> Said:
         content = mimi.decode(raw)
     except Malformed:
         return Said(kind="unreadable", text=raw.decode("utf-8", "replace"))
-    return Said(
-        kind=_kind(content), text=mimi.plain_text(content), files=_files(content), forwarded=content.times_forwarded
-    )
+    return Said(kind=_kind(content), text=_words(content), files=_files(content), forwarded=content.times_forwarded)
+
+
+def _words(content: MimiContent) -> str:
+    """What its readers saw; of a message that names no account, what anybody could see."""
+    try:
+        return words_of(content)
+    except Malformed:
+        return mimi.plain_text(content)
 
 
 def _kind(content: MimiContent) -> str:

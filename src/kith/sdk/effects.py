@@ -29,14 +29,15 @@ class Changed:
 
 
 Outcome: TypeAlias = Changed | Literal["foreign", "buried", "nothing"]
-"""foreign: of somebody else, dropped with a note. buried: it says something about what is deleted, and goes with it."""
+"""foreign: of somebody else, dropped with a note. buried: shown nowhere, because it says something about what is
+deleted, or was said once too often."""
 
 
 def base_of(via: MessageRecord) -> str | None:
     """The message that a row is, or changes; None when that is not known or there is none."""
     if via.kind != "effect":
         return via.id
-    return via.doing.base if via.doing is not None and via.doing.what != "withdraw" else None
+    return via.doing.base if via.doing is not None and via.doing.what in ("edit", "react") else None
 
 
 def doing_of(change: Change, row: MessageRecord, via: MessageRecord, base: MessageRecord) -> Doing:
@@ -60,7 +61,7 @@ def fold(row: MessageRecord, change: Change, via: MessageRecord, base: MessageRe
     """What `row` makes of `base`. Both stand in one room and were accepted, so they have numbers."""
     fresh = isinstance(change, React) and not change.instead
     if not fresh and via.sender != row.sender:
-        return "foreign" if via.sender else "nothing"
+        return "foreign" if via.sender and base.kind != "gone" else "nothing"
     reaction = _first(via) is not None
     if base.kind in ("deleted", "gone"):
         counts = isinstance(change, Edit) and not reaction and edit_counts(base.at_ms, row.at_ms, 0)
@@ -87,13 +88,15 @@ def _deleted(base: MessageRecord, row: MessageRecord) -> Outcome:
 def hidden(row: MessageRecord, kind: Literal["deleted", "gone"], keep_ms: int | None = None) -> MessageRecord:
     """The row without anything to see; its proof and bytes stay for a while, so that it can be reported."""
     bare = replace(row, kind=kind, text="", edited=False, edits=(), reactions=(), vanish_ms=None, fades_s=None)
-    return replace(bare, keep_ms=keep_ms)
+    return replace(bare, reply_to=None, forwarded=0, keep_ms=keep_ms)
 
 
 def _edited(base: MessageRecord, row: MessageRecord) -> Outcome:
     if not edit_counts(base.at_ms, row.at_ms, 0) or any(one.id == row.id for one in base.edits):
         return "nothing"
     marks = sorted([*base.edits, EditMark(id=row.id, seq=row.seq or 0)], key=lambda one: one.seq)
+    if any(one.id == row.id for one in marks[MAX_EDITS:]):
+        return "buried"
     return Changed("edit", replace(base, edited=True, edits=tuple(marks[:MAX_EDITS])))
 
 
@@ -102,14 +105,15 @@ def _reacted(base: MessageRecord, row: MessageRecord, symbols: tuple[str, ...], 
     before = next((one for one in base.reactions if one.first == first), None)
     seq = row.seq or 0
     if before is not None:
-        if before.seq >= seq:
-            return "nothing"
+        if before.seq >= seq:  # a newer word about this reaction was here first
+            return Changed("react", base)
         now = replace(before, symbols=symbols, seq=seq)
         return Changed("react", replace(base, reactions=tuple(now if one is before else one for one in base.reactions)))
     if _first(via) is not None:  # about a reaction that there was no room for
         return "nothing"
     mark = ReactionMark(first=first, since=seq, sender=row.sender, symbols=symbols, seq=seq)
-    return Changed("react", replace(base, reactions=_room_for((*base.reactions, mark), row.sender)))
+    kept = _room_for((*base.reactions, mark), row.sender)
+    return Changed("react", replace(base, reactions=kept)) if mark in kept else "nothing"
 
 
 def _room_for(marks: tuple[ReactionMark, ...], sender: str) -> tuple[ReactionMark, ...]:

@@ -12,25 +12,25 @@ from kith.protocol.changes import Withdraw, change_of
 from kith.protocol.content import closes_loop
 from kith.sdk import receive
 from kith.sdk.effects import Changed, base_of, doing_of, fold, hidden
-from kith.sdk.records import HeldEffect, MessageRecord, padded
+from kith.sdk.records import Doing, HeldEffect, Hold, MessageRecord, padded
 from kith.sdk.vault import Vault
 
 DAY_MS: Final = 24 * 3600 * 1000
 KEEP_MS: Final = 7 * DAY_MS
 """How long what was deleted, or disappeared, stays reportable here, shown nowhere."""
 MAX_HELD: Final = 64
-"""Effects of one room that wait for their target, and how long they do."""
+"""Effects of one sender that wait for their target in one room, and how long they do. Nobody takes others' places."""
 MAX_CHAIN: Final = 64
 """Answers to answers that are walked."""
 HELD_MS: Final = 7 * DAY_MS
 
 
 class Folding:
-    """One room's rows, at one moment. `foreign`: how often somebody tried to change what is not theirs."""
+    """One room's rows, at one moment. `foreign`: the accounts that tried to change what is not theirs."""
 
     def __init__(self, vault: Vault, room: str, now: int) -> None:
         self._vault, self._room, self._now = vault, room, now
-        self.foreign = 0
+        self.foreign: set[str] = set()
 
     def added(self, key: str, row: MessageRecord) -> None:
         """This row was just stored: it may change others, and others may have waited for it."""
@@ -64,7 +64,7 @@ class Folding:
         return None if name is None else self.find(name)
 
     def _settle(self, key: str, row: MessageRecord) -> None:
-        content = None if row.content is None else mimi.decode(row.content)
+        content = None if row.content is None or row.keep_ms is not None else mimi.decode(row.content)
         change = None if content is None else change_of(content)
         if change is None:
             return None
@@ -76,17 +76,18 @@ class Folding:
             # What it names waits for its own target, or is something that nothing can be done to.
             awaited = self._awaited(via[1])
             return None if awaited is None else self._hold(awaited, key, row)
-        doing = replace(row, doing=doing_of(change, row, via[1], base[1]))
-        self._vault.put("messages", key, doing)
-        outcome = fold(doing, change, via[1], base[1])
+        outcome = fold(row, change, via[1], base[1])
+        done = isinstance(outcome, Changed)
+        doing = doing_of(change, row, via[1], base[1]) if done else Doing(what="none", base=base[1].id)
+        self._vault.put("messages", key, replace(row, doing=doing))
         if isinstance(outcome, Changed):
             self._changed(*base, outcome)
-            if outcome.what == "edit":  # one more than count puts the latest away, be it this one
-                counted = {edit.id for edit in outcome.base.edits}
-                self._bury({row.id, *(edit.id for edit in base[1].edits)} - counted)
+            if outcome.what == "edit":  # one more than count puts the latest away
+                self._bury({edit.id for edit in base[1].edits} - {edit.id for edit in outcome.base.edits})
         if outcome == "buried":
             self._bury({row.id})
-        self.foreign += outcome == "foreign"
+        if outcome == "foreign":
+            self.foreign.add(row.sender)
         return None
 
     def _awaited(self, via: MessageRecord) -> str | None:
@@ -132,25 +133,45 @@ class Folding:
         if row.fades_s is not None and row.vanish_ms is None and not row.mine:
             self._put(key, replace(row, vanish_ms=self._now + row.fades_s * 1000))
 
+    def fade(self, key: str, row: MessageRecord) -> None:
+        """Its time is over: what somebody reads is hidden, of a change the bytes go soon.
+
+        A version of a message goes when the message does, or it would say less than is shown.
+        """
+        if row.kind != "effect":
+            return self.put_away(key, row, "gone")
+        base = self.find(row.doing.base) if row.doing is not None and row.doing.what == "edit" else None
+        if base is None or all(edit.id != row.id for edit in base[1].edits):
+            self._bury({row.id})
+        return None
+
     def _put(self, key: str, row: MessageRecord) -> None:
         self._vault.put("messages", key, row)
         remember_end(self._vault, key, row)
 
     def _hold(self, target: str, key: str, row: MessageRecord) -> None:
-        held = self._vault.scan("meta", f"held/{self._room}/", HeldEffect)
-        over = [place for place, one in held if one.until_ms < self._now]
-        for place in over:
+        held = self._vault.scan("meta", f"holds/{self._room}/{row.sender}/", Hold)
+        over = [(place, one) for place, one in held if one.until_ms < self._now]
+        for place, one in over:
+            self._vault.drop("meta", one.at)
             self._vault.drop("meta", place)
         if len(held) - len(over) < MAX_HELD:
-            kept = HeldEffect(key=key, until_ms=self._now + HELD_MS)
-            self._vault.put("meta", f"held/{self._room}/{target}/{padded(row.seq or 0)}", kept)
+            until_ms, at = self._now + HELD_MS, f"held/{self._room}/{target}/{padded(row.seq or 0)}"
+            self._vault.put("meta", at, HeldEffect(key=key, until_ms=until_ms))
+            self._vault.put("meta", self._hold_of(row), Hold(at=at, until_ms=until_ms))
+
+    def _hold_of(self, row: MessageRecord) -> str:
+        return f"holds/{self._room}/{row.sender}/{padded(row.seq or 0)}"
 
     def _release(self, message: str) -> None:
         """What waited for this message, in the order in which it was said."""
         for place, held in self._vault.scan("meta", f"held/{self._room}/{message}/", HeldEffect):
             self._vault.drop("meta", place)
             row = self._vault.get("messages", held.key, MessageRecord)
-            if row is not None and held.until_ms >= self._now:
+            if row is None:
+                continue
+            self._vault.drop("meta", self._hold_of(row))
+            if held.until_ms >= self._now:
                 self._settle(held.key, row)
 
 
@@ -178,5 +199,5 @@ def sweep(vault: Vault, now: int) -> set[str]:
             if row.keep_ms is not None and row.keep_ms <= now:
                 vault.put("messages", key, replace(row, content=None, frank=None, text="", keep_ms=None))
             elif row.keep_ms is None and row.vanish_ms is not None and row.vanish_ms <= now:
-                Folding(vault, key.split("/")[0], now).put_away(key, row, "gone")
+                Folding(vault, key.split("/")[0], now).fade(key, row)
     return {key.split("/")[0] for _, key in due}

@@ -173,12 +173,9 @@ def report_item(content: bytes, frank: FrankRecord) -> franking.ReportItem:
 
 def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
     """The row that a genuine message becomes. Words and files are shown; the rest cannot be shown here."""
-    content, at_ms = message.content, message.context.accepted_timestamp
+    content = message.content
     sender = parse_uri(message.context.sender_uri)[2]
     kind, words = shown(content)
-    fades_s = life_of(content)
-    # Its sender has read it, on every device.
-    vanish_ms = at_ms + fades_s * 1000 if fades_s is not None and sender == self_account else None
     return MessageRecord(
         kind="effect" if unseen(content) else kind,
         id=message.id.hex(),
@@ -192,15 +189,14 @@ def row_of(message: Genuine, pos: int, self_account: str) -> MessageRecord:
         content=message.encoded,
         frank=message.frank,
         forwarded=content.times_forwarded,
-        fades_s=fades_s,
-        vanish_ms=vanish_ms,
+        fades_s=life_of(content),
     )
 
 
 def shown(content: MimiContent) -> tuple[Kind, str]:
     """What a message of its own, or the newest version of one, shows."""
-    words, server = mimi.plain_text(content), parse_uri(content.sender_uri)[0]
-    return "text" if words or shown_of(content, server).files else "unsupported", words
+    there = shown_of(content, parse_uri(content.sender_uri)[0])
+    return "unsupported" if there.text is None and not there.files else "text", there.text or ""
 
 
 def unseen(content: MimiContent) -> bool:

@@ -204,9 +204,12 @@ class ReactionMark(Record, frozen=True, kw_only=True):
 
 
 class Doing(Record, frozen=True, kw_only=True):
-    """What an effect was found to do: `base` is the message it changes, `first` the reaction it gives or changes."""
+    """What an effect was found to do: `base` is the message it changes, `first` the reaction it gives or changes.
 
-    what: Literal["edit", "withdraw", "react"]
+    none: nothing, because it came too late, too often, or is not its sender's to do.
+    """
+
+    what: Literal["edit", "withdraw", "react", "none"]
     base: str
     first: str | None = None
 
@@ -215,6 +218,13 @@ class HeldEffect(Record, frozen=True, kw_only=True):
     """meta/held/<room>/<id>/<seq>: an effect whose target is not here yet; `key` is its row."""
 
     key: str
+    until_ms: int
+
+
+class Hold(Record, frozen=True, kw_only=True):
+    """meta/holds/<room>/<sender>/<seq>: the same effect among those of its sender; `at` is the key of that record."""
+
+    at: str
     until_ms: int
 
 

@@ -87,7 +87,10 @@ JITTER_MS: Final = 1_200
 LEAF_BACKDATE_S: Final = 3600
 LEAF_LIFETIME_S: Final = 84 * 24 * 3600
 
-FOREIGN_EDIT: Final = "Somebody tried to change a message that is not theirs."
+FOREIGN_EDIT: Final = "{} tried to change a message that is not theirs."
+FOREIGN_OWN: Final = "Another device of yours tried to change a message that is not yours."
+SAID_ONCE_MS: Final = 24 * 3600 * 1000
+"""How long it is not said again of the same one: nobody fills a thread with such lines."""
 BROKEN: Final = "This device cannot follow the chat any more. Sign out and in again here to join anew."
 EQUIVOCATION: Final = (
     "The server signed two different messages for one place in this chat. Both signatures were kept as evidence."
@@ -567,6 +570,7 @@ class Room:
     def _row(self, row: MessageRecord, thread: Thread) -> None:
         vault = self.world.vault
         key = message_key(self.id, row.seq if row.seq is not None else max(thread.seq, thread.head_seq), row.pos)
+        row = self._counted(row)
         vault.put("messages", key, row)
         self._put_thread(thread)
         remember_end(vault, key, row)
@@ -578,6 +582,13 @@ class Room:
             vault.put("inbox", padded(int(last[0][0]) + 1 if last else 1), key)
         self._then.append(Heard(self.id, row))
 
+    def _counted(self, row: MessageRecord) -> MessageRecord:
+        """What was written here disappears counted from its acceptance; changes, which nobody reads, from now."""
+        if row.fades_s is None or not (row.mine or row.kind == "effect"):
+            return row
+        start_ms = min(row.at_ms, self._now) if row.mine else self._now
+        return replace(row, vanish_ms=start_ms + row.fades_s * 1000)
+
     def _work_in(self, key: str, row: MessageRecord, content: mimi.MimiContent) -> None:
         """What a message does to earlier rows and to the room; what is not its sender's to change is said, not done."""
         folding = Folding(self.world.vault, self.id, self._now)
@@ -585,14 +596,23 @@ class Room:
             self.world.vault.put("messages", key, row := replace(row, reply_to=None))
         folding.added(key, row)
         thread, seconds = self.thread(), timer_of(content)
-        for _ in range(folding.foreign):
-            self._info(FOREIGN_EDIT, thread)
+        for who in sorted(folding.foreign):
+            self._foreign(who, thread)
         if seconds is None or row.seq is None or row.seq <= thread.timer_seq or not self._may_set_timer(row.sender):
             return
         self._put_thread(replace(thread, timer_s=seconds, timer_seq=row.seq))
         if seconds != thread.timer_s:
             who = "You" if row.mine else self._roster().names.get(row.sender) or SOMEBODY
             self._info(timer_line(who, seconds), thread)
+
+    def _foreign(self, account: str, thread: Thread) -> None:
+        """Who tried to change what is not theirs, once a day."""
+        vault, place = self.world.vault, f"foreign/{self.id}/{account}"
+        if (vault.get("meta", place, int) or 0) > self._now:
+            return
+        vault.put("meta", place, self._now + SAID_ONCE_MS)
+        own = account == self.world.account
+        self._info(FOREIGN_OWN if own else FOREIGN_EDIT.format(self._roster().names.get(account) or SOMEBODY), thread)
 
     def _may_set_timer(self, account: str) -> bool:
         """Anybody in a direct room; in a group who leads it."""

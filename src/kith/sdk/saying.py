@@ -44,8 +44,8 @@ def said(  # noqa: PLR0917 - everything a message is made of
         extensions[mimi.LAST_SEEN] = thread.last_id
     if head is not None:
         extensions[mimi.TREE_HEAD] = head
-    own = changes.change_of(content) is None and changes.timer_of(content) is None
-    expires = mimi.Expires(relative=True, time=thread.timer_s) if thread.timer_s and own else None
+    timed = thread.timer_s and changes.timer_of(content) is None
+    expires = mimi.Expires(relative=True, time=thread.timer_s) if timed else None
     return dataclasses.replace(content, extensions=extensions, expires=expires)
 
 
@@ -64,7 +64,7 @@ def with_words(part: Part, words: str) -> Part:
 def _is_words(part: Part) -> bool:
     if not isinstance(part, SinglePart) or part.disposition == mimi.PREVIEW:
         return False
-    return part.content_type.split(";")[0].strip().lower() in ("text/markdown", "text/plain")
+    return mimi.is_text(part.content_type)
 
 
 def carries_files(part: Part) -> bool:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from kith.protocol import changes, ephemeral
 from kith.protocol import content as mimi
+from kith.protocol.attachments import words_of
 from kith.protocol.content import MimiContent
 from kith.protocol.emoji import is_one_emoji
 from kith.protocol.ephemeral import READ, Receipts, Signal
@@ -93,7 +94,7 @@ class Words:
             return []
         folding = Folding(self._vault, room, self._client.now())
         rows = [row, *(found[1] for found in map(folding.find, (edit.id for edit in row.edits)) if found)]
-        return [Version(mimi.plain_text(mimi.decode(one.content)), one.at_ms) for one in rows if one.content]
+        return [Version(words_of(mimi.decode(one.content)), one.at_ms) for one in rows if one.content]
 
     def newest_version(self, room: str, row: MessageRecord) -> MessageRecord:
         """The row whose content is what the message says now."""

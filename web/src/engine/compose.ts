@@ -26,7 +26,7 @@ export const rowAt = async (vault: Vault, room: string, id: string): Promise<Mes
 /** The newest version of a message, as content; null when nothing of it is here. */
 export async function newestContent(vault: Vault, room: string, row: MessageRecord): Promise<Bytes | null> {
   const edit = row.edits?.at(-1);
-  return (edit ? (await rowAt(vault, room, edit.id))?.content : null) ?? row.content;
+  return edit ? ((await rowAt(vault, room, edit.id))?.content ?? null) : row.content;
 }
 
 export async function changing(vault: Vault, room: string, change: WantedChange | undefined): Promise<Changing | null> {

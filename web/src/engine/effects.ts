@@ -64,23 +64,26 @@ export const baseOf = (via: Pick<MessageRecord, 'kind' | 'id' | 'effect'>): stri
   via.kind !== 'effect' ? via.id : via.effect?.what === 'edit' || via.effect?.what === 'react' ? via.effect.base : null;
 
 export type Outcome =
-  /** somebody else's: dropped, and said */
+  /** somebody else's: dropped, and said once in a while */
   | { verdict: 'foreign' }
   /** too late, too often, or of no meaning here: dropped */
   | { verdict: 'nothing' }
   /** an edit of what is deleted, or one more than count: it is shown nowhere and stays reportable for a while */
   | { verdict: 'buried' }
   /** stale: a newer word about this reaction was here first */
-  | { verdict: 'done'; what: 'edit' | 'delete' | 'react' | 'unlike' | 'stale'; base: MessageRecord };
+  | { verdict: 'done'; what: 'delete' | 'react' | 'unlike' | 'stale'; base: MessageRecord }
+  /** `over`: edits that counted until this older one came in */
+  | { verdict: 'done'; what: 'edit'; base: MessageRecord; over: string[] };
 
 const NOTHING: Outcome = { verdict: 'nothing' };
 
 /**
  * What `row`, a message with an effect, makes of `base`, both of one room. `via` is the row that it names: `base`
- * itself, an edit of it or a reaction to it. `shown`: what `row` says, for an edit.
+ * itself, an edit of it or a reaction to it. After an edit the row still says what it said before.
  */
-export function fold(row: MessageRecord, effect: Effect, shown: ReturnType<typeof shownOf>, via: MessageRecord, base: MessageRecord): Outcome {
+export function fold(row: MessageRecord, effect: Effect, via: MessageRecord, base: MessageRecord): Outcome {
   const reaction = via.effect?.what === 'react';
+  if (base.kind === 'effect') return NOTHING; // deleted on this device
   const fresh = effect.what === 'react' && !effect.instead;
   if (!fresh && via.sender !== row.sender) return via.sender === '' || via.kind === 'info' ? NOTHING : { verdict: 'foreign' };
   if (base.kind === 'deleted') return effect.what === 'edit' ? { verdict: 'buried' } : NOTHING;
@@ -89,16 +92,17 @@ export function fold(row: MessageRecord, effect: Effect, shown: ReturnType<typeo
   if (reaction) return effect.what === 'withdraw' ? reacted(base, row, [], via) : NOTHING;
   const age = row.atMs - base.atMs;
   if (effect.what === 'withdraw') return age > DELETE_MS + TOLERANCE_MS ? NOTHING : { verdict: 'done', what: 'delete', base: emptied(base) };
-  return age > EDIT_MS + TOLERANCE_MS ? NOTHING : editedBy(base, row, shown);
+  return age > EDIT_MS + TOLERANCE_MS ? NOTHING : editedBy(base, row);
 }
 
-function editedBy(base: MessageRecord, row: MessageRecord, shown: ReturnType<typeof shownOf>): Outcome {
+/** The first ones count, by their numbers: on every device the same. */
+function editedBy(base: MessageRecord, row: MessageRecord): Outcome {
   const before = base.edits ?? [];
   if (before.some(({ id }) => id === row.id)) return NOTHING;
-  if (before.length >= MOST_EDITS) return { verdict: 'buried' };
-  const edits = [...before, { id: row.id, seq: row.seq! }].sort((a, b) => a.seq - b.seq);
-  const newest = edits.at(-1)!.id === row.id;
-  return { verdict: 'done', what: 'edit', base: { ...base, ...(newest ? shown : {}), edited: true, edits } };
+  const all = [...before, { id: row.id, seq: row.seq! }].sort((a, b) => a.seq - b.seq);
+  const over = all.slice(MOST_EDITS).map(({ id }) => id);
+  if (over.includes(row.id)) return { verdict: 'buried' };
+  return { verdict: 'done', what: 'edit', over, base: { ...base, edited: true, edits: all.slice(0, MOST_EDITS) } };
 }
 
 /** A reaction, another symbol for one (`via`), or its end (no symbols). The newest word about each counts. */
@@ -107,11 +111,20 @@ function reacted(base: MessageRecord, row: MessageRecord, symbols: string[], via
   const id = via.effect?.what === 'react' ? via.effect.first : row.id;
   const before = all.find((one) => one.id === id);
   if (before && before.seq >= row.seq!) return { verdict: 'done', what: 'stale', base };
-  const full = all.length >= MOST_REACTIONS || all.filter((one) => one.sender === row.sender).length >= MOST_OF_ONE;
-  if (!before && full) return NOTHING;
-  const now: ReactionRecord = { id, sender: row.sender, symbols, seq: row.seq! };
-  const reactions = before ? all.map((one) => (one === before ? now : one)) : [...all, now];
+  if (!before && via.effect?.what === 'react') return NOTHING; // about one that there was no room for
+  const now: ReactionRecord = { id, sender: row.sender, symbols, seq: row.seq!, since: before ? sinceOf(before) : row.seq! };
+  const reactions = before ? all.map((one) => (one === before ? now : one)) : roomFor([...all, now], row.sender);
+  if (!reactions.includes(now)) return NOTHING;
   return { verdict: 'done', what: symbols.length === 0 ? 'unlike' : 'react', base: { ...base, reactions } };
+}
+
+const sinceOf = ({ since, seq }: ReactionRecord): number => since ?? seq;
+
+/** The earliest ones, of one person and in all: the same ones stay on every device. */
+function roomFor(all: readonly ReactionRecord[], sender: string): ReactionRecord[] {
+  const ordered = [...all].sort((a, b) => sinceOf(a) - sinceOf(b));
+  const over = new Set(ordered.filter((one) => one.sender === sender).slice(MOST_OF_ONE));
+  return ordered.filter((one) => !over.has(one)).slice(0, MOST_REACTIONS);
 }
 
 /** What stays of a deleted message: that somebody wrote one here, then. Its proof stays too, and says nothing of it. */

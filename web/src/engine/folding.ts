@@ -3,15 +3,17 @@
  * reaction is about, what was waiting for this row, and the line of the chat list.
  */
 import { decodeContent } from '../protocol/content';
+import { shownOf as partsShown } from '../protocol/attachments';
+import { kindOf } from './attachments/kinds';
 import { baseOf, effectOf, fold, hidden, shownOf, threadAfter, type Effect, type Outcome } from './effects';
 import type { Write } from './home';
-import { padded, type HeldEffect, type KeptMessage, type LastRecord, type MessageRecord, type Thread } from './records';
+import { padded, type HeldEffect, type Hold, type KeptMessage, type LastRecord, type MessageRecord, type Thread } from './records';
 import type { Vault } from './vault';
 
 const DAY_MS = 24 * 3600 * 1000;
 /** How long what its sender deleted stays reportable on this device, and shown nowhere (franking section 7). */
 export const DELETED_KEPT_MS = 7 * DAY_MS;
-/** Effects of one room that wait for their target: so many, so long. */
+/** Effects of one sender that wait for their target in one room: so many, so long. Nobody takes the places of others. */
 export const MOST_HELD = 64;
 export const HELD_MS = 7 * DAY_MS;
 /** Effects that name effects, followed so far. */
@@ -23,8 +25,9 @@ export class Folding {
   readonly #rows = new Map<string, MessageRecord>();
   readonly #places = new Map<string, string>();
   readonly #writes: Write[] = [];
-  /** Somebody tried to change what is not theirs, so often. */
-  foreign = 0;
+  readonly #holds = new Map<string, Map<string, Hold>>();
+  /** Who tried to change what is not theirs. */
+  readonly foreign = new Set<string>();
 
   constructor(private readonly vault: Vault, private readonly room: string, private readonly now: number, public thread: Thread) {}
 
@@ -54,8 +57,7 @@ export class Folding {
 
   async #settle({ key, row }: Stored): Promise<void> {
     if (row.content === null) return;
-    const content = decodeContent(row.content);
-    const effect = effectOf(content);
+    const effect = effectOf(decodeContent(row.content));
     if (effect === null) return;
     const via = await this.#at(effect.target);
     if (via === null) return this.#hold(effect.target, key, row);
@@ -66,7 +68,7 @@ export class Folding {
       const awaited = await this.#awaited(via.row);
       return awaited === null ? undefined : this.#hold(awaited, key, row);
     }
-    const outcome = fold(row, effect, shownOf(content), via.row, base.row);
+    const outcome = fold(row, effect, via.row, base.row);
     const known: MessageRecord = { ...row, effect: outcome.verdict === 'done' ? resolved(effect, row, via.row, base.row) : { what: 'none' } };
     this.#rows.set(key, known);
     await this.#apply({ key, row: known }, base, outcome);
@@ -84,12 +86,22 @@ export class Folding {
   }
 
   async #apply(by: Stored, base: Stored, outcome: Outcome): Promise<void> {
-    if (outcome.verdict === 'foreign') this.foreign++;
+    if (outcome.verdict === 'foreign') this.foreign.add(by.row.sender);
     if (outcome.verdict === 'buried') await this.#putAway(by, DELETED_KEPT_MS);
     if (outcome.verdict !== 'done') return;
     if (outcome.what === 'delete') await this.#putAway(base, DELETED_KEPT_MS);
-    this.#rows.set(base.key, outcome.base);
-    this.thread = threadAfter(this.thread, by.row, outcome);
+    const after = outcome.what === 'edit' ? await this.#reworded(outcome.base, outcome.over) : outcome.base;
+    this.#rows.set(base.key, after);
+    this.thread = threadAfter(this.thread, by.row, { ...outcome, base: after });
+  }
+
+  /** Says what the newest edit that counts says, and has its files; what counts no longer is shown nowhere. */
+  async #reworded({ files: _before, ...base }: MessageRecord, over: readonly string[]): Promise<MessageRecord> {
+    for (const one of await Promise.all(over.map((id) => this.#at(id)))) if (one) await this.#putAway(one, DELETED_KEPT_MS);
+    const newest = (await this.#at(base.edits!.at(-1)!.id))!.row;
+    const content = decodeContent(newest.content!);
+    const files = partsShown(content).files.map(kindOf);
+    return { ...base, ...shownOf(content), ...(files.length > 0 ? { files } : {}) };
   }
 
   /** A message and its edits leave the thread and stay reportable for a while; in their places stay empty rows. */
@@ -110,23 +122,44 @@ export class Folding {
   }
 
   async #hold(target: string, key: string, row: MessageRecord): Promise<void> {
-    const prefix = `held/${this.room}/`;
-    const held = await this.vault.range<HeldEffect>('meta', { prefix, limit: MOST_HELD + 1 });
-    const over = held.filter(({ value }) => value.untilMs < this.now);
-    this.#writes.push(...over.map((one) => this.vault.remove('meta', one.key)));
-    if (held.length - over.length >= MOST_HELD) return;
-    const value: HeldEffect = { key, untilMs: this.now + HELD_MS };
-    this.#writes.push(await this.vault.put('meta', `${prefix}${target}/${padded(row.seq!)}`, value));
+    const held = await this.#heldOf(row.sender);
+    for (const [place, { untilMs }] of held) if (untilMs < this.now) this.#letGo(held, place);
+    if (held.size >= MOST_HELD) return;
+    const hold: Hold = { at: `held/${this.room}/${target}/${padded(row.seq!)}`, untilMs: this.now + HELD_MS };
+    const place = this.#placeOf(row);
+    held.set(place, hold);
+    this.#writes.push(
+      await this.vault.put('meta', hold.at, { key, untilMs: hold.untilMs } satisfies HeldEffect), await this.vault.put('meta', place, hold));
+  }
+
+  #placeOf({ sender, seq }: MessageRecord): string {
+    return `holds/${this.room}/${sender}/${padded(seq!)}`;
+  }
+
+  /** What waits of one sender, as it will be once this is written. */
+  async #heldOf(sender: string): Promise<Map<string, Hold>> {
+    const known = this.#holds.get(sender);
+    if (known) return known;
+    const stored = await this.vault.range<Hold>('meta', { prefix: `holds/${this.room}/${sender}/`, limit: MOST_HELD });
+    const held = new Map(stored.map(({ key, value }) => [key, value]));
+    this.#holds.set(sender, held);
+    return held;
+  }
+
+  #letGo(held: Map<string, Hold>, place: string): void {
+    this.#writes.push(this.vault.remove('meta', held.get(place)!.at), this.vault.remove('meta', place));
+    held.delete(place);
   }
 
   /** What waited for this row, in the order in which it was said. */
   async #release(id: string): Promise<void> {
-    const prefix = `held/${this.room}/${id}/`;
-    const held = await this.vault.range<HeldEffect>('meta', { prefix, limit: MOST_HELD });
-    for (const { key, value } of held) {
+    for (const { key, value } of await this.vault.range<HeldEffect>('meta', { prefix: `held/${this.room}/${id}/` })) {
       this.#writes.push(this.vault.remove('meta', key));
       const row = await this.vault.get<MessageRecord>('messages', value.key);
-      if (row !== null && value.untilMs >= this.now) await this.#settle({ key: value.key, row });
+      if (row === null) continue;
+      const held = await this.#heldOf(row.sender);
+      if (held.has(this.#placeOf(row))) this.#letGo(held, this.#placeOf(row));
+      if (value.untilMs >= this.now) await this.#settle({ key: value.key, row });
     }
   }
 }

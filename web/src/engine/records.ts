@@ -67,8 +67,8 @@ export interface FrankRecord {
   senderUri: string; roomUri: string; senderDevice: string;
 }
 
-/** A reaction: `id` of the message that began it, the newest word about it (`seq`), and no symbols once it is taken back. */
-export interface ReactionRecord { id: string; sender: string; symbols: string[]; seq: number }
+/** A reaction: `id` and number (`since`) of the message that began it, the newest word about it (`seq`), and no symbols once it is taken back. */
+export interface ReactionRecord { id: string; sender: string; symbols: string[]; seq: number; since?: number }
 /** What an effect was found to do: `base` is the message that it changes, `first` the reaction that it gives or changes. none: nothing more can be done to it. */
 export type EffectRecord = { what: 'edit'; base: string } | { what: 'react'; base: string; first: string } | { what: 'none' };
 
@@ -103,6 +103,10 @@ export interface MessageRecord {
 }
 /** meta/held/<room>/<id>/<seq>: an effect whose target `id` is not here; it waits that long, `key` is its row. */
 export interface HeldEffect { key: string; untilMs: number }
+/** meta/holds/<room>/<sender>/<seq>: the same effect among those of its sender; `at` is the key of the record above. */
+export interface Hold { at: string; untilMs: number }
+/** meta/foreign/<room>/<account>: until when the thread does not say again that this one tried to change what is not theirs. */
+export interface SaidOnce { untilMs: number }
 
 /** The line of the chat list. Of a reaction: the message it is `about`, who gave it, and the line `under` it. */
 export interface LastRecord {

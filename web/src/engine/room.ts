@@ -29,7 +29,7 @@ import {
 import type { KeyPackages } from './packages';
 import { contextOf, frankOf, info, judge, proven, rowOf, tombstone, tooFar, type Genuine } from './receive';
 import {
-  messageKey, newThread, outboxKey, padded, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Roster, type Self,
+  messageKey, newThread, outboxKey, padded, type FrankRecord, type GroupRecord, type MessageRecord, type OutboxRecord, type Roster, type SaidOnce, type Self,
   type Thread,
 } from './records';
 import { Unsealable, type Vault } from './vault';
@@ -75,7 +75,10 @@ const MOST_CLAIMED = 60;
 /** Devices of a room reconcile at different moments, so that they seldom race for one epoch. */
 const JITTER_MS = 1_200;
 
-const FOREIGN_EDIT = 'Somebody tried to change a message that is not theirs.';
+const foreignEdit = (who: string): string => `${who} tried to change a message that is not theirs.`;
+const FOREIGN_OWN = 'Another device of yours tried to change a message that is not yours.';
+/** How long it is not said again of the same one. */
+const SAID_ONCE_MS = 24 * 3600 * 1000;
 const BROKEN = 'This device cannot follow the chat any more. Sign out and in again here to join anew.';
 const UNVERIFIED = 'The server shows keys for this chat that do not check out, so nothing is changed or sent with them.';
 const EQUIVOCATION = 'The server signed two different messages for one place in this chat. Kith kept both signatures as evidence.';
@@ -430,14 +433,26 @@ export class Room {
     const { vault, emit, home } = this.context;
     const key = messageKey(this.id, made.seq ?? Math.max(thread.seq, thread.headSeq), made.pos);
     // What was written here counts from now; so do changes, which nobody reads by themselves.
-    const { row, writes } = made.mine || made.kind === 'effect' ? await counted(vault, key, made, home.now()) : { row: made, writes: [] };
+    const from = made.mine ? Math.min(made.atMs, home.now()) : home.now();
+    const { row, writes } = made.mine || made.kind === 'effect' ? await counted(vault, key, made, from) : { row: made, writes: [] };
     const folding = new Folding(vault, this.id, home.now(), thread);
     await folding.add(key, row);
-    const told = folding.foreign > 0 ? [await this.#infoRow(FOREIGN_EDIT, row.pos, row.seq ?? 0, row.atMs)] : [];
+    const told = (await Promise.all([...folding.foreign].map((who) => this.#foreign(who, row)))).flat();
     const after = stirred(thread, folding.thread, this.context.hushes.has(row.sender));
     await vault.write(...state, ...writes, ...(await folding.writes()), ...told, await this.#putThread(after));
     emit({ type: 'thread', room: this.id });
     emit({ type: 'chats' });
+  }
+
+  /** Who tried to change what is not theirs, once a day: nobody fills a thread with such lines. */
+  async #foreign(who: string, { pos, seq, atMs }: MessageRecord): Promise<Write[]> {
+    const { vault, home, self } = this.context;
+    const place = `foreign/${this.id}/${who}`;
+    const before = await vault.get<SaidOnce>('meta', place);
+    if (before !== null && before.untilMs > home.now()) return [];
+    const text = who === self.account ? FOREIGN_OWN : foreignEdit(await this.#called(who));
+    const once: SaidOnce = { untilMs: home.now() + SAID_ONCE_MS };
+    return [await vault.put('meta', place, once), await this.#infoRow(text, pos, seq ?? 0, atMs)];
   }
 
   async #infoRow(text: string, pos: number, seq: number, atMs: number): Promise<Write> {

@@ -1,9 +1,9 @@
 /** Threads as screens show them, and what of them can be reported. Reads the store; sends nothing. */
 import { shownOf } from '../protocol/attachments';
 import { toBase64, type Bytes } from '../protocol/bytes';
-import { decodeContent, disposition, textOf, type Content } from '../protocol/content';
+import { decodeContent, disposition, type Content } from '../protocol/content';
 import { encodeReportItem, verifyFrank } from '../protocol/franking';
-import { viewOf } from './attachments/kinds';
+import { cut, viewOf } from './attachments/kinds';
 import { isMessageId, rowAt, storedAt } from './compose';
 import type { Message, Place, ReportPreview, ReportRow, Result, Stretch, Version } from './contract';
 import type { Files } from './attachments/files';
@@ -90,7 +90,7 @@ export class Threads {
     return {
       id: row.id, room, at_ms: row.atMs, seq: row.seq, place, mine: row.mine, sender: row.sender,
       sender_name: await this.#nameOf(row),
-      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: await this.files.ofMessage(row),
+      kind: row.kind === 'effect' ? 'info' : row.kind, text: row.kind === 'tombstone' ? '' : row.text, files: await this.files.ofMessage(room, row),
       reply_to: await this.#quote(room, row.replyTo),
       delivery: row.mine ? (read_by > 0 ? 'read' : row.pos <= thread.deliveredPos ? 'delivered' : 'sent') : null, read_by,
       expires: row.expiresS === undefined ? null : { after_s: row.expiresS, at_ms: row.expiresMs ?? null },
@@ -117,9 +117,9 @@ export class Threads {
     const named = await storedAt(this.vault, room, id);
     const base = named && baseOf(named.row);
     const found = named === null || base === null || base === named.row.id ? named : await storedAt(this.vault, room, base);
-    const row = found && found.row.kind !== 'effect' ? found.row : null;
+    const row = found && found.row.kind !== 'effect' && found.row.kind !== 'info' ? found.row : null;
     return {
-      id: row?.id ?? id, text: row?.kind === 'text' ? row.text.slice(0, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false,
+      id: row?.id ?? id, text: row?.kind === 'text' ? cut(row.text, QUOTE_CHARACTERS) : '', mine: row?.mine ?? false,
       name: await this.#nameOf(row), place: row && placeOf(found!.key), deleted: row?.kind === 'deleted', ...(row?.files ? { files: row.files } : {}),
     };
   }
@@ -185,7 +185,7 @@ export class Threads {
     const gap = before === null ? 0 : row.seq! - before.seq! - 1;
     const content = decodeContent(row.content!);
     return {
-      seq: row.seq!, mine: row.mine, at_ms: row.atMs, text: textOf(content.part) ?? '', verified: await this.#verified(row), gap_before: gap,
+      seq: row.seq!, mine: row.mine, at_ms: row.atMs, text: shownOf(content).text ?? '', verified: await this.#verified(row), gap_before: gap,
       what: whatOf(content),
       files: shownOf(content).files.map((one) => viewOf(one, 'remote')).map(({ kind, name, size }) => ({ kind, name, size })),
     };
@@ -204,7 +204,7 @@ export class Threads {
     const writes = await Promise.all(keep.map((message) =>
       this.vault.put('reports', `${room}/${padded(message.seq!)}`, { message, untilMs } satisfies KeptMessage)));
     const rows = await this.vault.range<MessageRecord>('messages', { prefix: `${room}/` });
-    const held = await this.vault.range('meta', { prefix: `held/${room}/` });
+    const held = (await Promise.all(['held', 'holds', 'foreign'].map((what) => this.vault.range('meta', { prefix: `${what}/${room}/` })))).flat();
     const removals = rows.flatMap(({ key, value }) => [
       this.vault.remove('messages', key), ...(isMessageId(value.id) ? [this.vault.remove('meta', `mid/${value.id}`)] : []),
     ]);
@@ -265,7 +265,7 @@ export const reportItem = (row: MessageRecord): string => toBase64(encodeReportI
 
 /** The words of a message as the report shows them: from the exact bytes, not from what the thread made of them. */
 function wordsOf(content: Bytes): string {
-  return textOf(decodeContent(content).part) ?? '';
+  return shownOf(decodeContent(content)).text ?? '';
 }
 
 /** What a message does, for the person who is about to report it. */

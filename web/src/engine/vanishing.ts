@@ -2,6 +2,7 @@
  * Disappearing messages on this device: when each of them goes, and its going. Counted from reading; of what was written
  * here, from when the server accepted it. What is gone stays reportable for a week, shown nowhere.
  */
+import { rowAt } from './compose';
 import { DELETED_KEPT_MS, Folding, lineOf } from './folding';
 import type { Home, Write } from './home';
 import type { MessageRecord, Roster, Thread } from './records';
@@ -31,17 +32,25 @@ export async function counted(vault: Vault, key: string, row: MessageRecord, now
   return { row: { ...row, expiresMs }, writes: [await vault.put('meta', `expire/${padded(expiresMs)}/${key}`, true)] };
 }
 
-/** Everything that was read just now begins to count. Some rows at a time, each time on disk: what counts already is left alone. */
-export async function countRead(vault: Vault, room: string, from: string, now: number): Promise<void> {
+/**
+ * Everything that was read just now begins to count: from one place on, before another. Some rows at a time, each time on
+ * disk: what counts already is left alone. How many messages of others are among them.
+ */
+export async function countRead(vault: Vault, room: string, from: string, now: number, before?: string): Promise<number> {
+  const end = before === undefined ? {} : { before: `${room}/${before}` };
+  let read = 0;
   for (let next: string | null = `${room}/${from}`; next !== null;) {
-    const rows: { key: string; value: MessageRecord }[] = await vault.range('messages', { prefix: `${room}/`, from: next, limit: AT_ONCE });
-    const made = await Promise.all(rows.filter(({ value }) => !value.mine).map(async ({ key, value }) => {
+    const rows: { key: string; value: MessageRecord }[] = await vault.range('messages', { prefix: `${room}/`, from: next, limit: AT_ONCE, ...end });
+    const others = rows.filter(({ value }) => !value.mine);
+    read += others.filter(({ value: { kind } }) => kind === 'text' || kind === 'unsupported').length;
+    const made = await Promise.all(others.map(async ({ key, value }) => {
       const { row, writes } = await counted(vault, key, value, now);
       return writes.length === 0 ? [] : [...writes, await vault.put('messages', key, row)];
     }));
     await vault.write(...made.flat());
     next = rows.length < AT_ONCE ? null : `${rows.at(-1)!.key}\u0000`;
   }
+  return read;
 }
 
 /** Rooms in which something has to go by now. */
@@ -56,13 +65,19 @@ export async function overdue(vault: Vault, now: number): Promise<Map<string, { 
   return rooms;
 }
 
+/** Whether a row is a version of a message that is here: it goes when that one goes. */
+async function countsInto(vault: Vault, room: string, { id, effect }: MessageRecord): Promise<boolean> {
+  const base = effect?.what === 'edit' ? await rowAt(vault, room, effect.base) : null;
+  return base?.edits?.some((one) => one.id === id) ?? false;
+}
+
 /** Takes rows out of a thread, without a trace in it. Under the room's lock. */
 export async function vanish(home: Home, vault: Vault, room: string, due: readonly { reminder: string; key: string }[], thread: Thread): Promise<void> {
   const folding = new Folding(vault, room, home.now(), thread);
   const gone = new Set<string>();
   for (const { key } of due) {
     const row = await vault.get<MessageRecord>('messages', key);
-    if (row === null || !isOver(row, home.now())) continue;
+    if (row === null || !isOver(row, home.now()) || (await countsInto(vault, room, row))) continue;
     await folding.hide(key, row, DELETED_KEPT_MS);
     gone.add(row.id);
   }

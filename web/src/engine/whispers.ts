@@ -15,6 +15,7 @@ import type { Home, Write } from './home';
 import type { Hushes } from './hushes';
 import type { Processed } from './mls';
 import type { ReadByOthers, Thread, Told } from './records';
+import { readUpTo } from './reading';
 import type { Vault } from './vault';
 
 /** Typing is told once in this time. */
@@ -81,10 +82,11 @@ export class Whispers {
   async hear({ sender, plaintext }: Pick<Extract<Processed, { kind: 'application' }>, 'sender' | 'plaintext'>): Promise<void> {
     const account = parseUri(sender.account, 'u').id;
     const content = this.#opened(plaintext, sender.account);
-    if (content === null || account === this.self) return;
+    if (content === null) return;
+    const signal = signalOf(content);
+    if (account === this.self) return signal?.what === 'receipts' ? this.#readElsewhere(signal.read) : undefined;
     this.seen();
     if (!(await this.context.hushes.open(this.room))) return;
-    const signal = signalOf(content);
     const controls = this.context.controls();
     if (signal?.what === 'typing' && controls.typing) {
       const name = (await this.context.directory.nameOf(account)) ?? '';
@@ -103,13 +105,26 @@ export class Whispers {
     }
   }
 
+  /** Another device of this person has read up to there; it told the others itself. */
+  async #readElsewhere(ids: readonly Bytes[]): Promise<void> {
+    const { vault, emit, home } = this.context;
+    if (!(await readUpTo(vault, this.room, await this.#newest(ids), home.now()))) return;
+    emit({ type: 'thread', room: this.room });
+    emit({ type: 'chats' });
+  }
+
+  /** The highest number among those of these messages that are here. */
+  async #newest(ids: readonly Bytes[]): Promise<number> {
+    const rows = await Promise.all(ids.map((id) => storedAt(this.context.vault, this.room, toHex(id))));
+    return Math.max(0, ...rows.map((named) => named?.row.seq ?? 0));
+  }
+
   /** Only messages of this room that are here count; what was read stays read. */
   async #read(account: string, ids: readonly Bytes[]): Promise<void> {
     const { vault, emit } = this.context;
     const key = `reads/${this.room}`;
     const before = (await vault.get<ReadByOthers>('meta', key)) ?? {};
-    const rows = await Promise.all(ids.map((id) => storedAt(vault, this.room, toHex(id))));
-    const seq = Math.max(before[account] ?? 0, ...rows.map((named) => named?.row.seq ?? 0));
+    const seq = Math.max(before[account] ?? 0, await this.#newest(ids));
     if (seq === (before[account] ?? 0)) return;
     await vault.save('meta', key, { ...before, [account]: seq } satisfies ReadByOthers);
     emit({ type: 'thread', room: this.room });

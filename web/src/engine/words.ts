@@ -1,9 +1,6 @@
 /** What a person does to a message that is there: edit, delete, react, pass on. Each waits in the outbox like a message. */
-import { shownOf as partsShown } from '../protocol/attachments';
-import { toHex, type Bytes } from '../protocol/bytes';
-import { decodeContent, type Content } from '../protocol/content';
+import { decodeContent } from '../protocol/content';
 import { isOneEmoji } from '../protocol/emoji';
-import { cacheId } from './attachments/cache';
 import { newestContent, isMessageId, rowAt } from './compose';
 import { MANY_FORWARDS, MOST_CHATS, type Args, type Version } from './contract';
 import { forwardsOf, shownOf } from './effects';
@@ -37,10 +34,6 @@ export interface WordsContext {
   /** What this room shows has changed. */
   changed(room: string): void;
 }
-
-/** What is behind each file of a message, as text to compare. */
-const filesOf = (content: Content): string[] =>
-  partsShown(content).files.map(({ file, contentType }) => (file ? `${contentType} ${file.blob} ${cacheId(file)} ${toHex(file.hash as Bytes)}` : ''));
 
 const notHere = (): Problem => new Problem('not_found', 'This message is no longer here.');
 
@@ -100,8 +93,6 @@ export class Words {
     const content = row.kind === 'text' ? await newestContent(vault, room, row) : null;
     if (content === null) throw notHere();
     const opened = decodeContent(content);
-    // An edit changes words. One that brings other files than are shown here would be passed on unseen.
-    if (!filesOf(opened).every((one) => filesOf(decodeContent(row.content ?? content)).includes(one))) throw notHere();
     const before = forwardsOf(decodeContent(row.content ?? content));
     await this.#checkTargets(rooms, before);
     for (const to of new Set(rooms)) {

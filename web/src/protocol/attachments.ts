@@ -6,7 +6,7 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concat, equal, Malformed, type Bytes } from './bytes';
-import { disposition, senderOf, textOf, type Content, type Part } from './content';
+import { bareType, disposition, senderOf, textOf, type Content, type Part } from './content';
 import { parseUri } from './uris';
 import { Counter, KEY_SIZE, NONCE_SIZE, Tag, TAG_SIZE } from './gcm';
 
@@ -339,7 +339,7 @@ function attached(part: External, index: number, server: string): AttachedFile {
 
 /** A media type without parameters; what is not one is unknown bytes. */
 export function mediaType(text: string): string {
-  const type = text.split(';')[0]!.trim().toLowerCase();
+  const type = bareType(text);
   return /^[a-z0-9!#$&^_.+-]{1,64}\/[a-z0-9!#$&^_.+-]{1,64}$/.test(type) ? type : 'application/octet-stream';
 }
 

@@ -269,9 +269,10 @@ export function textOf(part: Part): string | null {
   }
 }
 
-function isText(contentType: string): boolean {
-  return ['text/markdown', 'text/plain'].includes(contentType.split(';')[0]!.trim().toLowerCase());
-}
+/** A media type without its parameters, lower case. Around it only blanks and tabs count as space (RFC 9110 section 5.6.3). */
+export const bareType = (contentType: string): string => /^[ \t]*([^ \t;]*)[ \t]*(?:;|$)/.exec(contentType)?.[1]!.toLowerCase() ?? '';
+
+const isText = (contentType: string): boolean => ['text/markdown', 'text/plain'].includes(bareType(contentType));
 
 function readableText(bytes: Uint8Array): string | null {
   try {

@@ -3,7 +3,7 @@ import { piecesOf, shownOf, type AttachedFile } from '../../protocol/attachments
 import { decodeContent } from '../../protocol/content';
 import { toHex } from '../../protocol/bytes';
 import type { Api } from '../api';
-import { isMessageId, storedAt } from '../compose';
+import { isMessageId, newestContent, storedAt } from '../compose';
 import type { FileState, FileView, Happening } from '../contract';
 import { Problem } from '../errors';
 import type { Home } from '../home';
@@ -52,11 +52,15 @@ export class Files {
 
   // ---- what screens see -------------------------------------------------------------------------------------------
 
-  /** The files of a stored message. */
-  async ofMessage(row: MessageRecord): Promise<FileView[]> {
-    if (!row.files || row.content === null) return [];
-    const { files } = shownOf(decodeContent(row.content));
+  /** The files of a stored message, as its newest version has them. */
+  async ofMessage(room: string, row: MessageRecord): Promise<FileView[]> {
+    const files = await this.#ofRow(room, row);
     return Promise.all(files.map(async (one) => viewOf(one, await this.#state(one))));
+  }
+
+  async #ofRow(room: string, row: MessageRecord): Promise<AttachedFile[]> {
+    const content = row.files ? await newestContent(this.vault, room, row) : null;
+    return content === null ? [] : shownOf(decodeContent(content)).files;
   }
 
   ofOutbox(record: OutboxRecord): Promise<FileView[]> {
@@ -74,7 +78,7 @@ export class Files {
 
   /** A message of somebody known came in: its small photos are fetched before anybody looks. */
   async arrived(room: string, row: MessageRecord): Promise<void> {
-    if (!row.mine) this.#fetchUnasked(room, row.id, await this.ofMessage(row));
+    if (!row.mine) this.#fetchUnasked(room, row.id, await this.ofMessage(room, row));
   }
 
   #fetchUnasked(room: string, id: string, views: FileView[]): void {
@@ -114,7 +118,7 @@ export class Files {
       return waiting.filter(({ value }) => value.id === id).flatMap(({ value }) => waitingFiles(value));
     }
     const row = (await storedAt(this.vault, room, id))?.row;
-    return row?.files && row.content ? shownOf(decodeContent(row.content)).files : [];
+    return row ? this.#ofRow(room, row) : [];
   }
 
   /** One file, here and verified. */

@@ -27,7 +27,7 @@ export function safeName(name: string): string {
 }
 
 /** At most so many UTF-16 units, no character halved. */
-const cut = (text: string, most: number): string => text.slice(0, most).toWellFormed().replace(/\ufffd$/u, '');
+export const cut = (text: string, most: number): string => text.slice(0, most).toWellFormed().replace(/\ufffd$/u, '');
 
 export function safeAlt(alt: string): string {
   return cut(alt.toWellFormed().replace(INVISIBLE, ' ').trim(), LONGEST_ALT);
