@@ -14,7 +14,7 @@ function entries(): Record<string, string> {
     if (name.endsWith('.test.ts')) found[`tests/${name.slice(0, -3)}`] = here(`./tests/${name}`);
   }
   const tools = {
-    vectors: './tests/vectors.ts', peer: './tests/peer.ts', person: './src/person/person.ts', stdio: './src/person/stdio.ts',
+    vectors: './tests/vectors.ts', peer: './tests/peer.ts', twin: './tests/twin.ts', person: './src/person/person.ts', stdio: './src/person/stdio.ts',
   };
   for (const [name, path] of Object.entries(tools)) if (existsSync(here(path))) found[name] = here(path);
   return found;
