@@ -492,6 +492,13 @@ test('a name that somebody else chose does no harm where it is shown and saved',
   for (const [name, safe] of names) assert.equal(safeName(name), safe, JSON.stringify(name));
   const long = safeName(`${'🪁'.repeat(200)}.tar`);
   assert.ok(long.length <= 120 && long.endsWith('.tar') && long.isWellFormed());
+  const took = (name: string): number => {
+    const from = performance.now();
+    safeName(name);
+    return performance.now() - from;
+  };
+  const honest = Math.max(1, took('x'.repeat(60_000)), took('y'.repeat(60_000)));
+  for (const name of ['. '.repeat(30_000) + 'x', `x${' '.repeat(60_000)}x`, `a${'. '.repeat(30_000)}a`]) assert.ok(took(name) < 200 * honest, 'as long as any name');
 });
 
 test('what a file is, its bytes say: pictures, films and sounds of a short list, and unknown bytes', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Message } from '../src/engine/contract';
+import { Problem } from '../src/engine/errors';
 import { DELETED_KEPT_MS } from '../src/engine/folding';
 import { outboxKey, type OutboxRecord } from '../src/engine/records';
 import { KEPT_MS } from '../src/engine/threads';
@@ -393,5 +394,21 @@ test('script, markup and long strings in edits, answers and reactions stay what 
     assert.equal(quoted.message.reply_to?.text, text.slice(0, 140));
   }
   assert.deepEqual((await desk.row(message.id)).reactions, []);
+  desk.close();
+});
+
+test('a final no while mail is read is asked again, and fails nothing that waits to be sent', async () => {
+  const desk = await Desk.open();
+  await desk.says('on its way');
+  const second = await desk.says('waits behind it');
+  const { directory } = desk.scene;
+  const real = directory.hubKey.bind(directory);
+  directory.hubKey = async () => { throw new Problem('forbidden', 'No.'); };
+  await desk.scene.message(await desk.scene.says('heard in the end'));
+  const waiting = async (): Promise<string | undefined> => (await desk.outbox()).find(({ id }) => id === second)?.stage;
+  assert.deepEqual([await waiting(), (await desk.scene.texts()).includes('heard in the end')], ['plain', false]);
+  directory.hubKey = real;
+  await desk.scene.later(31_000);
+  assert.deepEqual([await waiting(), (await desk.scene.texts()).includes('heard in the end')], ['plain', true]);
   desk.close();
 });

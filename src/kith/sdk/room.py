@@ -586,7 +586,7 @@ class Room:
         """What was written here disappears counted from its acceptance; changes, which nobody reads, from now."""
         if row.fades_s is None or not (row.mine or row.kind == "effect"):
             return row
-        start_ms = min(row.at_ms, self._now) if row.mine else self._now
+        start_ms = row.at_ms if row.mine and row.at_ms <= self._now + CLOCK_AHEAD_MS else self._now
         return replace(row, vanish_ms=start_ms + row.fades_s * 1000)
 
     def _work_in(self, key: str, row: MessageRecord, content: mimi.MimiContent) -> None:

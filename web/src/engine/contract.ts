@@ -141,6 +141,7 @@ export type FileKind = 'photo' | 'video' | 'voice' | 'file';
 export type FileState = 'here' | 'remote' | 'gone' | 'broken';
 /** What the sender says of a file, checked for form only: a size may be a lie until the bytes are here. */
 export interface FileView {
+  mark: string;               // another one when an edit brings another file in its place
   part: number;               // with the message's id: which file
   kind: FileKind;
   name: string;               // safe to show and to save under; '' when it has none

@@ -196,13 +196,12 @@ export class Room {
     this.#later(() => this.#drain());
   }
 
-  /** Runs in turn; "not now" is tried again, a final no ends what waits for it, anything else is a bug and is seen. */
+  /** Runs in turn; what the server does not want or cannot tell now is asked again, anything else is a bug and is seen. */
   #later(work: () => Promise<void>): void {
     if (this.#stopped) return;
     this.run(work).catch((error: unknown) => {
       if (!(error instanceof Problem)) this.#report(error);
-      else if (NOT_NOW.has(error.code)) this.#retry(error.more.retry_after_ms ?? RETRY_MS);
-      else if (!this.#stopped) this.run(() => this.#failNext(error.code)).catch((again: unknown) => this.#report(again));
+      else this.#retry(error.more.retry_after_ms ?? (NOT_NOW.has(error.code) ? RETRY_MS : REFUSED_RETRY_MS));
     });
   }
 
@@ -433,7 +432,7 @@ export class Room {
     const { vault, emit, home } = this.context;
     const key = messageKey(this.id, made.seq ?? Math.max(thread.seq, thread.headSeq), made.pos);
     // What was written here counts from now; so do changes, which nobody reads by themselves.
-    const from = made.mine ? Math.min(made.atMs, home.now()) : home.now();
+    const from = made.mine && made.atMs <= home.now() + CLOCK_AHEAD_MS ? made.atMs : home.now();
     const { row, writes } = made.mine || made.kind === 'effect' ? await counted(vault, key, made, from) : { row: made, writes: [] };
     const folding = new Folding(vault, this.id, home.now(), thread);
     await folding.add(key, row);
@@ -709,7 +708,17 @@ export class Room {
     this.#later(() => this.#pump());
   }
 
+  /** A final no, here and nowhere else, is about the message that is to be sent next. */
   async #pump(): Promise<void> {
+    try {
+      await this.#send();
+    } catch (error) {
+      if (!(error instanceof Problem) || NOT_NOW.has(error.code)) throw error;
+      await this.#failNext(error.code);
+    }
+  }
+
+  async #send(): Promise<void> {
     const { link, home } = this.context;
     if (this.#stopped || !link.ready || this.#inFlight !== null) return;
     if (home.now() < this.#notBefore) return this.#retry(this.#notBefore - home.now());

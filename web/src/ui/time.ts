@@ -11,6 +11,8 @@ const daysBetween = (from: number, to: number): number => Math.round((midnight(t
 const monthsBetween = (from: Date, to: Date): number =>
   (to.getFullYear() - from.getFullYear()) * 12 + to.getMonth() - from.getMonth();
 
+/** The last moment that a calendar knows (ECMA-262): whatever a server says is a date. */
+const LAST_MS = 8.64e15;
 /** Made once for each form: a formatter is dear, and every message has a time. */
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
@@ -18,7 +20,7 @@ function format(ms: number, options: Intl.DateTimeFormatOptions): string {
   const form = formats() + JSON.stringify(options);
   let formatter = formatters.get(form);
   if (!formatter) formatters.set(form, (formatter = new Intl.DateTimeFormat(formats(), options)));
-  return formatter.format(ms);
+  return formatter.format(Math.min(ms, LAST_MS));
 }
 
 /** "10:42". */

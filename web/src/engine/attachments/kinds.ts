@@ -1,5 +1,6 @@
 /** What a file is for screens: its kind, a name that does no harm, and a type found out from its bytes. Pure. */
 import { MOST_THUMBHASH, MOST_WAVEFORM, type AttachedFile } from '../../protocol/attachments';
+import { cacheId } from './cache';
 import type { FileKind, FileState, FileView } from '../contract';
 
 /** Pictures that browsers decode without running anything; SVG is a document and never among them. */
@@ -19,7 +20,7 @@ const RESERVED = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i;
 
 /** A name that can be shown and saved under everywhere: no folders, nothing hidden or turned round, not too long. */
 export function safeName(name: string): string {
-  const clean = name.normalize('NFC').toWellFormed().replace(INVISIBLE, '').replace(FORBIDDEN, '_').replace(/^[.\s]+|[.\s]+$/g, '');
+  const clean = name.normalize('NFC').toWellFormed().replace(INVISIBLE, '').replace(FORBIDDEN, '_').replace(/^[.\s]+/, '').replace(/(?<![.\s])[.\s]+$/, '');
   const [whole, stem, ending] = /^(.*?)(\.[^.\s]{1,10})?$/su.exec(clean)!;
   const room = LONGEST_NAME - (ending?.length ?? 0);
   const short = whole.length <= LONGEST_NAME ? whole : `${cut(stem!, room)}${ending ?? ''}`;
@@ -44,7 +45,7 @@ export function viewOf(attached: AttachedFile, state: FileState): FileView {
   const { media, file, poster } = attached;
   const fits = (bytes: Uint8Array | null, most: number): Uint8Array | null => (bytes && bytes.length <= most ? bytes : null);
   return {
-    part: attached.part, kind: kindOf(attached), name: safeName(attached.name), type: attached.contentType,
+    mark: file ? cacheId(file) : '', part: attached.part, kind: kindOf(attached), name: safeName(attached.name), type: attached.contentType,
     size: media?.length ?? Math.max(0, (file?.size ?? 0) - 16), alt: safeAlt(attached.description),
     width: media?.width ?? null, height: media?.height ?? null, thumbhash: fits(media?.thumbhash ?? null, MOST_THUMBHASH),
     duration_ms: media?.durationMs ?? null, waveform: fits(media?.waveform ?? null, MOST_WAVEFORM),

@@ -51,7 +51,7 @@ function stretchOf(all: Message[], { before, from, limit = 50 }: { before?: stri
 }
 
 /** What a file looks like in a thread once it was chosen. */
-const shown = ({ bytes, ...facts }: Outgoing, part: number): FileView => ({ ...facts, part, size: bytes.size, state: 'here' });
+const shown = ({ bytes, ...facts }: Outgoing, part: number): FileView => ({ ...facts, mark: '', part, size: bytes.size, state: 'here' });
 
 async function paintedHills(seed: string): Promise<Outgoing> {
   const { type, bytes } = await hills(seed);

@@ -144,7 +144,7 @@ interface Line { text: string; mine?: boolean; at: number; over?: Partial<Messag
 
 const file = (part: number, over: Partial<FileView>): FileView => ({
   part, kind: 'photo', name: 'hills.png', type: 'image/png', size: 48_000, alt: 'Hills in the evening', width: 128, height: 128,
-  thumbhash: null, duration_ms: null, waveform: null, poster: null, state: 'here', ...over,
+  mark: '', thumbhash: null, duration_ms: null, waveform: null, poster: null, state: 'here', ...over,
 });
 const bars = Uint8Array.from({ length: 48 }, (_, n) => 40 + Math.round(180 * Math.abs(Math.sin(n / 3))));
 
