@@ -64,7 +64,8 @@ class Folding:
         return None if name is None else self.find(name)
 
     def _settle(self, key: str, row: MessageRecord) -> None:
-        content = None if row.content is None or row.keep_ms is not None else mimi.decode(row.content)
+        over = row.keep_ms is not None or (row.vanish_ms is not None and row.vanish_ms <= self._now)
+        content = None if row.content is None or over else mimi.decode(row.content)
         change = None if content is None else change_of(content)
         if change is None:
             return None

@@ -586,7 +586,8 @@ class Room:
         """What was written here disappears counted from its acceptance; changes, which nobody reads, from now."""
         if row.fades_s is None or not (row.mine or row.kind == "effect"):
             return row
-        start_ms = row.at_ms if row.mine and row.at_ms <= self._now + CLOCK_AHEAD_MS else self._now
+        believed = row.kind != "effect" and row.at_ms <= self._now + CLOCK_AHEAD_MS
+        start_ms = row.at_ms if believed else self._now
         return replace(row, vanish_ms=start_ms + row.fades_s * 1000)
 
     def _work_in(self, key: str, row: MessageRecord, content: mimi.MimiContent) -> None:

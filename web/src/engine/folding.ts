@@ -8,6 +8,7 @@ import { kindOf } from './attachments/kinds';
 import { baseOf, effectOf, fold, hidden, shownOf, threadAfter, type Effect, type Outcome } from './effects';
 import type { Write } from './home';
 import { padded, type HeldEffect, type Hold, type KeptMessage, type LastRecord, type MessageRecord, type Thread } from './records';
+import { isOver } from './over';
 import type { Vault } from './vault';
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -56,7 +57,7 @@ export class Folding {
   }
 
   async #settle({ key, row }: Stored): Promise<void> {
-    if (row.content === null) return;
+    if (row.content === null || isOver(row, this.now)) return;
     const effect = effectOf(decodeContent(row.content));
     if (effect === null) return;
     const via = await this.#at(effect.target);

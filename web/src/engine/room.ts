@@ -432,7 +432,7 @@ export class Room {
     const { vault, emit, home } = this.context;
     const key = messageKey(this.id, made.seq ?? Math.max(thread.seq, thread.headSeq), made.pos);
     // What was written here counts from now; so do changes, which nobody reads by themselves.
-    const from = made.mine && made.atMs <= home.now() + CLOCK_AHEAD_MS ? made.atMs : home.now();
+    const from = made.kind !== 'effect' && made.atMs <= home.now() + CLOCK_AHEAD_MS ? made.atMs : home.now();
     const { row, writes } = made.mine || made.kind === 'effect' ? await counted(vault, key, made, from) : { row: made, writes: [] };
     const folding = new Folding(vault, this.id, home.now(), thread);
     await folding.add(key, row);

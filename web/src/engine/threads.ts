@@ -18,7 +18,8 @@ import {
 import { mayChange, reactionsOf, withChanges } from './shown';
 import { look } from './search';
 import { placeAfter, placeOf, readStretch, type Where } from './stretch';
-import { countRead, isOver, said } from './vanishing';
+import { isOver } from './over';
+import { countRead, said } from './vanishing';
 import type { Vault } from './vault';
 
 export const REPORT_ITEMS = 30;

@@ -7,14 +7,13 @@ import { DELETED_KEPT_MS, Folding, lineOf } from './folding';
 import type { Home, Write } from './home';
 import type { MessageRecord, Roster, Thread } from './records';
 import { padded } from './records';
+import { isOver } from './over';
 import type { Vault } from './vault';
 
 /** Rows that go, or begin to count, at one time. */
 const AT_ONCE = 100;
 /** Rows read to find what the chat list shows afterwards. */
 const SEARCHED = 200;
-
-export const isOver = (row: Pick<MessageRecord, 'expiresMs'>, now: number): boolean => row.expiresMs !== undefined && row.expiresMs <= now;
 
 /** Whoever may write may set the timer; in a group its admins. */
 export const maySet = ({ roles }: Roster, account: string): boolean => roles === undefined || ['admin', 'owner'].includes(roles[account] ?? '');
