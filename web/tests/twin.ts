@@ -8,6 +8,7 @@ import { Files } from '../src/engine/attachments/files';
 import type { Api } from '../src/engine/api';
 import type { FileView, Message } from '../src/engine/contract';
 import { effectOf, forwardsOf, shownOf as saidIn } from '../src/engine/effects';
+import { Hushes } from '../src/engine/hushes';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
 import { MlsEngine, serialise, type Group, type Judge } from '../src/engine/mls';
 import { newThread, type GroupRecord, type OutboxRecord, type ReadByOthers, type Roster } from '../src/engine/records';
@@ -119,9 +120,11 @@ async function place({ kind, hub_key, steps }: Scenario): Promise<Place> {
     roster: async () => roster, hubKey: async () => key, freshHubKey: async () => key, standing: async () => 'listed', nameOf: async () => null,
   };
   const files = new Files(home, {} as Api, vault, () => undefined, AbortSignal.abort());
-  const threads = new Threads(home, vault, directory as never, ME, files, () => true);
+  const hushes = new Hushes(directory.roster);
+  hushes.learn([]);
+  const threads = new Threads(home, vault, directory as never, ME, files, () => true, hushes);
   const context = {
-    home, vault, directory, files, engine: { process }, api: {}, packages: {}, log: { hear: async () => undefined, gossip: async () => null },
+    home, vault, directory, files, hushes, engine: { process }, api: {}, packages: {}, log: { hear: async () => undefined, gossip: async () => null },
     link: { ready: false, send: () => false, ack: () => undefined }, self: { server: SERVER, account: ME, device: uuid(0xd1) }, emit: () => undefined,
     controls: () => ({ requests: 'everyone', read_receipts: true, typing: true }),
   };
