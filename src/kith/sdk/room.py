@@ -486,7 +486,9 @@ class Room:
         done = None if record is None or not record.joined else self._opened(record, mail.body)
         if record is None or done is None or not isinstance(done.event, mls.Application):
             # What was read before does not open again.
-            return None if again else self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
+            if not again:
+                self._row(receive.tombstone(mail.room_pos, at_ms, ""), here)
+            return
         event = done.event
         sender = Identity.decode(event.sender.identity)
         bury = receive.tombstone(mail.room_pos, at_ms, uris.parse_uri(sender.account_uri)[2])
@@ -494,13 +496,12 @@ class Room:
         arrival = Arrival(sender, event.epoch, event.authenticated_data, event.plaintext, mail.frank, self.uri)
         verdict = self._verdict(arrival, thread)
         self._put_group(record, done.state)  # whatever it was, its key is spent
-        if not listed:
-            return self._row(bury, here)
-        if isinstance(verdict, Genuine):
-            return self._keep(verdict, here)
-        if verdict.signed is not None:
+        if listed and isinstance(verdict, Genuine):
+            self._keep(verdict, here)
+            return
+        if listed and isinstance(verdict, receive.Flawed) and verdict.signed is not None:
             self._equivocation(verdict.signed, here)
-        return self._row(bury, here)
+        self._row(bury, here)
 
     def _opened(self, record: GroupRecord, body: bytes) -> mls.Processed[Group] | None:
         try:
@@ -567,7 +568,8 @@ class Room:
         """Times do not run backwards; one of the future must not make the honest ones after it look as if they did."""
         return thread.at_ms if at_ms > self._now else max(thread.at_ms, at_ms)
 
-    def _row(self, row: MessageRecord, thread: Thread) -> None:
+    def _row(self, row: MessageRecord, thread: Thread) -> MessageRecord:
+        """Stores a row and all that it changes; as it was stored."""
         vault = self.world.vault
         key = message_key(self.id, row.seq if row.seq is not None else max(thread.seq, thread.head_seq), row.pos)
         row = self._counted(row)
@@ -581,6 +583,7 @@ class Room:
             last = vault.scan("inbox", "", str, newest=1)
             vault.put("inbox", padded(int(last[0][0]) + 1 if last else 1), key)
         self._then.append(Heard(self.id, row))
+        return row
 
     def _counted(self, row: MessageRecord) -> MessageRecord:
         """What was written here disappears counted from its acceptance; changes, which nobody reads, from now."""
@@ -819,8 +822,7 @@ class Room:
             at_ms=self._floor(row.at_ms, here) if in_turn else here.at_ms,
         )
         self.world.vault.drop("outbox", waiting.place)
-        self._row(row, after)
-        self._then.append(Sent(waiting.id, row))
+        self._then.append(Sent(waiting.id, self._row(row, after)))
         return None
 
     def _own_row(self, sealed: Sealed, accepted: Accepted, hub: Frank | None, thread: Thread) -> MessageRecord | None:
