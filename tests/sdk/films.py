@@ -25,6 +25,9 @@ def film(container: str = "mp4", codec: str = "libvpx-vp9", *, seconds: float = 
         picture: Any = made.add_stream(codec, rate=RATE)
         picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         picture.metadata["title"] = MADE_BY
+        if codec == "libx265":
+            picture.codec_context.codec_tag = "hvc1"
+            picture.options = {"x265-params": "log-level=none"}
         tone = toned(made, "aac" if container == "mov" else "libopus") if sound else None
         for number in range(round(seconds * RATE)):
             frame = av.VideoFrame(WIDTH, HEIGHT, "rgb24")

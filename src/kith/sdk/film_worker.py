@@ -58,6 +58,10 @@ READ: Final = {"protocol_whitelist": "", "enable_drefs": "0"}
 WRITE: Final = {"fflags": "+bitexact", "movflags": "+faststart", "write_tmcd": "0", "id3v2_version": "0"}
 
 
+HVC1: Final = "hvc1"
+"""How telephones mark H.265; FFmpeg's own mark for it is one that Safari does not play."""
+
+
 class NotOneError(Exception):
     """There is no film or sound in it that could be sent."""
 
@@ -106,6 +110,8 @@ def without_records(source: Path, target: Path, demuxer: str, muxer: str, *, fil
         for stream in kept_streams(old, film=film):
             copy: Any = new.add_stream_from_template(stream)  # a kind of stream for each kind of template
             copy.metadata.clear()
+            if stream.codec_context.codec_tag == HVC1:
+                copy.codec_context.codec_tag = HVC1
             copies[stream.index] = copy
         packets = 0
         for packet in timed(old.demux([old.streams[index] for index in copies])):
