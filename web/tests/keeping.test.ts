@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NodeDevice, NodeHome } from '../src/engine/home-node';
+import { DELETED_KEPT_MS } from '../src/engine/folding';
 import { isArchived, Keeping, MOST_PINNED } from '../src/engine/keeping';
-import { newThread, type Thread } from '../src/engine/records';
+import { messageKey, newThread, padded, type KeptMessage, type MessageRecord, type Thread } from '../src/engine/records';
+import { KEPT_MS, Threads } from '../src/engine/threads';
 import { rootKey, Vault } from '../src/engine/vault';
 import { titled, waiting } from '../src/ui/badge';
 
@@ -51,4 +53,29 @@ test('the number on the window counts what may be counted', () => {
   const chat = { unread: 2, kind: 'direct', muted: false, archived: false, deleted: false, restricted: [] } as const;
   assert.equal(waiting([chat, { ...chat, restricted: ['them'] }, { ...chat, muted: true }, { ...chat, archived: true }, { ...chat, deleted: true }, { ...chat, unread: 1 }]), 3);
   assert.deepEqual([titled('Chats', 3), titled('Chats', 0)], ['(3) Chats', 'Chats']);
+});
+
+test('deleting a chat keeps its messages for a report, and nothing longer than it would have stayed', async () => {
+  const { home, vault } = await scene();
+  const never = null as never;
+  const threads = new Threads(home, vault, never, 'me', never, () => false, never);
+  const now = home.now();
+  const row = (seq: number, over: Partial<MessageRecord> = {}): MessageRecord => ({
+    kind: 'text', id: `id${seq}`, pos: seq, seq, atMs: seq, mine: false, sender: 's', text: 'x', replyTo: null, content: Uint8Array.of(seq),
+    frank: { roomSeq: seq } as MessageRecord['frank'], ...over,
+  });
+  const takenBack: KeptMessage = { message: row(1), untilMs: now + 1000 };
+  await vault.write(
+    await vault.put('reports', `r/${padded(1)}`, takenBack),
+    await vault.put('messages', messageKey('r', 2, 2), row(2, { expiresS: 1, expiresMs: now + 2000 })),
+    await vault.put('messages', messageKey('r', 3, 3), row(3)),
+    await vault.put('meta', 'thread/r', { ...newThread(), headSeq: 3 } satisfies Thread),
+  );
+  for (let again = 0; again < 2; again++) {
+    await threads.deleteThread('r');
+    assert.deepEqual(await vault.range('messages', { prefix: 'r/' }), []);
+    const ends = (await vault.range<KeptMessage>('reports', { prefix: 'r/' })).map(({ value }) => value.untilMs);
+    assert.deepEqual(ends.slice(0, 2), [now + 1000, now + 2000 + DELETED_KEPT_MS]);
+    assert.ok(ends[2]! >= now + KEPT_MS && ends[2]! < now + KEPT_MS + 60_000, 'the control: an ordinary message stays a month');
+  }
 });

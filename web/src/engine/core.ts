@@ -966,6 +966,7 @@ export class EngineCore implements Engine {
       const session = this.#need();
       await session.keeping.forget(roomId(room));
       await session.room(roomId(room)).run(() => session.threads.deleteThread(room));
+      this.#background(() => this.#push().keepQuiet()); // it is not muted any more
       this.#emit({ type: 'thread', room });
       this.#emit({ type: 'chats' });
       this.#background(() => session.files.sweep());

@@ -9,6 +9,7 @@ import type { Message, Place, ReportPreview, ReportRow, Result, Stretch, Version
 import type { Files } from './attachments/files';
 import type { Directory } from './directory';
 import { baseOf, selected } from './effects';
+import { DELETED_KEPT_MS } from './folding';
 import type { Home } from './home';
 import type { Hushes } from './hushes';
 import { frankOf } from './receive';
@@ -197,13 +198,19 @@ export class Threads {
     return key !== null && verifyFrank(key, frankOf(row.frank!));
   }
 
-  /** Deletes a thread here. Its last 30 franked messages stay reportable for 30 days. */
+  /**
+   * Deletes a thread here. Its last 30 franked messages stay reportable for 30 days; what was taken back or disappears
+   * no longer than it would have, and nothing longer for being deleted again.
+   */
   async deleteThread(room: string): Promise<void> {
-    const untilMs = this.home.now() + KEPT_MS;
+    const latest = this.home.now() + KEPT_MS;
+    const kept = await this.vault.range<KeptMessage>('reports', { prefix: `${room}/` });
+    const ends = new Map(kept.map(({ value }) => [value.message.seq, value.untilMs]));
+    const untilOf = ({ seq, expiresMs }: MessageRecord): number => Math.min(latest, ends.get(seq) ?? latest, (expiresMs ?? latest) + DELETED_KEPT_MS);
     const keep = (await this.#franked(room)).slice(-REPORT_ITEMS);
     const thread = await this.thread(room);
     const writes = await Promise.all(keep.map((message) =>
-      this.vault.put('reports', `${room}/${padded(message.seq!)}`, { message, untilMs } satisfies KeptMessage)));
+      this.vault.put('reports', `${room}/${padded(message.seq!)}`, { message, untilMs: untilOf(message) } satisfies KeptMessage)));
     const rows = await this.vault.range<MessageRecord>('messages', { prefix: `${room}/` });
     const held = (await Promise.all(['held', 'holds', 'foreign'].map((what) => this.vault.range('meta', { prefix: `${what}/${room}/` })))).flat();
     const removals = rows.flatMap(({ key, value }) => [
