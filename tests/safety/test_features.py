@@ -17,10 +17,12 @@ from kith.ledger.events import (
     DecisionMade,
     Event,
     FirstMessage,
+    Hushed,
     RequestAccepted,
     RequestCancelled,
     RequestDeclined,
     RequestSent,
+    Unhushed,
 )
 from kith.ledger.limits import DAY, HOUR
 from kith.safety import store
@@ -234,3 +236,19 @@ def test_rebuilding_the_states_from_the_ledger_gives_the_stored_states(town: Tow
 
 def _json(state: State) -> str:
     return msgspec.json.encode(state).decode()
+
+
+def test_restricting_somebody_is_counted_by_nothing() -> None:
+    """Whoever is restricted must not find it out by what befalls her; the control is a block, which is looked at."""
+    life: list[tuple[int, Event]] = [
+        (NOON - DAY, AccountCreated(account="ann", band="18+")),
+        (NOON - HOUR, asked(1)),
+        (NOON - HOUR, asked(2)),
+    ]
+    memory = Remembered()
+    for at_ms, event in life:
+        observe(memory, event, at_ms, SMALL)
+    for quiet in (Hushed(by="x1", account="ann"), Unhushed(by="x1", account="ann")):
+        assert observe(memory, quiet, NOON, SMALL) is None
+    assert features_of(memory.recall("ann"), NOON, limits=SMALL) == seen(life, NOON)
+    assert observe(memory, Blocked(by="x1", account="ann"), NOON, SMALL) == "ann"

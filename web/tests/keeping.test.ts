@@ -50,7 +50,7 @@ test('a draft is sealed: its words are nowhere in what is stored', async () => {
 });
 
 test('the number on the window counts what may be counted', () => {
-  const chat = { unread: 2, kind: 'direct', muted: false, archived: false, deleted: false, restricted: [] } as const;
+  const chat = { unread: 2, kind: 'direct', blocked: false, muted: false, archived: false, deleted: false, restricted: [] } as const;
   assert.equal(waiting([chat, { ...chat, restricted: ['them'] }, { ...chat, muted: true }, { ...chat, archived: true }, { ...chat, deleted: true }, { ...chat, unread: 1 }]), 3);
   assert.deepEqual([titled('Chats', 3), titled('Chats', 0)], ['(3) Chats', 'Chats']);
 });

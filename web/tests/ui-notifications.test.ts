@@ -1,6 +1,7 @@
 /** Which chats have news, and which never say so. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isAside } from '../src/ui/aside';
 import { news, type Counted } from '../src/ui/news';
 
 const chat = (room: string, unread: number, over: Partial<Counted> = {}): Counted =>
@@ -27,4 +28,5 @@ test('a chat with a restricted person never says anything; in a group the others
   assert.deepEqual(news(new Map(), [aside]), []);
   assert.deepEqual(news(new Map(), [{ ...aside, kind: 'group' }]), ['a']);
   assert.deepEqual(news(new Map([['a', 9]]), [{ ...aside, restricted: [] }]), []);
+  assert.deepEqual([isAside(aside), isAside({ ...aside, blocked: true }), isAside({ ...aside, kind: 'group' })], [true, false, false]);
 });

@@ -1,5 +1,5 @@
-/** Chats that stand with the requests, because this person restricts the other one. */
+/** Chats that stand with the requests, because this person restricts the other one. A block wins: such a chat is where blocked ones are. */
 import type { Chat } from '../engine/contract';
 
-export const isAside = ({ kind, restricted }: { kind: Chat['kind']; restricted: readonly string[] }): boolean =>
-  kind === 'direct' && restricted.length > 0;
+export const isAside = ({ kind, blocked, restricted }: Pick<Chat, 'kind' | 'blocked'> & { restricted: readonly string[] }): boolean =>
+  kind === 'direct' && !blocked && restricted.length > 0;

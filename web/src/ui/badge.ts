@@ -2,7 +2,7 @@
 import type { Chat } from '../engine/contract';
 import { isAside } from './aside';
 
-type Counted = Pick<Chat, 'unread' | 'kind' | 'muted' | 'archived' | 'deleted'> & { restricted: readonly string[] };
+type Counted = Pick<Chat, 'unread' | 'kind' | 'muted' | 'archived' | 'blocked' | 'deleted'> & { restricted: readonly string[] };
 
 export const waiting = (chats: readonly Counted[]): number =>
   chats.filter((chat) => !chat.muted && !chat.archived && !chat.deleted && !isAside(chat)).reduce((sum, { unread }) => sum + unread, 0);
