@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sdk.films import voice
 from sdk.meeting import Meeting, eventually
 
 
@@ -103,13 +104,21 @@ def sends_a_file(ann: Shell, ben: Shell, handles: dict[str, str]) -> None:
     assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr
     heard = json.loads(ben.first_line("listen", "--json", of="The rota"))
     assert heard["text"] == "The rota"
-    assert heard["files"] == [{"name": "rota[1].txt", "media_type": "text/plain", "bytes": 11, "description": ""}]
+    facts = {"name": "rota[1].txt", "media_type": "text/plain", "bytes": 11, "description": ""}
+    assert heard["files"] == [{**facts, "duration_ms": None, "voice": False}]
     there = ben.folder / "copy.txt"
     saved = ben.run("save", handles["ann"], "--to", str(there))
     assert (saved.returncode, saved.stdout) == (0, f"{there}\n"), saved.stderr
     assert there.read_text() == "Friday: Ann"
     again = ben.run("save", handles["ann"], "--to", str(there))
     assert (again.returncode, "is there already" in " ".join(again.stderr.split())) == (1, True)
+    memo = ann.folder / "memo.m4a"
+    memo.write_bytes(voice("ipod", codec="aac"))
+    spoken = ann.run("send-file", handles["ben"], str(memo), "--voice", "--caption", "A note")
+    assert (spoken.returncode, spoken.stdout) == (0, ""), spoken.stderr
+    note = json.loads(ben.first_line("listen", "--json", of="A note"))["files"][0]
+    assert (note["name"], note["voice"], note["duration_ms"] // 100 in (29, 30, 31)) == ("memo.m4a", True, True)
+    assert "memo.m4a, 0:03" in ben.run("read", handles["ann"]).stdout
     missing = ann.run("send-file", handles["ben"], str(ann.folder / "absent"))
     assert (missing.returncode, "cannot be read" in missing.stderr) == (1, True)
 

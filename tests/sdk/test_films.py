@@ -21,7 +21,8 @@ from PIL import Image
 from kith.protocol.attachments import MAX_POSTER
 from kith.sdk import BadFile, FileToSend, Message, films
 from kith.sdk.films import Facts
-from kith.sdk.sending import _opened
+from kith.sdk.records import FileRecord
+from kith.sdk.sending import MAX_POSTERS, _opened, _with_room
 from sdk.films import HEIGHT, MADE_BY, PLACE, WIDTH, film, pictures_and_sound, turned, voice
 from sdk.meeting import Meeting, eventually, introduce, next_message
 
@@ -293,6 +294,30 @@ def assert_note(message: Message) -> None:
     assert note.media is not None
     assert len(note.media.waveform or b"") == 64
     assert (note.media.duration_ms or 0) // 100 in (29, 30, 31)
+
+
+def test_still_pictures_that_do_not_fit_into_a_message_are_left_out() -> None:
+    """24 KiB for all: the films themselves leave, and what comes after in the album may fit again."""
+
+    def one(poster: int | None) -> FileRecord:
+        return FileRecord(
+            name="",
+            media_type="video/mp4",
+            description="",
+            key=b"",
+            nonce=b"",
+            length=1,
+            size=17,
+            content_hash=b"",
+            chunks=(),
+            tag=b"",
+            poster=None if poster is None else bytes(poster),
+        )
+
+    posters = (12_000, None, 12_000, 1_000, 500, 100)
+    kept = [len(file.poster) if file.poster else None for file in _with_room([one(size) for size in posters])]
+    assert kept == [12_000, None, 12_000, None, 500, None]
+    assert MAX_POSTERS == 24 * 1024
 
 
 def test_the_process_ends_at_its_limit_of_memory(tmp_path: Path) -> None:

@@ -717,8 +717,13 @@ async def line_of(names: _Names, message: "Message", *, dated: bool = False) -> 
 
 
 def _file(file: "File") -> str:
-    name = file.name or file.description or file.media_type
-    return f"{name}, {file.length / 1000:,.0f} kB" if file.length else name
+    facts = [file.name or file.description or file.media_type]
+    if file.media is not None and file.media.duration_ms is not None:
+        minutes, seconds = divmod(round(file.media.duration_ms / 1000), 60)
+        facts.append(f"{minutes}:{seconds:02}")
+    if file.length:
+        facts.append(f"{file.length / 1000:,.0f} kB")
+    return ", ".join(facts)
 
 
 def _marks(message: "Message") -> str:
@@ -761,10 +766,19 @@ async def message_json(names: _Names, message: "Message") -> dict[str, Any]:
         "quiet": message.quiet,
         "forwarded": message.forwarded,
         "reactions": message.reactions,
-        "files": [
-            {"name": one.name, "media_type": one.media_type, "bytes": one.length, "description": one.description}
-            for one in message.files
-        ],
+        "files": [_file_json(one) for one in message.files],
+    }
+
+
+def _file_json(file: "File") -> dict[str, Any]:
+    media = file.media
+    return {
+        "name": file.name,
+        "media_type": file.media_type,
+        "bytes": file.length,
+        "description": file.description,
+        "duration_ms": None if media is None else media.duration_ms,
+        "voice": media is not None and media.voice,
     }
 
 
