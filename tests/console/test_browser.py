@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -68,14 +69,9 @@ class Desk:
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[World, str]]:
-    """A furnished console on a free port of this machine, at http://staff.localhost."""
-    world = World(tmp_path / "kith.db")
-    add_staff(world)
-    furnish(world)
-    world.clock.now += DAY
-    add_appeal(world, world.account("quinn"), "ada")
+@contextmanager
+def serving(world: World) -> Iterator[str]:
+    """The console of this world on a free port of this machine, at http://staff.localhost."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         origin = f"http://staff.localhost:{sock.getsockname()[1]}"
@@ -84,10 +80,22 @@ def served(tmp_path: Path) -> Iterator[tuple[World, str]]:
         thread.start()
         while not server.started:
             time.sleep(0.02)
-        yield world, origin
+        yield origin
         server.should_exit = True
         thread.join()
     world.database.close_now()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[World, str]]:
+    """A furnished console."""
+    world = World(tmp_path / "kith.db")
+    add_staff(world)
+    furnish(world)
+    world.clock.now += DAY
+    add_appeal(world, world.account("quinn"), "ada")
+    with serving(world) as origin:
+        yield world, origin
 
 
 @pytest.fixture
