@@ -64,6 +64,8 @@ class Server:
     tipline: tuple[str, str, str] = ("", "", "")
     client: Path | None = None
     """A client to serve in place of web/dist."""
+    program: tuple[str, ...] = ("-m", "kith")
+    """What runs it: `kith`, or something that lifts its limits for a bench."""
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -108,7 +110,7 @@ class Server:
         """Start it and wait until both ports answer."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kith", "serve", "--data", str(self.data)],
+                [sys.executable, *self.program, "serve", "--data", str(self.data)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -4,26 +4,23 @@ import { sentence } from './errors';
 export class Resource<T> {
   value = $state.raw<T>();
   problem = $state<string | null>(null);
-  #busy = false;
+  #running: Promise<void> | null = null;
   #again = false;
 
   constructor(private readonly fetch: () => Promise<T>) {}
 
-  /** Fetches; calls during a fetch are folded into one more fetch after it. An old value stays visible meanwhile. */
-  async load(): Promise<void> {
-    if (this.#busy) {
-      this.#again = true;
-      return;
+  /** Fetches; calls during a fetch are folded into one more fetch after it, and wait for that. An old value stays visible meanwhile. */
+  load(): Promise<void> {
+    this.#again = true;
+    return (this.#running ??= this.#all());
+  }
+
+  async #all(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      await this.#once();
     }
-    this.#busy = true;
-    try {
-      do {
-        this.#again = false;
-        await this.#once();
-      } while (this.#again);
-    } finally {
-      this.#busy = false;
-    }
+    this.#running = null;
   }
 
   async #once(): Promise<void> {

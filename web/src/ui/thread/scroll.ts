@@ -12,6 +12,11 @@ export function toEnd(log: HTMLElement): void {
 
 export type End = 'top' | 'bottom';
 
+export function nearWhich(log: HTMLElement): End | null {
+  if (log.scrollTop < MORE_PX) return 'top';
+  return log.scrollHeight - log.scrollTop - log.clientHeight < MORE_PX ? 'bottom' : null;
+}
+
 /** Follows the end while the reader is there and `follows()`; `onmoved` hears where they are: at the end, and near what is not loaded. */
 export function followEnd(log: HTMLElement, follows: () => boolean, onmoved: (atEnd: boolean, near: End | null) => void): () => void {
   let following = nearEnd(log);
@@ -21,8 +26,7 @@ export function followEnd(log: HTMLElement, follows: () => boolean, onmoved: (at
     const before = laidOut;
     laidOut = `${log.clientHeight} ${log.scrollHeight}`;
     following = nearEnd(log) || (following && before !== laidOut);
-    const below = log.scrollHeight - log.scrollTop - log.clientHeight;
-    onmoved(following, log.scrollTop < MORE_PX ? 'top' : below < MORE_PX ? 'bottom' : null);
+    onmoved(following, nearWhich(log));
   };
   const grown = new ResizeObserver(() => following && follows() && toEnd(log));
   grown.observe(log);
@@ -35,10 +39,10 @@ export function followEnd(log: HTMLElement, follows: () => boolean, onmoved: (at
   };
 }
 
-/** Changes what is loaded without moving what is read: the first row in sight stays where it is. */
+/** Changes what is loaded without moving what is read: the first message in sight stays where it is. Lines between messages may go. */
 export async function stayPut(log: HTMLElement, change: () => Promise<unknown>): Promise<void> {
   const above = log.getBoundingClientRect().top;
-  const anchor = [...log.querySelectorAll('li')].find((row) => row.getBoundingClientRect().bottom > above);
+  const anchor = [...log.querySelectorAll('li[data-message]')].find((row) => row.getBoundingClientRect().bottom > above);
   const before = anchor?.getBoundingClientRect().top ?? 0;
   await change();
   if (anchor?.isConnected) log.scrollTop += anchor.getBoundingClientRect().top - before;
