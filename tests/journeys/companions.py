@@ -44,8 +44,8 @@ class Companion:
         """Say yes to the first invitation to a group, and wait until an owner's device let this one in."""
 
         async def work(client: Client) -> Room:
-            await until(client.invitations)
-            return await (await client.invitations())[0].accept()
+            await until(client.group_invitations)
+            return await (await client.group_invitations())[0].accept()
 
         return self.does(work)
 
@@ -60,6 +60,17 @@ class Companion:
 
             await until(there)
             await chat.mark_read()
+
+        self.does(work)
+
+    def hears_timer(self, room: Room, seconds: int) -> None:
+        """Wait until the chat's timer of disappearing messages is this on her device as well."""
+
+        async def work(client: Client) -> None:
+            async def there() -> bool:
+                return client.room(room.id).timer_s == seconds
+
+            await until(there)
 
         self.does(work)
 

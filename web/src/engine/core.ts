@@ -924,8 +924,10 @@ export class EngineCore implements Engine {
     versions: (args) => this.#words(args.room).versions(args),
     mark_read: async ({ room }) => {
       const session = this.#need();
-      if (await session.room(roomId(room)).run(() => session.threads.markRead(room))) {
+      const read = await session.room(roomId(room)).run(() => session.threads.markRead(room));
+      if (read) {
         this.#emit({ type: 'chats' });
+        if (read.counting) this.#emit({ type: 'thread', room });
         this.#pump(session, room);
       }
       return null;

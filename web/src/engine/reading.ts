@@ -8,7 +8,7 @@ import type { Vault } from './vault';
 export async function readUpTo(vault: Vault, room: string, upto: number, now: number): Promise<boolean> {
   const thread = (await vault.get<Thread>('meta', `thread/${room}`)) ?? newThread();
   if (upto <= thread.readSeq) return false;
-  const read = await countRead(vault, room, placeAfter(thread.readSeq), now, placeAfter(upto));
+  const { read } = await countRead(vault, room, placeAfter(thread.readSeq), now, placeAfter(upto));
   await vault.save('meta', `thread/${room}`, { ...thread, readSeq: upto, unread: Math.max(0, thread.unread - read) } satisfies Thread);
   return true;
 }

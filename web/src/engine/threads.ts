@@ -228,16 +228,17 @@ export class Threads {
     await this.vault.write(...over.map(({ key }) => this.vault.remove('reports', key)));
   }
 
-  async markRead(room: string): Promise<boolean> {
+  /** null: there was nothing unread. `counting`: for some of it, the time until it disappears has begun. */
+  async markRead(room: string): Promise<{ counting: boolean } | null> {
     const thread = await this.thread(room);
-    if (thread.unread === 0) return false;
-    await countRead(this.vault, room, placeAfter(thread.readSeq), this.home.now());
+    if (thread.unread === 0) return null;
+    const { counting } = await countRead(this.vault, room, placeAfter(thread.readSeq), this.home.now());
     await this.vault.write(await this.vault.put('meta', `thread/${room}`, {
       ...thread, unread: 0, quiet: 0, readSeq: thread.headSeq,
       // What is read while somebody is restricted is not made up for afterwards.
       ...(thread.theirs && (await this.hushes.open(room)) ? { seen: thread.theirs } : {}),
     } satisfies Thread));
-    return true;
+    return { counting };
   }
 }
 

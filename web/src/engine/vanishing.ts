@@ -33,11 +33,12 @@ export async function counted(vault: Vault, key: string, row: MessageRecord, now
 
 /**
  * Everything that was read just now begins to count: from one place on, before another. Some rows at a time, each time on
- * disk: what counts already is left alone. How many messages of others are among them.
+ * disk: what counts already is left alone. `read`: messages of others among them; `counting`: some of it does only now.
  */
-export async function countRead(vault: Vault, room: string, from: string, now: number, before?: string): Promise<number> {
+export async function countRead(vault: Vault, room: string, from: string, now: number, before?: string): Promise<{ read: number; counting: boolean }> {
   const end = before === undefined ? {} : { before: `${room}/${before}` };
   let read = 0;
+  let counting = false;
   for (let next: string | null = `${room}/${from}`; next !== null;) {
     const rows: { key: string; value: MessageRecord }[] = await vault.range('messages', { prefix: `${room}/`, from: next, limit: AT_ONCE, ...end });
     const others = rows.filter(({ value }) => !value.mine);
@@ -47,9 +48,10 @@ export async function countRead(vault: Vault, room: string, from: string, now: n
       return writes.length === 0 ? [] : [...writes, await vault.put('messages', key, row)];
     }));
     await vault.write(...made.flat());
+    counting ||= made.flat().length > 0;
     next = rows.length < AT_ONCE ? null : `${rows.at(-1)!.key}\u0000`;
   }
-  return read;
+  return { read, counting };
 }
 
 /** Rooms in which something has to go by now. */
