@@ -79,7 +79,6 @@ TO_THE_END = """async () => {
         }
         await new Promise(requestAnimationFrame);
     }
-    if (pressed > 1) console.warn(`pressed ${pressed} times`, document.querySelector('[role=log]').scrollTop, document.querySelector('[role=log]').scrollHeight);
     return performance.now() - began;
 }"""
 TYPED = """async (text) => {
