@@ -8,7 +8,6 @@ import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from kith.ledger.signals import Changed
 from kith.protocol import content as mimi
 from kith.protocol.attachments import (
     AttachmentRefusedError,
+    Hashing,
     Media,
     Opener,
     Outgoing,
@@ -220,6 +220,18 @@ def test_what_a_player_shows_by_its_pieces_opens_for_the_reviewer_whatever_its_s
             look(number)
 
 
+def test_what_a_player_shows_by_its_pieces_is_taken_from_a_reporter_as_well(scene: Scene) -> None:
+    """The server has it no more, and the sender's hash of the whole is another one; a piece changed is refused."""
+    sealed, data = scene.sealed(PICTURE)
+    scene.send(replace(sealed, content_hash=bytes(32)), len(PICTURE), chunks=(hashlib.sha256(data).digest(),))
+    scene.shelf.expire(sealed.blob)
+    filed = scene.report()
+    for handed, genuine in ((data[:-1] + bytes([data[-1] ^ 1]), False), (data, True)):
+        blob = scene.shelf.put(scene.ann, handed)
+        wanted = scene.world.ask(attachments.wanted, scene.shelf, scene.offer(filed, blob))
+        assert asyncio.run(attachments.is_genuine(scene.shelf, blob, wanted)) is genuine
+
+
 def test_a_key_swapped_inside_the_message_breaks_its_frank(scene: Scene) -> None:
     """The key is committed: another one is another message, which the server never accepted."""
     sealed, _ = scene.sealed(PICTURE)
@@ -362,22 +374,16 @@ def test_bytes_of_evidence_are_hashed_and_opened_beside_the_loop(scene: Scene, m
             where.add(threading.get_ident())
             return super().update(sealed)
 
-    class Counting:
-        def __init__(self) -> None:
-            self.really = hashlib.sha256()
-
-        def update(self, piece: bytes) -> None:
+    class Counting(Hashing):
+        def update(self, data: bytes) -> None:
             where.add(threading.get_ident())
-            self.really.update(piece)
-
-        def digest(self) -> bytes:
-            return self.really.digest()
+            super().update(data)
 
     part = attachments.Wanted("exhibit", 2, len(data), sealed.content_hash)
     monkeypatch.setattr(attachments, "Opener", Watched)
     assert scene.opens()(0) == ("image/png", PICTURE)
     with monkeypatch.context() as counted:
-        counted.setattr(attachments, "hashlib", SimpleNamespace(sha256=Counting))
+        counted.setattr(attachments, "Hashing", Counting)
         assert asyncio.run(attachments.is_genuine(scene.shelf, sealed.blob, part))
     assert where
     assert threading.get_ident() not in where

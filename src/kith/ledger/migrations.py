@@ -260,6 +260,10 @@ STEPS: tuple[Step, ...] = (
             ),
         ),
     ),
+    Step(
+        "the hashes of pieces by which a film was shown",
+        ("ALTER TABLE report_attachments ADD COLUMN pieces BLOB",),
+    ),
 )
 """The first leads from version 1 to 2. Never change, reorder or remove one that was released."""
 

@@ -7,7 +7,6 @@ keys, and both messages are then evidence of their own (franking.md section 9). 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
@@ -20,6 +19,7 @@ from kith.ledger.signals import Changed
 from kith.protocol import content as mimi
 from kith.protocol.attachments import (
     BLOCK,
+    MEDIA,
     TAG,
     AttachmentRefusedError,
     Hashing,
@@ -92,6 +92,8 @@ class Part:
     blob: str
     size: int
     content_hash: bytes
+    pieces: bytes | None
+    """The hash of each piece, joined; None when the message commits to none."""
 
 
 def parts_of(item: ReportItem, server: str) -> tuple[Part, ...]:
@@ -104,11 +106,28 @@ def parts_of(item: ReportItem, server: str) -> tuple[Part, ...]:
     shown = {file.part for file in shown_of(content, server).files}
     found = sorted(_external(content), key=lambda one: one[0] not in shown)  # parts nobody is shown displace none
     sealed = [(number, sealed_of(part, server)) for number, part in found[:MAX_PARTS]]
+    pieces = _pieces(content)
     return tuple(
-        Part(part=number, message=identity, blob=one.blob, size=one.size, content_hash=one.content_hash)
+        Part(
+            part=number,
+            message=identity,
+            blob=one.blob,
+            size=one.size,
+            content_hash=one.content_hash,
+            pieces=pieces[number],
+        )
         for number, one in sealed
         if one is not None
     )
+
+
+def _pieces(content: MimiContent) -> dict[int, bytes | None]:
+    external = _external(content)
+    facts = read_media(content.extensions.get(MEDIA), [part.size for _, part in external])
+    return {
+        number: b"".join(one.chunks) if one is not None and one.chunks else None
+        for (number, _), one in zip(external, facts, strict=True)
+    }
 
 
 def _external(content: MimiContent) -> list[tuple[int, ExternalPart]]:
@@ -144,6 +163,7 @@ def keep(tx: Tx, blobs: Blobs, place: tuple[str, str, str], parts: tuple[Part, .
             blob=one.blob if held else None,
             size=one.size,
             content_hash=one.content_hash,
+            pieces=one.pieces,
             lost_ms=None,
         )
 
@@ -160,6 +180,7 @@ class Wanted(NamedTuple):
     part: int
     size: int
     content_hash: bytes
+    pieces: bytes | None = None
 
 
 def wanted(reader: Reader, blobs: Blobs, offer: Offer) -> Wanted | None:
@@ -169,7 +190,11 @@ def wanted(reader: Reader, blobs: Blobs, offer: Offer) -> Wanted | None:
         return None
     rows = reader.all(store.ATTACHMENTS_MISSING, of_report=offer.report)
     row = next((row for row in rows if (row.message, row.part) == (offer.message, offer.part)), None)
-    return None if row is None else Wanted(row.exhibit, row.part, row.size, row.content_hash)
+    return None if row is None else _wanted(row)
+
+
+def _wanted(row: Row) -> Wanted:
+    return Wanted(row.exhibit, row.part, row.size, row.content_hash, row.pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,14 +209,19 @@ class Offer:
 
 
 async def is_genuine(blobs: Blobs, blob: str, part: Wanted) -> bool:
-    """Whether these bytes are those that the message commits to; the hash decides, whoever brings them."""
-    hashing = hashlib.sha256()
+    """Whether these bytes are those that the message commits to, as a whole or piece by piece, whoever brings them.
+
+    Players show pieces by their own hashes. A sender whose hash of the whole is another must not get a film that was
+    seen and that nobody can hand in.
+    """
+    hashing = Hashing()
     try:
         async for piece in blobs.read(blob, part.size, 0, part.size):
             await asyncio.to_thread(hashing.update, piece)
     except AttachmentRefusedError:  # of another size, or taken back meanwhile
         return False
-    return hmac.compare_digest(hashing.digest(), part.content_hash)
+    sums = hashing.sums(b"")
+    return hmac.compare_digest(sums.content_hash, part.content_hash) or b"".join(sums.chunks) == part.pieces
 
 
 def hand_in(tx: Tx, blobs: Blobs, offer: Offer) -> bool:
@@ -236,7 +266,7 @@ async def look_after(database: Database, blobs: Blobs) -> int:
             if there is None:
                 return lost
             if there and row.lost_ms is not None:  # perhaps as broken as when it was lost
-                there = await is_genuine(blobs, row.blob, Wanted(row.exhibit, row.part, row.size, row.content_hash))
+                there = await is_genuine(blobs, row.blob, _wanted(row))
             if there == (row.lost_ms is not None):
                 await database.write(found, row.exhibit, row.part, lost=not there)
                 lost += not there

@@ -124,6 +124,7 @@ attachments = table(
     text("blob", "where its ciphertext is held; empty while it is missing", null=True),
     number("size", "bytes of ciphertext that the message commits to"),
     data("content_hash", "SHA-256 of the ciphertext that the message commits to"),
+    data("pieces", "SHA-256 of each MiB of it, as far as the message commits to them", null=True),
     number("lost_ms", "when its held bytes were found gone or broken; empty while they are not", null=True),
     Index("report_attachments_by_case", "case"),
     Index("report_attachments_by_report", "report"),
@@ -351,7 +352,7 @@ SET_NOTE = (
 MOVE_COVERAGE = update(coverage).where(coverage.c.case == bindparam("of_case")).values(case=bindparam("to_case"))
 _a = attachments.c
 ATTACHMENTS_MISSING = (
-    select(_a.exhibit, _a.part, _a.message, _a.size, _a.content_hash)
+    select(_a.exhibit, _a.part, _a.message, _a.size, _a.content_hash, _a.pieces)
     .where(_a.report == bindparam("of_report"), or_(_a.blob.is_(None), _a.lost_ms.is_not(None)))
     .order_by(_a.exhibit, _a.part)
 )
@@ -363,7 +364,7 @@ ATTACHMENT_HERE = (
     .values(blob=bindparam("there"), lost_ms=bindparam("none"))
 )
 ATTACHMENTS_HELD = (
-    select(_a.exhibit, _a.part, _a.blob, _a.size, _a.content_hash, _a.lost_ms)
+    select(_a.exhibit, _a.part, _a.blob, _a.size, _a.content_hash, _a.pieces, _a.lost_ms)
     .where(
         _a.blob.is_not(None),
         or_(_a.exhibit > bindparam("behind"), and_(_a.exhibit == bindparam("behind"), _a.part > bindparam("number"))),
