@@ -156,6 +156,7 @@ class Sdk:
         work: list[int] = []
         for at, step in enumerate(scenario["steps"]):
             place.clock.now = step["now"]  # type: ignore[attr-defined]  # a StillClock
+            sweep(place.client._need_vault(), step["now"])
             if step["do"] == "look":
                 looks.append(self._look(place))
             else:
@@ -195,7 +196,6 @@ class Sdk:
 
     def _look(self, place: Scene) -> Any:
         client = place.client
-        sweep(client._need_vault(), client.now())
         thread = place.state.thread()
         rows = [self._row(one) for one in client.history(ROOM, 10_000) if one.kind != "info"]
         lines = [one.text for one in client.history(ROOM, 10_000) if one.kind == "info"]

@@ -176,11 +176,15 @@ async function rows({ threads }: Place): Promise<Message[]> {
   }
 }
 
-async function look(here: Place): Promise<unknown> {
-  const { home, vault, room, threads, words } = here;
+/** What core does every few moments. */
+async function sweep({ home, vault, room }: Place): Promise<void> {
   for (let due = await overdue(vault, home.now()); due.size > 0; due = await overdue(vault, home.now())) {
     for (const of of due.values()) await room.vanish(of);
   }
+}
+
+async function look(here: Place): Promise<unknown> {
+  const { vault, threads, words } = here;
   const thread = await threads.thread(ROOM);
   const all = await rows(here);
   const reads = (await vault.get<ReadByOthers>('meta', `reads/${ROOM}`)) ?? {};
@@ -211,6 +215,7 @@ async function run(scenario: Scenario): Promise<unknown> {
   const work: number[] = [];
   for (const [at, step] of scenario.steps.entries()) {
     here.home.at = step.now;
+    await sweep(here);
     const before = here.home.work;
     if (step.do === 'look') looks.push(await look(here));
     else {

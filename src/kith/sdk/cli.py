@@ -198,7 +198,7 @@ async def whoami(store: Store = DEFAULT_STORE) -> None:
     """Who is signed in here, and how the account stands."""
     async with signed_in(store) as client:
         me = await client.me()
-        console.print(f"{escape(me.display_name)} ({me.handle}) at {me.server_name}")
+        console.print(f"{printable(me.display_name)} ({me.handle}) at {me.server_name}")
         for one in me.protections:
             console.print(f"  {escape(one.text)}", soft_wrap=True)
         if me.standing.measures:
@@ -301,7 +301,7 @@ async def controls(
         console.print(f"Requests from: {me.controls.requests}")
         console.print(f"Read receipts: {'on' if me.controls.read_receipts else 'off'}")
         console.print(f"Typing: {'on' if me.controls.typing else 'off'}")
-        console.print(f"Name: {escape(me.display_name)}", soft_wrap=True)
+        console.print(f"Name: {printable(me.display_name)}", soft_wrap=True)
 
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ async def requests(
         waiting = await client.requests()
         if not accept and not decline:
             for one in waiting:
-                console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
+                console.print(f"{one.handle}\t{printable(one.display_name)}", soft_wrap=True)
                 if one.notice is not None:
                     problems.print(f"  Notice: {escape(one.notice.text)}", style="yellow", soft_wrap=True)
             if not waiting:
@@ -388,7 +388,7 @@ async def restricted(
         there = await client.restricted()
         if not undo:
             for one in there:
-                console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
+                console.print(f"{one.handle}\t{printable(one.display_name)}", soft_wrap=True)
             return
         found = next((one for one in there if one.handle == undo), None)
         if found is None:
@@ -407,7 +407,7 @@ async def blocks(
         there = await client.blocks()
         if not undo:
             for one in there:
-                console.print(f"{one.handle}\t{escape(one.display_name)}", soft_wrap=True)
+                console.print(f"{one.handle}\t{printable(one.display_name)}", soft_wrap=True)
             return
         found = next((one for one in there if one.handle == undo), None)
         if found is None:
@@ -706,7 +706,7 @@ async def line_of(names: _Names, message: "Message", *, dated: bool = False) -> 
         case "tombstone":
             return f"[dim]{at} A message could not be verified and is not shown.[/dim]"
         case "info":
-            return f"[dim]{at} {escape(message.text)}[/dim]"
+            return f"[dim]{at} {printable(message.text)}[/dim]"
         case "unsupported":
             return f"[dim]{at} {await names.of(message.sender)} sent something that cannot be shown here.[/dim]"
         case _:
