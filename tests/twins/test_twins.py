@@ -12,7 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from kith.app import web as built
-from kith.protocol import attachments, changes, content
+from kith.protocol import attachments, changes, content, franking
+from kith.reports import evidence
 from kith.sdk import effects, folding, receive
 from twins.fuzz import differ, difference
 from twins.sides import Sdk, Web, sdk, web
@@ -194,3 +195,14 @@ def test_the_measure_of_work_sees_a_scan_of_everything(play: Play, monkeypatch: 
         assert max((await python.run(_flood("answers to answers", 300)))["work"]) > 300
 
     play(scanned)
+
+
+def test_whatever_was_said_can_be_read_as_evidence() -> None:
+    """A reviewer's page of any bytes is words or says that they are unreadable; it never fails."""
+    context = franking.Context("a", "r", 1, "d", 1, 1, 1)
+    proof = franking.Proof.decode(bytes.fromhex(_flood("answers to answers", 1)["steps"][0]["hub"][5]))
+    for seed in range(1, 30):
+        for step in conversation(seed)["steps"]:
+            if "plaintext" in step:
+                item = franking.ReportItem(bytes.fromhex(step["plaintext"]), context, bytes(32), 1, proof)
+                assert evidence.read_exhibit(item.encode()).kind
