@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from kith.app import web as built
 from kith.protocol import attachments, changes, content, franking
+from kith.protocol.uris import account_uri, device_uri
 from kith.reports import evidence
 from kith.sdk import effects, folding, receive
 from twins.fuzz import differ, difference
 from twins.sides import Sdk, Web, sdk, web
-from twins.talk import Scenario, Talk, conversation, text
+from twins.talk import HOST, ME, MY_TABLET, ROOM_URI, Scenario, Talk, conversation, text
 
 DOSE = 15
 """Conversations in each run of the suite; `fuzz.py` does as many as one likes."""
@@ -199,7 +200,7 @@ def test_the_measure_of_work_sees_a_scan_of_everything(play: Play, monkeypatch: 
 
 def test_whatever_was_said_can_be_read_as_evidence() -> None:
     """A reviewer's page of any bytes is words or says that they are unreadable; it never fails."""
-    context = franking.Context("a", "r", 1, "d", 1, 1, 1)
+    context = franking.Context(account_uri(HOST, ME), ROOM_URI, 1, device_uri(HOST, MY_TABLET), 1, 1, 1)
     proof = franking.Proof.decode(bytes.fromhex(_flood("answers to answers", 1)["steps"][0]["hub"][5]))
     for seed in range(1, 30):
         for step in conversation(seed)["steps"]:
