@@ -1,4 +1,4 @@
-"""The server gets a newer client while somebody has the old one open: what she has not opened yet opens all the same."""
+"""The server gets a newer client while somebody has the old one open: her other screens open all the same."""
 
 from __future__ import annotations
 
