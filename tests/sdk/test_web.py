@@ -20,7 +20,7 @@ from kith.sdk import Client, File, FileToSend, Message
 from sdk.films import PLACE, film, voice
 from sdk.meeting import WAIT_S, Meeting, asked_by, eventually, next_message
 from sdk.staff import Reviewer
-from sdk.test_reported_files import attachment, picture
+from sdk.test_reported_files import attachment, picture, shows_the_picture
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +394,7 @@ def found_by_a_reviewer(server: Server, handle: str) -> None:
             time.sleep(0.2)
             page, answer = attachment(rea, case)
         assert answer is not None, page
-        assert answer.content == picture()
+        assert shows_the_picture(answer)
         assert "VERIFIED" in page
         assert "UNVERIFIED" not in page
 
