@@ -14,6 +14,7 @@ from playwright.sync_api import FilePayload, Locator, expect
 
 from journeys.looks import Looks
 from journeys.person import Meet, Person
+from journeys.staff_browser import Review
 
 pytestmark = pytest.mark.browser
 
@@ -362,4 +363,46 @@ def test_pictures_of_somebody_new_stay_closed_until_they_are_wanted(meet: Meet) 
     dot.say("Thanks, Cal")
     expect(row.get_by_role("button", name="Open photo", exact=True)).to_be_visible()
     expect(row.get_by_role("link").filter(has_text="files.example.com")).to_have_count(1)
+    assert looks.faults == []
+
+
+def test_a_report_says_which_files_go_along_and_the_reviewer_opens_them_one_by_one(
+    friends: Friends, review: Review
+) -> None:
+    """Photos and a film stand in the preview as they will be sent; the reviewer sees words first, and a veil."""
+    ada, bea = friends
+    adds(ada, *(chosen(f"{n}.png", encoded(painted(600, 400, 70 * n), "PNG"), "image/png") for n in (1, 2)))
+    sends(ada, "Two for the report")
+    film = base64.b64decode(ada.page.evaluate(FILM))
+    adds(ada, chosen("short.webm", film, "video/webm"))
+    sends(ada, "And a film for it")
+    bea.reads("And a film for it")
+    looks = Looks()
+    bea.tap_message("And a film for it")
+    bea.button("Report").click()
+    bea.button("Bullying or threats").click()
+    rows = bea.page.get_by_role("list", name="Messages in this report").get_by_role("listitem")
+    expect(rows.filter(has_text="Two for the report").get_by_text(re.compile("^Photo, "))).to_have_count(2)
+    expect(rows.filter(has_text="And a film for it").get_by_text(re.compile("^Video, "))).to_have_count(1)
+    expect(rows.filter(has_text="And a film for it")).to_contain_text("Verified")
+    bea.sees(re.compile("photos and files in these messages are sent too"))
+    rows.last.scroll_into_view_if_needed()
+    looks.at(bea.page, "report-with-files")
+    bea.button("Send report").click()
+    bea.sees_heading("Report sent")
+    bea.close_sheet()
+
+    rita = review("rita.files", "reviewer")
+    rita.take_about("General", ada.name)
+    expect(rita.page.locator("img, video")).to_have_count(0)
+    rita.open_all()
+    reported = rita.page.locator("li.exhibit").filter(has_text="Two for the report")
+    expect(reported.get_by_text("Attachment:")).to_have_count(2)
+    with rita.context.expect_page() as opening:
+        reported.get_by_role("button", name="Check and open").first.click()
+    opened = opening.value
+    picture = opened.get_by_role("img", name="The attachment, veiled")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("async (img) => { await img.decode(); return img.naturalWidth > 100; }")
+    looks.at(opened, "reviewer-attachment")
     assert looks.faults == []
