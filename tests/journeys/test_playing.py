@@ -310,3 +310,31 @@ def test_a_device_of_an_older_version_gets_a_place_for_files(browser: Browser, s
             }"""
         )
         assert stores == [2, "blobs", "groups", "keys", "messages", "meta", "outbox", "reports", "trees"]
+
+
+def test_a_film_that_ends_on_the_server_while_it_plays_says_so(friends_here: tuple[Person, Person]) -> None:
+    """Its rest is asked for, is gone, and the player's place says that calmly; the chat goes on."""
+    ida, jon = friends_here
+    room = room_of(ida.page)
+    jon.say("Do send it")
+    ida.reads("Do send it")
+    # Sound is enough for a player, and its every place is known.
+    ida.page.evaluate(f"async (room) => ({SEND})([room, 'video', 'video/webm', 'gone.webm', ({A_TONE})(240)])", room)
+    the_file(jon.page, room, "gone.webm")
+    jon.log.get_by_role("button", name="Play video").last.click()
+    film = jon.log.locator("video")
+    expect(film).to_be_visible()
+    film.evaluate("""(film) => new Promise((plays) => {
+        const look = () => (film.currentTime > 0 ? plays() : setTimeout(look, 50));
+        look();
+    })""")
+    gone = {"error": {"code": "not_found", "message": "There is no such file."}}
+    jon.expects("404", "net::ERR_")
+    jon.context.route("**/api/v1/blobs/**", lambda route: route.fulfill(status=404, json=gone))
+    film.evaluate("(film) => { film.currentTime = 230; }")
+    expect(jon.log.get_by_text("This file is no longer available. Ask Ida Playing to send it again.")).to_be_visible(
+        timeout=60_000
+    )
+    jon.context.unroute("**/api/v1/blobs/**")
+    ida.say("Never mind the film")
+    jon.reads("Never mind the film")
