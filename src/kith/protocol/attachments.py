@@ -23,6 +23,7 @@ from kith.protocol.cbor import Value
 from kith.protocol.content import (
     AES_256_GCM,
     ATTACHMENT,
+    BYTE_ORDER_MARK,
     CHOOSE_ONE,
     INLINE,
     PREVIEW,
@@ -519,7 +520,7 @@ def _words(part: Part) -> str | None:
     if not isinstance(part, SinglePart) or not is_text(part.content_type):
         return None
     try:
-        return part.content.decode("utf-8")
+        return part.content.decode("utf-8").lstrip(BYTE_ORDER_MARK)
     except UnicodeDecodeError:
         return None
 

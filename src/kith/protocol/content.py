@@ -23,6 +23,8 @@ MAX_EXTENSION: Final = 4095
 """Bytes of one encoded extension value."""
 MAX_TEXT_KEY: Final = 255
 """Bytes of a text extension key."""
+BYTE_ORDER_MARK: Final = "\ufeff"
+"""In front of words it says nothing, and some readers drop it: nobody shows it."""
 SALT: Final = 16
 """Bytes. HMAC pads keys with zeros, so any other length would give one tag to two salts."""
 MESSAGE_ID: Final = 32
@@ -462,7 +464,7 @@ def is_text(content_type: str) -> bool:
 
 def _readable(body: bytes) -> str:
     try:
-        return body.decode("utf-8")
+        return body.decode("utf-8").lstrip(BYTE_ORDER_MARK)
     except UnicodeDecodeError:
         return ""
 

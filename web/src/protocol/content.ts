@@ -276,7 +276,7 @@ const isText = (contentType: string): boolean => ['text/markdown', 'text/plain']
 
 function readableText(bytes: Uint8Array): string | null {
   try {
-    return fromUtf8(bytes);
+    return fromUtf8(bytes).replace(/^\ufeff+/, ''); // a byte order mark says nothing, and some readers drop it: nobody shows it
   } catch (error) {
     if (error instanceof Malformed) return null;
     throw error;
