@@ -23,7 +23,7 @@ from twins.talk import HOST, ME, MY_TABLET, ROOM_URI, Scenario, Talk, conversati
 DOSE = 15
 """Conversations in each run of the suite; `fuzz.py` does as many as one likes."""
 FOUND = (306, 1141, 2195)
-"""Seeds that found something once: a change that waited too long, a line too few, a byte order mark before long words."""
+"""Seeds that found something once: a change that waited too long, a line too few, a byte order mark before words."""
 PLANTED_WITHIN = 60
 """Conversations within which a planted fault must show."""
 MOST_WORK = 600
