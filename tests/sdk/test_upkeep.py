@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kith.protocol.frames import MESSAGE, Commit, Mail
+from kith.protocol.frames import MESSAGE, Commit, Mail, Refused
 from kith.protocol.mls.ratchet_tree import leaves_of
 from kith.sdk import Client, room
 from kith.sdk.client import now_ms
@@ -301,5 +301,28 @@ def test_mail_that_never_comes_leaves_a_gap_and_no_more(meeting: Meeting, monkey
             abe._poke(his.id)
             await at_rest(abe)
             assert [one.text for one in his.history()] == ["Hello!", "one", "four", "five"]
+
+    asyncio.run(story())
+
+
+def test_news_that_came_after_a_commit_does_not_wait_for_its_refusal(meeting: Meeting) -> None:
+    """A refused commit was made before the devices changed again: what is due since then stays due. Else it waits."""
+
+    async def story() -> None:
+        async with meeting.client("una") as una, meeting.client("vic") as vic:
+            await meeting.join(una, "una")
+            await meeting.join(vic, "vic")
+            chat, _ = await introduce(una, vic)
+            state = una.state(chat.id)
+            record = state._record()
+            assert record is not None
+            refused = Refused(b"k" * 16, "invalid", "It does not leave the devices of this room.", None)
+            state.turn(una.now(), set(), online=False)
+            state._commit_refused(record, refused)
+            assert state._reconcile_at == state._not_before >= una.now() + 20_000
+            state.reconcile_soon(una.now())
+            soon = state._reconcile_at
+            state._commit_refused(record, refused)
+            assert state._reconcile_at == soon < una.now() + 2_000
 
     asyncio.run(story())

@@ -1193,7 +1193,9 @@ class Client:
 
     async def safety_number(self, account: str) -> SafetyNumber:
         """What this account and another compare, aloud or by QR code, to know that nobody stands between them."""
-        return await self._need_trust().safety_number(self.account, account)
+        number = await self._need_trust().safety_number(self.account, account)
+        self._background(self._new_identities())  # were they new just now, the chat says so as well
+        return number
 
     async def mark_verified(self, account: str, *, verified: bool = True) -> None:
         """Keep on this device that the numbers are equal. It ends, with a note in the chat, when the key changes."""

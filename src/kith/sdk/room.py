@@ -861,8 +861,10 @@ class Room:
         # wrong_epoch: the winning commit comes by mail. Anything else would be refused again right away.
         wait = RETRY_MS if refused.code == "wrong_epoch" else refused.retry_after_ms or REFUSED_RETRY_MS
         self._not_before = self._now + wait
-        if record.joined:
-            self._reconcile_at = self._not_before  # what it was for may still be needed
+        if record.joined and self._reconcile_at is None:
+            self._reconcile_at = (
+                self._not_before
+            )  # what it was for may still be needed; news that came since are sooner
 
     def _message_refused(self, refused: Refused) -> None:
         waiting = next((one for one in self.outbox() if one.sealed and one.sealed.key == refused.key), None)
