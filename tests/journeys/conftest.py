@@ -50,9 +50,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(built, tmp_path_factory.mktemp("client") / "dist"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, client: Path) -> Iterator[Server]:
-    """The server of every module that does not kill, search or configure its own."""
+    """A module's server; one for all would meet its own limits, so many people sign up from one address."""
     with served(tmp_path_factory.mktemp("journeys"), client=client) as running:
         yield running
 

@@ -199,11 +199,16 @@ export class Thread {
     this.tray.add(files, wanted);
   }
 
-  async send(text: string, files: Outgoing[] = []): Promise<void> {
-    const reply = this.replyTo?.id;
-    const rest = { ...(reply === undefined ? {} : { reply_to: reply }), ...(files.length > 0 ? { files } : {}) };
-    await this.kith.engine.call('send', { room: this.room, text, ...rest });
+  /** The message that the next one answers; it belongs to that one from now on. */
+  takeReply(): Message | null {
+    const reply = this.replyTo;
     this.replyTo = null;
+    return reply;
+  }
+
+  async send(text: string, files: Outgoing[], reply: Message | null): Promise<void> {
+    const rest = { ...(reply === null ? {} : { reply_to: reply.id }), ...(files.length > 0 ? { files } : {}) };
+    await this.kith.engine.call('send', { room: this.room, text, ...rest });
     this.mark = { ...this.mark, at: null };
     await (this.page.value?.newer ? this.newest() : this.page.load());
     await keepStorage();
