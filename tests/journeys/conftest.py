@@ -57,13 +57,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, client: Path) -> Iterator[S
         yield running
 
 
-@pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory, client: Path) -> Iterator[Server]:
-    """A server for one module alone."""
-    with served(tmp_path_factory.mktemp("own"), client=client) as running:
-        yield running
-
-
 @contextmanager
 def meeting(browser: Browser, server: Server, pictures: str) -> Iterator[Meet]:
     """Meets people; when they part, no console may have complained."""

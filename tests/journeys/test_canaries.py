@@ -64,12 +64,6 @@ class Words(NamedTuple):
     """Display names and controls: they must be found."""
 
 
-@pytest.fixture(scope="module")
-def server(own_server: Server) -> Server:
-    """One whose every byte is searched."""
-    return own_server
-
-
 @pytest.fixture
 def at_home(playwright_here: Playwright, server: Server, tmp_path: Path) -> Iterator[Callable[[str, str], Person]]:
     """Meets people whose browser profile lies in a folder that can be searched: `at_home(name, password)`."""

@@ -13,12 +13,6 @@ from journeys.person import NO_NETWORK, Meet, Person
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def server(own_server: Server) -> Server:
-    """One to kill."""
-    return own_server
-
-
 def test_a_killed_server_loses_and_doubles_nothing(meet: Meet, server: Server) -> None:
     """kill -9 with messages in flight both ways, twice; every message once, in one order, on both screens."""
     ann, ben = meet("Ann Lake"), meet("Ben Hill")

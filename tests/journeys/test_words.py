@@ -17,12 +17,6 @@ from journeys.test_screens import focused, tab_to
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def server(own_server: Server) -> Server:
-    """One whose every byte is searched."""
-    return own_server
-
-
 def bubble(person: Person, text: str) -> Locator:
     """The newest bubble that says this, not one that only answers it."""
     said = person.page.locator(".text", has_text=text)

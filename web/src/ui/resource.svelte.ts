@@ -5,22 +5,25 @@ export class Resource<T> {
   value = $state.raw<T>();
   problem = $state<string | null>(null);
   #running: Promise<void> | null = null;
-  #again = false;
+  #next: Promise<void> | null = null;
 
   constructor(private readonly fetch: () => Promise<T>) {}
 
-  /** Fetches; calls during a fetch are folded into one more fetch after it, and wait for that. An old value stays visible meanwhile. */
+  /**
+   * Fetches; calls during a fetch are folded into one more fetch after it, and wait for that one alone: where news never
+   * stops, nobody waits for its end. An old value stays visible meanwhile.
+   */
   load(): Promise<void> {
-    this.#again = true;
-    return (this.#running ??= this.#all());
+    if (this.#next) return this.#next;
+    if (!this.#running) return this.#begin();
+    return (this.#next = this.#running.then(() => {
+      this.#next = null;
+      return this.#begin();
+    }));
   }
 
-  async #all(): Promise<void> {
-    while (this.#again) {
-      this.#again = false;
-      await this.#once();
-    }
-    this.#running = null;
+  #begin(): Promise<void> {
+    return (this.#running = this.#once().finally(() => (this.#running = null)));
   }
 
   async #once(): Promise<void> {
